@@ -1,0 +1,134 @@
+"""The unit of work: solve one block of a run directory and write it. What every executor executes."""
+
+import os
+import socket
+import time
+import traceback
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from qbsweep.evaluate import Failure, solve_box
+from qbsweep.grid import Slices, boxes
+from qbsweep.schema import FAILED, OK, PENDING, SUSPECT
+from qbsweep.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A block to solve: where, which, and for the how manieth time."""
+
+    directory: str
+    block: int
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a block.
+
+    Attributes
+    ----------
+    block, attempt : int
+    ok, failed, suspect : int
+        Points solved now, by outcome; all 0 if the block as a whole did not come to be written.
+    seconds, rss : float
+        Wall time in s, resident memory of the process in MB.
+    host, pid, job : str, int, str or None
+    failures : list of Failure
+        Points that could not be solved.
+    error, cause : str
+        Why the block was not written, and the kind of reason: 'write', 'memory', 'worker' or 'error'.
+    """
+
+    block: int
+    attempt: int
+    ok: int = 0
+    failed: int = 0
+    suspect: int = 0
+    seconds: float = 0.0
+    rss: float = 0.0
+    host: str = ""
+    pid: int = 0
+    job: str | None = None
+    failures: list[Failure] = field(default_factory=list)
+    error: str = ""
+    cause: str = ""
+    traceback: str = ""
+
+    @property
+    def points(self) -> int:
+        """Points of the block that were solved now."""
+        return self.ok + self.failed + self.suspect
+
+    def event(self) -> dict[str, Any]:
+        """Return the line for events.jsonl."""
+        record = asdict(self)
+        for name in ("failures", "error", "cause", "traceback"):
+            del record[name]
+        return {**record, "points": self.points, "time": round(time.time(), 3)}
+
+
+def solve_block(task: Task) -> Report:
+    """Solve what is pending in a block and write it; never raises."""
+    started = time.perf_counter()
+    try:
+        store = _open(task.directory, Path(task.directory, "data.zarr").stat().st_ino)
+        region = store.grid.block(task.block)
+        arrays, fresh, failures = _solve_pending(store, region)
+        if fresh.any():
+            store.write(region, arrays)
+    except OSError as error:
+        return _broken(task, "write", error)
+    except MemoryError as error:
+        return _broken(task, "memory", error)
+    except Exception as error:
+        return _broken(task, "error", error)
+    status = arrays["status"][fresh]
+    return Report(
+        block=task.block,
+        attempt=task.attempt,
+        ok=int((status == OK).sum()),
+        failed=int((status == FAILED).sum()),
+        suspect=int((status == SUSPECT).sum()),
+        seconds=round(time.perf_counter() - started, 4),
+        rss=round(psutil.Process().memory_info().rss / 1e6, 1),
+        host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+        pid=os.getpid(),
+        job=os.environ.get("SLURM_JOB_ID"),
+        failures=failures,
+    )
+
+
+@lru_cache(maxsize=2)
+def _open(directory: str, inode: int) -> Store:
+    """Open a dataset once per process; a dataset put in its place has another inode."""
+    del inode
+    return Store(Path(directory) / "data.zarr")
+
+
+def _solve_pending(store: Store, region: Slices) -> tuple[dict[str, Any], np.ndarray[Any, Any], list[Failure]]:
+    """Return the block's arrays, which of its points were solved now, and the failures among them."""
+    status = store.read_status(region)
+    pending = status == PENDING
+    if pending.all():
+        solution = solve_box(store.spec, tuple(np.arange(s.start, s.stop) for s in region))
+        return solution.arrays, pending, solution.failures
+    arrays = store.read(region)
+    failures: list[Failure] = []
+    for box in boxes(pending):
+        inside = np.ix_(*box)
+        solution = solve_box(store.spec, tuple(i + s.start for i, s in zip(box, region, strict=True)))
+        for name, values in solution.arrays.items():
+            arrays[name][inside] = values
+        failures += solution.failures
+    return arrays, pending, failures
+
+
+def _broken(task: Task, cause: str, error: Exception) -> Report:
+    text = f"{type(error).__name__}: {error}"
+    return Report(task.block, task.attempt, error=text, cause=cause, traceback=traceback.format_exc())

@@ -1,0 +1,160 @@
+"""The command line."""
+
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from qbsweep import grammar, run, summary
+from qbsweep.errors import QbsweepError
+from qbsweep.plan import BLOCK_SECONDS, make_grid, make_plan
+from qbsweep.progress import Watcher, duration
+from qbsweep.rundir import RunDirectory
+from qbsweep.spec import load_spec
+
+app = typer.Typer(
+    help="Parameter sweeps of quantum-battery networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+console = Console(soft_wrap=True)
+
+SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="The sweep file (YAML).")]
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]
+Out = Annotated[Path | None, typer.Option("--out", help="The run directory; default runs/<name>.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; default: one per core.")]
+BlockSeconds = Annotated[
+    float, typer.Option(min=0.001, help="Longest predicted time of a block: what a crash can cost a worker.")
+]
+
+
+@app.command("plan")
+def plan_command(sweep: SweepFile, workers: Workers = None, block_seconds: BlockSeconds = BLOCK_SECONDS) -> None:
+    """Check a sweep file and predict what it costs; runs nothing but a few timed pilot points."""
+    from qbsweep.cluster import available_cpus
+
+    spec = load_spec(sweep)
+    console.print(summary.plan_table(make_plan(spec, make_grid(spec, block_seconds)), workers or available_cpus()))
+
+
+@app.command("run")
+def run_command(
+    sweep: SweepFile,
+    out: Out = None,
+    workers: Workers = None,
+    executor: Annotated[str, typer.Option(help="serial, local, or the address of a Dask scheduler.")] = "local",
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Solve failed points again.")] = False,
+    block_seconds: BlockSeconds = BLOCK_SECONDS,
+) -> None:
+    """Run a sweep on this machine, or resume it; finished points are never computed again."""
+    spec = load_spec(sweep)
+    path = out or Path("runs") / spec.name
+    with run.locked(path) as directory:
+        store = run.prepare(spec, directory, block_seconds)
+        plan = make_plan(store.spec, store.grid)
+        directory.write_text("plan.json", json.dumps(plan.to_json(), indent=1))
+        if retry_failed:
+            console.print(f"{store.reset_failed():,} failed points will be solved again")
+        before = run.progress_of(store)
+        if before.complete:
+            console.print("all points are solved already")
+            progress = before
+        else:
+            console.print(summary.plan_table(plan, workers or 1))
+            with _executor(executor, workers) as execute:
+                watch = Watcher(console, before.blocks, before.blocks_done)
+                with watch.showing():
+                    progress = run.run_blocks(directory, store, execute, watch)
+            console.print(f"finished in {duration(watch.seconds)}")
+    _show_result(directory, progress)
+    raise typer.Exit(progress.exit_code)
+
+
+@contextlib.contextmanager
+def _executor(name: str, workers: int | None) -> Iterator[run.Executor]:
+    if name == "serial":
+        yield run.serial
+        return
+    from qbsweep import cluster  # starting Dask costs a second that `serial` need not pay
+
+    make = cluster.local_executor(workers) if name == "local" else cluster.remote_executor(name)
+    with make as execute:
+        console.print(f"{execute.n_workers} workers, dashboard {execute.dashboard}")
+        yield execute
+
+
+def _show_result(directory: RunDirectory, progress: run.Progress) -> None:
+    table = summary.best_points(directory.data)
+    if table is not None and table.row_count:
+        console.print(table)
+    points = progress.points
+    console.print(", ".join(f"{points[name]:,} {name}" for name in ("ok", "suspect", "failed", "pending")))
+    if points["failed"]:
+        console.print(f"why: qbsweep failures {directory.path}; again: qbsweep run ... --retry-failed")
+    console.print(f'xarray.open_zarr("{directory.data}")', highlight=False)
+
+
+@app.command("status")
+def status_command(
+    directory: Directory, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
+    """Show how far a run is; exit code 0 complete, 1 not complete, 3 complete with failed points."""
+    run_directory, store = run.open_run(directory)
+    state = summary.state(run_directory, run.progress_of(store))
+    if as_json:
+        print(json.dumps(state))
+    else:
+        console.print(summary.state_table(state))
+    raise typer.Exit(state["exit_code"])
+
+
+@app.command("failures")
+def failures_command(directory: Directory) -> None:
+    """Show which points failed, and why."""
+    run_directory, store = run.open_run(directory)
+    records = run_directory.failures()
+    for record in records:
+        labels = ", ".join(f"{name} {_label(value)}" for name, value in record["labels"].items())
+        count = f"{record['points']} points: " if record["points"] > 1 else ""
+        console.print(f"{count}{labels or 'the point'}\n    {record['error']}", highlight=False)
+    failed = run.progress_of(store).points["failed"]
+    console.print(f"{failed:,} points are failed now; {len(records)} failures are on record in failures.jsonl")
+
+
+def _label(value: Any) -> str:
+    return f"{value[0]} to {value[-1]} ({len(value)} values)" if isinstance(value, list) else str(value)
+
+
+@app.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of the sweep file, for editors."""
+    print(json.dumps(grammar.json_schema(), indent=1))
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one sentence on stderr and exit code 2."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app()
+    except QbsweepError as error:
+        print(f"qbsweep: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("qbsweep: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Run blocks on Dask: local workers, or any scheduler that is already there."""
+
+import contextlib
+import itertools
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import dask
+from distributed import Client, Future, LocalCluster, as_completed
+from distributed.scheduler import KilledWorker
+from distributed.security import Security
+
+from qbsweep.blocks import Report, Task, solve_block
+from qbsweep.errors import QbsweepError
+
+_WINDOW = 4  # blocks in flight per worker; the rest stays in the driver, so the scheduler stays small
+_CONNECT_SECONDS = 30
+
+_CONFIG = {
+    # A death counts at once: attempts are counted per block, by cause, in `run.run_blocks`.
+    "distributed.scheduler.allowed-failures": 0,
+    # Blocks wait in the scheduler, not on workers: a dying worker takes down only what it was running.
+    "distributed.scheduler.worker-saturation": 1.0,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.target": False,
+    # A block's results leave through the store; nothing profits from stealing or from the profiler.
+    "distributed.scheduler.work-stealing": False,
+    "distributed.worker.profile.enabled": False,
+}
+
+
+def available_cpus() -> int:
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class DaskExecutor:
+    """Executor on the workers of a Dask scheduler."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @property
+    def dashboard(self) -> str:
+        """Address of the dashboard."""
+        return str(self._client.dashboard_link or "")
+
+    @property
+    def n_workers(self) -> int:
+        """Number of workers connected now."""
+        return len(self._client.scheduler_info(n_workers=-1)["workers"])
+
+    def __call__(self, tasks: Iterable[Task]) -> Iterator[Report]:
+        """Run blocks with a bounded number in flight; yield their reports as they finish."""
+        waiting = iter(tasks)
+        flying: dict[Future[Any], Task] = {}
+        finished = as_completed()
+        while True:
+            for task in itertools.islice(waiting, self._room(flying)):
+                future = self._client.submit(solve_block, task, pure=False, retries=0)
+                flying[future] = task
+                finished.add(future)
+            if not flying:
+                return
+            future = next(finished)
+            yield _report(future, flying.pop(future))
+            future.release()
+
+    def _room(self, flying: dict[Future[Any], Task]) -> int:
+        """How many more blocks may be in flight.
+
+        A block that is tried again runs alone on its worker: if that dies, no other block is to blame.
+        """
+        again = any(task.attempt > 1 for task in flying.values()) or not flying
+        per_worker = 1 if again and flying else _WINDOW
+        return max(0, max(1, self.n_workers) * per_worker - len(flying))
+
+
+def _report(future: Future[Any], task: Task) -> Report:
+    if future.status == "finished":
+        report: Report = future.result()
+        return report
+    if future.status == "error":
+        error = future.exception()
+        if isinstance(error, KilledWorker):
+            text = "the worker process died while it solved this block (killed, out of memory, or crashed)"
+            return Report(task.block, task.attempt, error=text, cause="worker")
+        return Report(task.block, task.attempt, error=f"{type(error).__name__}: {error}", cause="error")
+    return Report(task.block, task.attempt, error=f"the task was {future.status}", cause="worker")
+
+
+@contextlib.contextmanager
+def local_executor(workers: int | None) -> Iterator[DaskExecutor]:
+    """Start local worker processes, one thread each, behind TLS with credentials of this run only."""
+    with dask.config.set(_CONFIG):
+        cluster = LocalCluster(
+            n_workers=workers or available_cpus(),
+            threads_per_worker=1,
+            processes=True,
+            security=Security.temporary(),
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        )
+        with cluster, Client(cluster) as client:
+            yield DaskExecutor(client)
+
+
+@contextlib.contextmanager
+def remote_executor(address: str) -> Iterator[DaskExecutor]:
+    """Use the workers of a scheduler that is already running; they must see the run directory."""
+    try:
+        client = Client(address, timeout=_CONNECT_SECONDS)
+        client.wait_for_workers(1, timeout=_CONNECT_SECONDS)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise QbsweepError(
+            f"no Dask scheduler with workers answers at '{address}' ({error}); "
+            "`--executor` must be 'serial', 'local' or the address of one"
+        ) from None
+    with client:
+        yield DaskExecutor(client)

@@ -1,0 +1,22 @@
+"""What a user can do wrong, said in one sentence."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class QbsweepError(Exception):
+    """A user's mistake: the message says what was wrong, where, and what would be right."""
+
+
+def choices(valid: Iterable[object]) -> str:
+    """List the valid names as prose: ``'a', 'b' or 'c'``."""
+    names = [f"'{name}'" for name in valid]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def unknown(what: str, name: object, valid: Iterable[str]) -> str:
+    """Say that `name` is not a valid `what`, and which name was probably meant."""
+    names = list(valid)
+    near = get_close_matches(str(name), names, n=1, cutoff=0.6)
+    hint = f"did you mean '{near[0]}'?" if near else f"it must be {choices(names)}"
+    return f"{what} '{name}' is not known; {hint}"

@@ -1,0 +1,188 @@
+"""Solve a product of grid points: look up parameters, call the solver, contain what fails.
+
+Nothing here knows of stores or schedulers. A solver that raises costs only the points it raises for:
+the product is halved until they stand alone.
+"""
+
+import itertools
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qbsweep import schema
+from qbsweep.grid import Indices
+from qbsweep.physics.closed_forms import optimal_coupling
+from qbsweep.physics.network import FloatArray
+from qbsweep.points import Points
+from qbsweep.schema import VARIABLES
+from qbsweep.solvers import SOLVERS
+from qbsweep.spec import Scalar, SweepSpec, build_network
+
+NETWORK_PARAMETERS = ("topology", "coupling", "realization", "solver", "N")
+VALUE_PARAMETERS = ("J", "kappa", "epsilon", "omega", "n_th", "r", "theta_r")
+MAX_SEPARATE_FAILURES = 50
+"""So many failing points of a block are told apart; the rest of it is then reported as one group."""
+
+Values = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Points that could not be solved: their labels, how many, and why."""
+
+    labels: dict[str, Scalar | list[Scalar]]
+    points: int
+    error: str
+    traceback: str = ""
+
+
+@dataclass(slots=True)
+class Solution:
+    """Arrays of a product of points (unsolved entries hold the fill value), and its failures."""
+
+    arrays: dict[str, NDArray[np.generic]]
+    failures: list[Failure] = field(default_factory=list)
+
+
+def sizes(spec: SweepSpec) -> dict[str, int]:
+    """Lengths of the dimensions that variables have after those of the grid."""
+    return {"mode": spec.n_modes, "time": 0 if spec.times is None else len(spec.times.values)}
+
+
+def solve_box(spec: SweepSpec, indices: Indices) -> Solution:
+    """Solve the product of `indices`, one index array per dimension of the grid.
+
+    Returns
+    -------
+    Solution
+        Arrays of all outputs, `status` and `solve_seconds`, of the box's shape plus mode and time.
+    """
+    chosen: Values = {name: axis.array for name, axis in spec.fixed.items()}
+    for (name, axis), index in zip(spec.axes.items(), indices, strict=True):
+        chosen[name] = axis.array[index]
+    shape = tuple(len(index) for index in indices)
+    extra = sizes(spec)
+    solution = Solution(
+        {
+            name: np.full(
+                (*shape, *(extra[dim] for dim in VARIABLES[name].extra_dims)),
+                VARIABLES[name].fill,
+                VARIABLES[name].dtype,
+            )
+            for name in (*spec.outputs, "solve_seconds", "status")
+        }
+    )
+    started = time.perf_counter()
+    for names, where in _networks(spec, chosen):
+        values = {name: chosen[name] for name in VALUE_PARAMETERS}
+        _solve_network(spec, names, values, {k: v[where] for k, v in solution.arrays.items()}, solution.failures)
+    _flag_non_finite(spec, chosen, solution)
+    points = max(1, solution.arrays["status"].size)
+    solution.arrays["solve_seconds"][...] = (time.perf_counter() - started) / points
+    return solution
+
+
+def _networks(spec: SweepSpec, chosen: Values) -> Iterator[tuple[dict[str, Scalar], tuple[int, ...]]]:
+    """Yield each network of a box, and its index along the leading dimensions."""
+    swept = [name for name in NETWORK_PARAMETERS if name in spec.axes]
+    fixed = {name: chosen[name][0] for name in NETWORK_PARAMETERS if name not in spec.axes}
+    for where in itertools.product(*(range(len(chosen[name])) for name in swept)):
+        labels = {name: chosen[name][i] for name, i in zip(swept, where, strict=True)}
+        yield {**fixed, **labels}, where
+
+
+def _solve_network(
+    spec: SweepSpec, names: dict[str, Scalar], values: Values, targets: Values, failures: list[Failure]
+) -> None:
+    """Solve one network for a product of values, writing into `targets`; halve the product if that raises."""
+    try:
+        points = _points(spec, names, values)
+        with np.errstate(all="ignore"):
+            results = SOLVERS[str(names["solver"])].solve(points, spec.outputs)
+        swept = tuple(axis for axis, name in enumerate(VALUE_PARAMETERS) if name not in spec.axes)
+        for name, array in results.items():
+            n_modes = array.shape[len(VALUE_PARAMETERS)] if "mode" in VARIABLES[name].extra_dims else 0
+            target = targets[name]
+            if n_modes:
+                target = target[..., :n_modes] if VARIABLES[name].extra_dims == ("mode",) else target[..., :n_modes, :]
+            target[...] = np.squeeze(array, axis=swept)
+        targets["status"][...] = schema.OK
+    except MemoryError:
+        raise  # of the whole worker: the block as such is at fault, and counted as such
+    except Exception as error:
+        longest = max(VALUE_PARAMETERS, key=lambda name: len(values[name]))
+        length = len(values[longest])
+        if length == 1 or len(failures) >= MAX_SEPARATE_FAILURES:
+            targets["status"][...] = schema.FAILED
+            failures.append(_failure(spec, names, values, error))
+            return
+        axis = [name for name in VALUE_PARAMETERS if name in spec.axes].index(longest)
+        for half in (slice(0, length // 2), slice(length // 2, length)):
+            part = {**values, longest: values[longest][half]}
+            at = (*(slice(None),) * axis, half)
+            _solve_network(spec, names, part, {k: v[at] for k, v in targets.items()}, failures)
+
+
+def _points(spec: SweepSpec, names: dict[str, Scalar], values: Values) -> Points:
+    """Parameter values in units of omega."""
+    kappa = np.asarray(values["kappa"], dtype=float)
+    topology, N = str(names["topology"]), int(names["N"])
+    J = np.repeat(np.asarray(values["J"], dtype=float)[:, None], len(kappa), axis=1)
+    if spec.coupling_unit == "J_op":
+        J = J * optimal_coupling(topology, N, kappa)
+    times: FloatArray | None = None
+    if spec.times is not None:
+        grid = np.array(spec.times.values, dtype=float)
+        times = grid / kappa[:, None] if spec.times.unit == "1/kappa" else np.repeat(grid[None], len(kappa), axis=0)
+    rest = {name: np.asarray(values[name], dtype=float) for name in VALUE_PARAMETERS[2:]}
+    network = build_network(spec, topology, N, str(names["coupling"]), str(names["realization"]))
+    return Points(network=network, J=J, kappa=kappa, times=times, **rest)
+
+
+def _failure(spec: SweepSpec, names: dict[str, Scalar], values: Values, error: Exception) -> Failure:
+    labels: dict[str, Scalar | list[Scalar]] = {}
+    points = 1
+    for name in spec.axes:
+        here = np.atleast_1d(names[name] if name in names else values[name]).tolist()
+        points *= len(here)
+        labels[name] = here[0] if len(here) == 1 else here
+    return Failure(labels, points, f"{type(error).__name__}: {error}", traceback.format_exc())
+
+
+def _flag_non_finite(spec: SweepSpec, chosen: Values, solution: Solution) -> None:
+    """Mark solved points whose numbers are not finite as failed; a number that is no number is no result."""
+    status = solution.arrays["status"]
+    bad = np.zeros(status.shape, dtype=bool)
+    for name in spec.outputs:
+        array = solution.arrays[name]
+        if "mode" not in VARIABLES[name].extra_dims:
+            bad |= ~np.isfinite(array)
+            continue
+        # Modes beyond a point's own N hold NaN; those within it may not.
+        exists = _own_modes(spec, chosen, status.ndim)
+        finite = np.isfinite(array) if array.ndim == status.ndim + 1 else np.isfinite(array).all(axis=-1)
+        bad |= (exists & ~finite).any(axis=-1)
+    bad &= status == schema.OK
+    if not bad.any():
+        return
+    status[bad] = schema.FAILED
+    for where in np.argwhere(bad)[:MAX_SEPARATE_FAILURES]:
+        labels = {name: chosen[name][i].item() for name, i in zip(spec.axes, where, strict=True)}
+        solution.failures.append(Failure(labels, 1, "the result is not finite: a parameter is too large"))
+    hidden = int(bad.sum()) - MAX_SEPARATE_FAILURES
+    if hidden > 0:
+        solution.failures.append(Failure({}, hidden, "the result is not finite: a parameter is too large"))
+
+
+def _own_modes(spec: SweepSpec, chosen: Values, ndim: int) -> NDArray[np.bool_]:
+    """Whether mode m exists at a point, broadcastable to the box's shape + (mode,)."""
+    N = np.asarray(chosen["N"], dtype=int)
+    exists = np.arange(spec.n_modes) <= N[:, None]
+    if "N" not in spec.axes:
+        return exists.reshape(*(1,) * ndim, -1)
+    axis = list(spec.axes).index("N")
+    return exists.reshape(*(1,) * axis, len(N), *(1,) * (ndim - axis - 1), -1)

@@ -1,0 +1,302 @@
+"""The grammar of the sweep file as pydantic models made from `schema.PARAMETERS`, and its error sentences."""
+
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+
+from qbsweep import schema
+from qbsweep.errors import QbsweepError, choices, unknown
+from qbsweep.schema import PARAMETERS, Parameter
+
+MAX_AXIS_VALUES = 10_000_000
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Count = Annotated[int, Field(strict=True, ge=1, le=MAX_AXIS_VALUES)]
+Mode = Annotated[int, Field(strict=True, ge=0)]
+Name = Annotated[str, Field(strict=True)]
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AxisForm(_Model):
+    """An axis given by a rule; exactly one of the rules, and a unit if not the parameter's own."""
+
+    values: Annotated[list[Number], Field(min_length=1)] | None = Field(None, description="the values themselves")
+    linspace: tuple[Number, Number, Count] | None = Field(None, description="[start, stop, count]")
+    geomspace: tuple[Number, Number, Count] | None = Field(None, description="[start, stop, count], both above 0")
+    logspace: tuple[Number, Number, Count] | None = Field(None, description="[log10 start, log10 stop, count]")
+    range: Annotated[list[Number], Field(min_length=2, max_length=3)] | None = Field(
+        None, description="[start, stop] or [start, stop, step], stop included"
+    )
+    unit: Name | None = Field(None, description="J_op for J, 1/kappa for times")
+
+
+class FixedForm(_Model):
+    """A fixed value in a unit that is not the parameter's own."""
+
+    value: Number
+    unit: Name
+
+
+class EdgeForm(_Model):
+    """An edge of a network of one's own."""
+
+    modes: tuple[Mode, Mode]
+    J: Annotated[Number, Field(ge=0)] = Field(1.0, description="multiple of the sweep's J")
+    theta: Number | None = Field(None, description="phase in rad; default: that of `realization`")
+    Gamma: Annotated[Number, Field(ge=0)] | None = Field(
+        None, description="multiple of the sweep's J; default: 2 J of the edge if nonreciprocal, else 0"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pair(cls, data: Any) -> Any:
+        return {"modes": data} if isinstance(data, list) else data
+
+
+class NetworkForm(_Model):
+    """A network of one's own: any graph on modes 0 (charger) to N (terminal battery)."""
+
+    edges: Annotated[list[EdgeForm], Field(min_length=1)]
+    kappa: list[Annotated[Number, Field(ge=0)]] | None = Field(
+        None, description="multiples of the sweep's kappa, one per mode; default 1"
+    )
+    detuning: list[Number] | None = Field(None, description="in omega, one per mode; default 0")
+
+
+def _value_type(p: Parameter) -> Any:
+    if p.kind == "choice":
+        # A topology may also be the name of one of the file's own networks.
+        return Name if p.name == "topology" else Literal[p.choices]
+    limits: dict[str, Any] = {"strict": True, "description": f"{p.long_name}, in {p.units}"}
+    if p.positive:
+        limits["gt"] = 0
+    if p.minimum is not None:
+        limits["ge"] = p.minimum
+    if p.maximum is not None:
+        limits["le"] = p.maximum
+    if p.kind == "int":
+        return Annotated[int, Field(**limits)]
+    return Annotated[float, Field(allow_inf_nan=False, **limits)]
+
+
+def _shape_of(value: Any) -> str:
+    return "list" if isinstance(value, list) else "form" if isinstance(value, (dict, BaseModel)) else "scalar"
+
+
+def _axis_type(value_type: Any, *, numeric: bool) -> Any:
+    union: Any = Annotated[value_type, Tag("scalar")]
+    union |= Annotated[Annotated[list[value_type], Field(min_length=1)], Tag("list")]
+    if numeric:
+        union |= Annotated[AxisForm, Tag("form")]
+    return Annotated[union, Discriminator(_shape_of)]
+
+
+def _fixed_type(p: Parameter, value_type: Any) -> Any:
+    if not p.scales:
+        return value_type
+    return Annotated[Annotated[value_type, Tag("scalar")] | Annotated[FixedForm, Tag("form")], Discriminator(_shape_of)]
+
+
+Output: Any = Literal[schema.OUTPUTS]
+VALUE_TYPES: dict[str, Any] = {p.name: _value_type(p) for p in PARAMETERS.values()}
+
+
+def _section(name: str, types: dict[str, Any]) -> type[_Model]:
+    fields: dict[str, Any] = {
+        p.name: (types[p.name] | None, Field(None, description=p.meaning)) for p in PARAMETERS.values()
+    }
+    return create_model(name, __base__=_Model, **fields)
+
+
+Parameters = _section("Parameters", {p.name: _fixed_type(p, VALUE_TYPES[p.name]) for p in PARAMETERS.values()})
+Sweep = _section(
+    "Sweep",
+    {p.name: _axis_type(VALUE_TYPES[p.name], numeric=p.kind != "choice") for p in PARAMETERS.values()},
+)
+
+
+class SweepFile(_Model):
+    """A sweep: fixed parameters, axes, and what to compute. Every parameter is in one of the two."""
+
+    name: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+    parameters: Parameters = Field(default_factory=Parameters)  # type: ignore[valid-type]
+    sweep: Sweep = Field(default_factory=Sweep)  # type: ignore[valid-type]
+    times: _axis_type(Annotated[Number, Field(ge=0)], numeric=True) | None = Field(  # type: ignore[valid-type]
+        None, description="times of the time-resolved outputs, in 1/omega or 1/kappa"
+    )
+    outputs: Annotated[list[Output], Field(min_length=1)] | None = Field(
+        None, description="default: all steady-state scalars, and with `times` the time-resolved variables"
+    )
+    networks: dict[Name, NetworkForm] = Field(default_factory=dict, description="topologies of one's own")
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the sweep file, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SweepFile.model_json_schema()}
+
+
+def parse(content: Any) -> SweepFile:
+    """Validate the content of a sweep file; raises QbsweepError with one sentence and its place."""
+    if not isinstance(content, dict):
+        raise GrammarError((), f"a sweep file must be a mapping of `name`, `sweep`, ..., but is a {_noun(content)}")
+    try:
+        _refuse_blanks(content)
+        return SweepFile.model_validate(content)
+    except ValidationError as error:
+        raise _translated(error) from None
+
+
+def _refuse_blanks(content: dict[str, Any]) -> None:
+    """Refuse a key without a value: it is a slip, not a wish for the default."""
+    for section in ("parameters", "sweep"):
+        entries = content.get(section)
+        for name, value in entries.items() if isinstance(entries, dict) else ():
+            if value is None:
+                raise GrammarError((section, name), f"`{name}` in `{section}` is empty; give it a value")
+
+
+@cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    annotation: Any = list.__class_getitem__(VALUE_TYPES[name])
+    return TypeAdapter(annotation)
+
+
+def check_values(name: str, values: list[Any]) -> None:
+    """Check the expanded values of an axis against the limits of its parameter."""
+    try:
+        _adapter(name).validate_python(values)
+    except ValidationError as error:
+        raise _translated(error, prefix=("sweep", name, "list")) from None
+
+
+class GrammarError(QbsweepError):
+    """A mistake in a sweep file and the path of keys that leads to it."""
+
+    def __init__(self, where: tuple[str | int, ...], sentence: str) -> None:
+        super().__init__(sentence)
+        self.where = where
+
+
+_TAGS = {"list", "form", "scalar"}
+_LIMITS = {
+    "greater_than": "above {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than_equal": "at most {le:g}",
+    "finite_number": "a finite number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": "a name",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "string_pattern_mismatch": "a name of letters, digits, '.', '_' and '-' that starts with a letter or digit",
+    "string_too_long": "at most {max_length} characters long",
+}
+
+
+def _translated(error: ValidationError, prefix: tuple[str | int, ...] = ()) -> GrammarError:
+    """Turn the first of pydantic's errors into one sentence."""
+    details = error.errors()
+    first = details[0]
+    loc = (*prefix, *first["loc"])
+    where = tuple(part for part in loc if part not in _TAGS)
+    sentence = _sentence(first["type"], loc, where, first.get("ctx", {}), first.get("input"))
+    others = len({d["loc"] for d in details}) - 1
+    return GrammarError(where, sentence + (f" (and {others} more to mend)" if others else ""))
+
+
+def _sentence(kind: str, loc: tuple[Any, ...], where: tuple[Any, ...], ctx: dict[str, Any], value: Any) -> str:
+    if kind == "extra_forbidden":
+        return unknown(*_vocabulary(loc, where))
+    if where[0] == "parameters" and len(where) == 2 and isinstance(value, (list, dict)):
+        return (
+            f"{_subject(where)} in `parameters` must be a single value, but is a {_noun(value)}; "
+            "an axis goes to `sweep`"
+        )
+    if kind == "missing":
+        if isinstance(where[-1], int):
+            return f"{_subject(where[:-1])} must be {_rule(where[-2])}, but has {where[-1]} entries"
+        return f"{_subject(where)} is missing"
+    if kind in ("too_short", "too_long"):
+        if where[-1] in AxisForm.model_fields and where[-1] != "values":
+            return f"{_subject(where)} must be {_rule(where[-1])}, but has {len(value)} entries"
+        return f"{_subject(where)} must have at least one value, but is empty"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        return f"{_subject(where)} must be a name or a list of names, but is a {_noun(value)}"
+    if kind == "literal_error":
+        valid = schema.OUTPUTS if where[0] == "outputs" else PARAMETERS[str(where[1])].choices
+        if isinstance(value, str) and where[0] == "outputs":
+            return unknown("output", value, valid)
+        return f"{_subject(where)} must be {choices(valid)}, but {_found(where, value)}"
+    if kind in ("tuple_type", "list_type") and where[-1] in AxisForm.model_fields:
+        return f"{_subject(where)} must be {_rule(where[-1])}, but is {_shown(value)}"
+    requirement = _LIMITS.get(kind, kind.replace("_", " ")).format(**ctx)
+    return f"{_subject(where)} must be {requirement}, but {_found(where, value)}"
+
+
+def _rule(form: Any) -> str:
+    if form == "modes":
+        return "a pair of modes [u, v]"
+    return AxisForm.model_fields[form].description or ""
+
+
+def _vocabulary(loc: tuple[Any, ...], where: tuple[Any, ...]) -> tuple[str, str, list[str]]:
+    """Return what kind of name the offending key is, the key, and the names that are valid there."""
+    key = str(where[-1])
+    if len(where) == 1:
+        return "key", key, list(SweepFile.model_fields)
+    if where[0] in ("parameters", "sweep") and len(where) == 2:
+        return "parameter", key, list(PARAMETERS)
+    if where[0] == "networks":
+        return "key", key, list((EdgeForm if "edges" in where else NetworkForm).model_fields)
+    return "key", key, list((FixedForm if where[0] == "parameters" else AxisForm).model_fields)
+
+
+def _subject(where: tuple[Any, ...]) -> str:
+    """``('sweep', 'J', 'linspace', 2)`` -> entry 3 of `linspace` of `J`; an axis value is its axis."""
+    parts = list(where[1:] if where[0] in ("parameters", "sweep") and len(where) > 1 else where)
+    if _is_axis_value(where):
+        parts = parts[:-1]
+    return " of ".join(f"entry {p + 1}" if isinstance(p, int) else f"`{p}`" for p in reversed(parts))
+
+
+def _is_axis_value(where: tuple[Any, ...]) -> bool:
+    return isinstance(where[-1], int) and (where[0], len(where)) in (
+        ("sweep", 3),
+        ("times", 2),
+        ("outputs", 2),
+    )
+
+
+def _found(where: tuple[Any, ...], value: Any) -> str:
+    if _is_axis_value(where):
+        return f"axis value {where[-1] + 1} is {_shown(value)}"
+    return f"is {_shown(value)}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return f"the text '{value}'" if len(value) < 60 else "a longer text"
+    if value is None:
+        return "empty"
+    return str(value) if not isinstance(value, (dict, list)) else f"a {_noun(value)}"
+
+
+def _noun(value: Any) -> str:
+    return {dict: "mapping", list: "list", str: "text", type(None): "blank"}.get(type(value), "number")

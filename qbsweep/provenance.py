@@ -1,0 +1,39 @@
+"""Where a dataset comes from: versions, commit, host, time."""
+
+import platform
+import socket
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import qbsweep
+
+_PACKAGES = ("qbsweep", "numpy", "scipy", "dask", "distributed", "xarray", "zarr")
+
+
+def provenance() -> dict[str, Any]:
+    """Return the attributes that let somebody trace a dataset, as plain data."""
+    return {
+        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}},
+        "git_commit": git_commit(Path(qbsweep.__file__).parent),
+        "host": socket.gethostname(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def git_commit(directory: Path) -> str:
+    """Return the commit of the checkout that holds `directory`, '+dirty' if it was changed, or 'unknown'."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(directory), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        # A directory that git ignores (a virtual environment inside some other checkout) has no commit.
+        if not git("ls-files", "--", "__init__.py"):
+            return "unknown"
+        return git("rev-parse", "HEAD") + ("+dirty" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"

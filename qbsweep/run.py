@@ -1,0 +1,195 @@
+"""Run a sweep: open or resume its directory, hand the pending blocks to an executor, keep the books.
+
+An executor has one method, "run these blocks, yield reports as they finish". `serial` below is the
+reference; whatever else executes must give the same dataset.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from qbsweep.blocks import Report, Task, solve_block
+from qbsweep.errors import QbsweepError
+from qbsweep.extend import check_extends, extended
+from qbsweep.plan import BLOCK_SECONDS, make_grid
+from qbsweep.provenance import provenance
+from qbsweep.rundir import Lock, RunDirectory, append_line
+from qbsweep.schema import FAILED, PENDING, STATUS_NAMES
+from qbsweep.spec import SweepSpec, dump_spec
+from qbsweep.store import Store, allocate
+
+Executor = Callable[[Iterable[Task]], Iterator[Report]]
+MAX_ATTEMPTS = 3
+"""So often is a block tried that dies or cannot be written; what raises in a solver is not tried again."""
+
+
+def serial(tasks: Iterable[Task]) -> Iterator[Report]:
+    """Solve blocks one after the other, in this process."""
+    return map(solve_block, tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Counts of points by status, and of blocks."""
+
+    points: dict[str, int]
+    blocks: int
+    blocks_done: int
+
+    @property
+    def complete(self) -> bool:
+        """No point is pending."""
+        return not self.points["pending"]
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0 complete, 1 not complete, 3 complete with failed points."""
+        if not self.complete:
+            return 1
+        return 3 if self.points["failed"] else 0
+
+
+def progress_of(store: Store) -> Progress:
+    """Count what `status` says."""
+    status = store.status()
+    counts = np.bincount(status.ravel(), minlength=len(STATUS_NAMES))
+    return Progress(
+        points={name: int(counts[code]) for code, name in STATUS_NAMES.items()},
+        blocks=store.grid.n_blocks,
+        blocks_done=store.grid.n_blocks - len(pending_blocks(store, status)),
+    )
+
+
+def pending_blocks(store: Store, status: np.ndarray[tuple[int, ...], np.dtype[np.int8]]) -> list[int]:
+    """Numbers of the blocks with pending points."""
+    return [n for n in range(store.grid.n_blocks) if (status[store.grid.block(n)] == PENDING).any()]
+
+
+def open_run(path: Path) -> tuple[RunDirectory, Store]:
+    """Open an existing run directory for reading.
+
+    Raises
+    ------
+    QbsweepError
+        If there is none, or its dataset is damaged.
+    """
+    directory = RunDirectory(path)
+    if not path.is_dir():
+        raise QbsweepError(f"{path} is not a run directory: it does not exist; `qbsweep run SWEEP` makes one")
+    if not directory.data.exists():
+        raise QbsweepError(f"{path} is not a run directory: it has no data.zarr; `qbsweep run SWEEP` makes one")
+    return directory, Store(directory.data)
+
+
+def prepare(spec: SweepSpec, directory: RunDirectory, block_seconds: float = BLOCK_SECONDS) -> Store:
+    """Allocate the dataset of a new run, or open, and if need be extend, that of an old one.
+
+    The caller holds the lock.
+    """
+    directory.recover()
+    if not directory.data.exists():
+        allocate(directory.data, spec, make_grid(spec, block_seconds), provenance())
+        directory.write_text("sweep.yaml", dump_spec(spec))
+        return Store(directory.data)
+    store = Store(directory.data)
+    store.remove_leftovers()
+    if store.spec.digest() != spec.digest():
+        check_extends(store.spec, spec, directory.path)
+        replacement = directory.data.with_name("data.zarr.extended")
+        extended(store, spec, make_grid(spec, block_seconds), replacement, provenance())
+        directory.swap(replacement)
+        directory.write_text("sweep.yaml", dump_spec(spec))
+        store = Store(directory.data)
+    return store
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[RunDirectory]:
+    """Create the run directory if there is none, and hold its lock."""
+    with contextlib.ExitStack() as stack:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(Lock(RunDirectory(path)))
+        except (FileExistsError, NotADirectoryError):
+            raise QbsweepError(f"{path} is or lies in a file, not a directory; give another --out") from None
+        except OSError as error:
+            raise QbsweepError(f"{path} cannot be written: {error.strerror}; give another --out") from None
+        yield RunDirectory(path)
+
+
+def run_blocks(
+    directory: RunDirectory,
+    store: Store,
+    executor: Executor,
+    watch: Callable[[Report], None] = lambda report: None,
+) -> Progress:
+    """Run every pending block and record events and failures; the caller holds the lock.
+
+    A block that was not written (its worker died, the disk was full) is tried again after all others,
+    `MAX_ATTEMPTS` times in all, and then marked as failed with the reason.
+    """
+    todo = pending_blocks(store, store.status())
+    _note_unreported(directory, store, todo)
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        unwritten: list[int] = []
+        for report in executor(Task(str(directory.path), block, attempt) for block in todo):
+            if not report.error:
+                _record(directory, store, report)
+            elif attempt < MAX_ATTEMPTS:
+                unwritten.append(report.block)
+                continue
+            else:
+                _give_up(directory, store, report)
+            watch(report)
+        todo = unwritten
+    return progress_of(store)
+
+
+def _record(directory: RunDirectory, store: Store, report: Report) -> None:
+    with _surviving_a_full_disk():
+        append_line(directory.events_file, {**report.event(), "spec": store.spec.digest()})
+        for failure in report.failures:
+            line = {
+                "block": report.block,
+                "attempt": report.attempt,
+                "labels": failure.labels,
+                "points": failure.points,
+                "error": failure.error,
+                "traceback": failure.traceback,
+            }
+            append_line(directory.failures_file, line)
+
+
+def _give_up(directory: RunDirectory, store: Store, report: Report) -> None:
+    """Mark a block that could not be written as failed; where not even that can be written it stays pending."""
+    region = store.grid.block(report.block)
+    with _surviving_a_full_disk():
+        status = store.read_status(region)
+        pending = status == PENDING
+        store.set_status(region, np.where(pending, np.int8(FAILED), status))
+        labels = {name: axis.array[s].tolist() for (name, axis), s in zip(store.spec.axes.items(), region, strict=True)}
+        line = {
+            "block": report.block,
+            "attempt": report.attempt,
+            "labels": {name: v[0] if len(v) == 1 else v for name, v in labels.items()},
+            "points": int(pending.sum()),
+            "error": f"{report.error} ({report.attempt} attempts)",
+            "traceback": report.traceback,
+        }
+        append_line(directory.failures_file, line)
+
+
+def _surviving_a_full_disk() -> contextlib.AbstractContextManager[None]:
+    """Ignore errors of the log: it is for people, and a full disk must not end a run that `status` records."""
+    return contextlib.suppress(OSError)
+
+
+def _note_unreported(directory: RunDirectory, store: Store, todo: list[int]) -> None:
+    """Give every finished block its event, also those whose driver died between the two."""
+    digest = store.spec.digest()
+    reported = {event["block"] for event in directory.events() if event.get("spec") == digest}
+    for block in sorted(set(range(store.grid.n_blocks)) - set(todo) - reported):
+        append_line(directory.events_file, {"block": block, "recovered": True, "spec": digest})

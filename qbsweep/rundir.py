@@ -1,0 +1,180 @@
+"""The run directory: its files, its lock, its log of events and failures."""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from qbsweep.errors import QbsweepError
+
+_HEARTBEAT_SECONDS = 10.0
+_STALE_SECONDS = 120.0  # a lock of another host without a heartbeat for so long is taken over
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """Paths of a run directory, and the small files in it."""
+
+    path: Path
+
+    @property
+    def data(self) -> Path:
+        """The dataset."""
+        return self.path / "data.zarr"
+
+    @property
+    def events_file(self) -> Path:
+        """One line per finished block."""
+        return self.path / "events.jsonl"
+
+    @property
+    def failures_file(self) -> Path:
+        """One line per failed point, or per group of points that failed together."""
+        return self.path / "failures.jsonl"
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return all events, oldest first."""
+        return _read_lines(self.events_file)
+
+    def failures(self) -> list[dict[str, Any]]:
+        """Return all failures, oldest first."""
+        return _read_lines(self.failures_file)
+
+    def write_text(self, name: str, text: str) -> None:
+        """Replace a file atomically."""
+        scratch = self.path / f".{name}.new"
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(self.path / name)
+
+    def lock_holder(self) -> dict[str, Any] | None:
+        """Return who runs this directory now, or None; a lock whose owner is dead does not count."""
+        holder = _read_json(self.path / "lock")
+        return holder if holder is not None and _is_alive(self.path / "lock", holder) else None
+
+    def recover(self) -> None:
+        """Finish or undo what a killed run was doing to the dataset as a whole."""
+        previous = self.data.with_name("data.zarr.old")
+        if previous.exists():
+            if self.data.exists():
+                shutil.rmtree(previous)
+            else:
+                previous.rename(self.data)
+        for leftover in self.path.glob("data.zarr.*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def swap(self, replacement: Path) -> None:
+        """Put `replacement` in the dataset's place; `recover` repairs it if this is interrupted."""
+        previous = self.data.with_name("data.zarr.old")
+        self.data.rename(previous)
+        replacement.rename(self.data)
+        shutil.rmtree(previous)
+
+
+def append_line(path: Path, record: Mapping[str, Any]) -> None:
+    """Append one JSON line; a line that was cut short by a crash before it is closed off first."""
+    data = json.dumps(record).encode() + b"\n"
+    with path.open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                data = b"\n" + data
+        file.write(data)
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    """Read JSON lines; a line that a crash cut short is skipped."""
+    records = []
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                records.append(json.loads(line))
+    return records
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+class Lock:
+    """One run at a time per directory, safe against crashes.
+
+    The lock is a file that names its owner. On the same host the owner's pid and start time tell whether
+    it lives; on another one, its heartbeat (the file's modification time) does.
+    """
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self._path = directory.path / "lock"
+        self._stop = threading.Event()
+        self._heart = threading.Thread(target=self._beat, daemon=True)
+        self._me = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started": psutil.Process().create_time(),
+            "job": os.environ.get("SLURM_JOB_ID"),
+        }
+
+    def __enter__(self) -> Self:
+        with self._guard():
+            holder = _read_json(self._path)
+            if holder is not None and _is_alive(self._path, holder):
+                job = f", job {holder['job']}" if holder.get("job") else ""
+                raise QbsweepError(
+                    f"{self._path.parent} is being run by process {holder['pid']} on {holder['host']}{job}; "
+                    "wait for it, stop it, or give another --out"
+                )
+            scratch = self._path.with_name(".lock.new")
+            scratch.write_text(json.dumps(self._me), encoding="utf-8")
+            scratch.replace(self._path)
+        self._heart.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._heart.join()
+        with self._guard():
+            if _read_json(self._path) == self._me:
+                self._path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _guard(self) -> Iterator[None]:
+        """Serialise looking and taking; the kernel drops this lock with its owner."""
+        with self._path.with_name(".lock.guard").open("w") as file:
+            # Not every network file system has flock; the rename above is then all there is.
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _beat(self) -> None:
+        while not self._stop.wait(_HEARTBEAT_SECONDS):
+            with contextlib.suppress(OSError):
+                os.utime(self._path)
+
+
+def _is_alive(path: Path, holder: dict[str, Any]) -> bool:
+    if holder.get("host") == socket.gethostname():
+        try:
+            owner = psutil.Process(int(holder["pid"]))
+            if owner.status() == psutil.STATUS_ZOMBIE:
+                return False
+            started = owner.create_time()
+        except (psutil.Error, KeyError, ValueError):
+            return False
+        return abs(started - float(holder.get("started", 0.0))) < 1.0
+    try:
+        return time.time() - path.stat().st_mtime < _STALE_SECONDS
+    except OSError:
+        return False

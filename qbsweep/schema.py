@@ -1,0 +1,199 @@
+"""Parameters and variables, each declared once: names, units, limits, meaning.
+
+The sweep file, its JSON Schema, the allocation and labels of the dataset and the documentation all
+read these two tables.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from qbsweep.physics.network import COUPLINGS, REALIZATIONS, TOPOLOGIES
+
+FORMAT = 1
+"""Version of the run directory; a store of another version is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One physical or numerical parameter of a sweep.
+
+    Attributes
+    ----------
+    name, long_name, units : str
+    kind : {'choice', 'int', 'float'}
+    default : str, float or None
+        None means that the sweep file must give it.
+    choices : tuple of str
+        Valid values of a choice.
+    minimum, maximum : float or None
+        Inclusive limits of a number.
+    positive : bool
+        The number must be above 0.
+    scales : tuple of str
+        Values of `unit:` accepted besides the parameter's own units.
+    meaning : str
+        One line for the schema and the documentation.
+    """
+
+    name: str
+    kind: Literal["choice", "int", "float"]
+    long_name: str
+    meaning: str
+    units: str = "1"
+    default: str | float | None = None
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    positive: bool = False
+    scales: tuple[str, ...] = ()
+
+
+MAX_BATTERIES = 10_000
+MAX_SQUEEZING = 300.0  # sinh^2 r leaves double precision at r = 355
+
+# The order is that of the dataset's dimensions.
+PARAMETERS = {
+    p.name: p
+    for p in (
+        Parameter(
+            "topology",
+            "choice",
+            "network topology",
+            "cascaded is a chain, parallel a star around the charger; or the name of one of `networks`",
+            choices=tuple(TOPOLOGIES),
+        ),
+        Parameter(
+            "coupling",
+            "choice",
+            "coupling type",
+            "nonreciprocal edges have Gamma = 2 J and cancel the backward amplitude",
+            default="nonreciprocal",
+            choices=COUPLINGS,
+        ),
+        Parameter(
+            "realization",
+            "choice",
+            "realization of the nonreciprocal phases",
+            "theta = pi/2 with p = 1, or theta = 0 with complex p; they differ in squeezed baths only",
+            default="phase-half-pi",
+            choices=REALIZATIONS,
+        ),
+        Parameter(
+            "solver",
+            "choice",
+            "solver",
+            "moments solves the Gaussian moments exactly",
+            default="moments",
+            choices=("moments",),
+        ),
+        Parameter(
+            "N",
+            "int",
+            "number of batteries",
+            "the network has N + 1 modes, mode 0 is the charger",
+            minimum=1,
+            maximum=MAX_BATTERIES,
+        ),
+        Parameter(
+            "J",
+            "float",
+            "coherent coupling",
+            "coupling of every edge, or a multiple of J_op (10)",
+            units="omega",
+            minimum=0,
+            scales=("J_op",),
+        ),
+        Parameter("kappa", "float", "local loss rate", "loss rate of every mode", units="omega", positive=True),
+        Parameter("epsilon", "float", "drive strength", "amplitude of the charger's drive", units="omega", minimum=0),
+        Parameter(
+            "omega",
+            "float",
+            "mode frequency",
+            "unit of the stored energy: energies are multiplied by it",
+            default=1.0,
+            positive=True,
+        ),
+        Parameter(
+            "n_th",
+            "float",
+            "thermal photon number of the bath",
+            "mean photon number of the bath",
+            default=0.0,
+            minimum=0,
+        ),
+        Parameter(
+            "r",
+            "float",
+            "squeezing strength of the bath",
+            "squeezing strength of the bath",
+            default=0.0,
+            minimum=0,
+            maximum=MAX_SQUEEZING,
+        ),
+        Parameter(
+            "theta_r",
+            "float",
+            "squeezing angle of the bath",
+            "squeezing angle of the bath; energies and ergotropies of a uniform bath do not depend on it",
+            units="rad",
+            default=0.0,
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One data variable of the dataset.
+
+    Attributes
+    ----------
+    name, long_name, units : str
+    extra_dims : tuple of str
+        Dimensions after those of the grid: `mode`, `time`.
+    dtype : str
+    fill : float or int
+        Value of a point that has not been solved.
+    group : {'scalar', 'mode', 'time', 'always'}
+        `scalar` variables are the default outputs, `mode` ones are asked for, `time` ones need `times`,
+        `always` ones cannot be left out.
+    """
+
+    name: str
+    long_name: str
+    group: Literal["scalar", "mode", "time", "always"]
+    units: str = "omega"
+    extra_dims: tuple[str, ...] = ()
+    dtype: str = "float64"
+    fill: float | int = float("nan")
+
+
+VARIABLES = {
+    v.name: v
+    for v in (
+        Variable("energy_charger", "steady-state energy of the charger", "scalar"),
+        Variable("energy_terminal", "steady-state energy of the terminal battery", "scalar"),
+        Variable("ergotropy_terminal", "steady-state ergotropy of the terminal battery", "scalar"),
+        Variable("energy_batteries", "steady-state energy summed over the batteries", "scalar"),
+        Variable("energy", "steady-state energy", "mode", extra_dims=("mode",)),
+        Variable("ergotropy", "steady-state ergotropy", "mode", extra_dims=("mode",)),
+        Variable("energy_t", "energy from vacuum at t = 0", "time", extra_dims=("mode", "time")),
+        Variable("ergotropy_t", "ergotropy from vacuum at t = 0", "time", extra_dims=("mode", "time")),
+        Variable(
+            "solve_seconds",
+            "solver time, the point's share of its block",
+            "always",
+            units="s",
+            dtype="float32",
+        ),
+        # Written last, after everything else of the block: the only thing a resumed run looks at.
+        Variable("status", "state of the point", "always", units="1", dtype="int8", fill=0),
+    )
+}
+
+OUTPUTS = tuple(v.name for v in VARIABLES.values() if v.group != "always")
+STEADY_SCALARS = tuple(v.name for v in VARIABLES.values() if v.group == "scalar")
+TIME_RESOLVED = tuple(v.name for v in VARIABLES.values() if v.group == "time")
+
+PENDING, OK, FAILED, SUSPECT = 0, 1, 2, 3
+STATUS_NAMES = {PENDING: "pending", OK: "ok", FAILED: "failed", SUSPECT: "suspect"}

@@ -1,0 +1,143 @@
+"""Short tables of a dataset and of the state of its run, for the terminal."""
+
+import time
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from rich import box
+from rich.table import Table
+
+from qbsweep.evaluate import NETWORK_PARAMETERS
+from qbsweep.plan import Plan
+from qbsweep.progress import duration
+from qbsweep.run import Progress
+from qbsweep.rundir import RunDirectory
+from qbsweep.schema import FAILED, PENDING, STEADY_SCALARS
+
+_MAX_ROWS = 16
+_MAX_BYTES = 2_000_000_000
+
+
+def plain_table(*columns: str, title: str | None = None) -> Table:
+    """Return a table that also reads well in a log file."""
+    table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+def best_points(path: Path) -> Table | None:
+    """Tabulate, for every network of a dataset, the point of the largest terminal energy."""
+    with xr.open_zarr(path, chunks=None) as ds:
+        names = [name for name in ("energy_terminal", *STEADY_SCALARS) if name in ds]
+        if not names or ds[names[0]].nbytes > _MAX_BYTES:
+            return None
+        values = ds[names[0]].where(~ds["status"].isin([PENDING, FAILED])).load()
+        dims = [dim for dim in values.dims if dim in NETWORK_PARAMETERS]
+        rest = [dim for dim in values.dims if dim not in dims]
+        where = [str(dim) + _unit(ds[dim]) for dim in rest]
+        table = plain_table(*map(str, dims), f"max {names[0]}", *(f"at {label}" for label in where))
+        for labels in _some_rows(ds, dims):
+            one = values.sel(labels)
+            if one.notnull().any():
+                best = one.isel({d: int(i) for d, i in one.argmax(rest).items()}) if rest else one
+                shown = [_number(best[dim].item()) for dim in rest]
+                table.add_row(*(str(v) for v in labels.values()), _number(best.item()), *shown)
+        return table
+
+
+def _unit(coordinate: xr.DataArray) -> str:
+    unit = coordinate.attrs.get("units", "1")
+    return "" if unit == "1" else f" [{unit}]".replace("[", "(").replace("]", ")")
+
+
+def _some_rows(ds: xr.Dataset, dims: Sequence[Hashable]) -> list[dict[Hashable, Any]]:
+    """All combinations of labels, or as many evenly spaced ones as fit a screen."""
+    index = np.indices([ds.sizes[dim] for dim in dims]).reshape(len(dims), -1).T
+    if len(index) > _MAX_ROWS:
+        index = index[np.unique(np.linspace(0, len(index) - 1, _MAX_ROWS).round().astype(int))]
+    return [
+        {
+            dim: ds[dim].values[i].item() if hasattr(ds[dim].values[i], "item") else ds[dim].values[i]
+            for dim, i in zip(dims, row, strict=True)
+        }
+        for row in index
+    ]
+
+
+def _number(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def plan_table(plan: Plan, workers: int) -> Table:
+    """Tabulate a plan."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    shape = " x ".join(f"{dim} {size}" for dim, size in zip(plan.dims, plan.shape, strict=True)) or "one point"
+    rows = {
+        "points": f"{plan.points:,} ({shape})",
+        "blocks": f"{plan.blocks:,} of up to {' x '.join(map(str, plan.block_shape)) or '1'} points",
+        "time": f"{duration(plan.seconds)} of computing, about {duration(plan.seconds / workers)} on {workers} cores",
+        "memory": f"{size_of(plan.block_bytes)} of results per block",
+        "disk": f"{size_of(plan.bytes)} before compression, {plan.files:,} files",
+    }
+    for name, text in rows.items():
+        table.add_row(name, text)
+    return table
+
+
+def size_of(count: float) -> str:
+    """Write bytes as a person would."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+def state(directory: RunDirectory, progress: Progress) -> dict[str, Any]:
+    """Return the state of a run as plain data: what `status --json` prints."""
+    holder = directory.lock_holder()
+    finished = sum(progress.points.values()) - progress.points["pending"]
+    rate = recent_rate(directory)
+    running = holder is not None
+    return {
+        "directory": str(directory.path),
+        "state": "running" if running else "complete" if progress.complete else "interrupted",
+        "points": sum(progress.points.values()),
+        **progress.points,
+        "finished": finished,
+        "blocks": progress.blocks,
+        "blocks_done": progress.blocks_done,
+        "points_per_second": rate,
+        "eta_seconds": progress.points["pending"] / rate if rate and running else None,
+        "running": holder,
+        "exit_code": progress.exit_code,
+    }
+
+
+def recent_rate(directory: RunDirectory, window: int = 50) -> float | None:
+    """Return points per second over the last events, None if there are too few to tell."""
+    events = [e for e in directory.events() if "time" in e][-window:]
+    if len(events) < 2:
+        return None
+    now = time.time() if directory.lock_holder() else events[-1]["time"]
+    return float(sum(e["points"] for e in events[1:]) / max(now - events[0]["time"], 1e-3))
+
+
+def state_table(data: dict[str, Any]) -> Table:
+    """Tabulate the state of a run."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_row("state", data["state"])
+    parts = ", ".join(f"{data[name]:,} {name}" for name in ("ok", "suspect", "failed", "pending"))
+    table.add_row("points", f"{data['points']:,}: {parts}")
+    table.add_row("blocks", f"{data['blocks_done']:,} of {data['blocks']:,}")
+    if data["points_per_second"]:
+        table.add_row("rate", f"{data['points_per_second']:,.0f} points/s")
+    if data["eta_seconds"] is not None:
+        table.add_row("left", duration(data["eta_seconds"]))
+    if data["running"]:
+        table.add_row("run by", f"process {data['running']['pid']} on {data['running']['host']}")
+    return table
