@@ -32,7 +32,7 @@ Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.
 Out = Annotated[Path | None, typer.Option("--out", help="The run directory; default runs/<name>.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; default: one per core.")]
 BlockSeconds = Annotated[
-    float, typer.Option(min=0.001, help="Longest predicted time of a block: what a crash can cost a worker.")
+    float, typer.Option(min=1e-6, help="Longest predicted time of a block: what a crash can cost a worker.")
 ]
 
 
@@ -59,8 +59,6 @@ def run_command(
     path = out or Path("runs") / spec.name
     with run.locked(path) as directory:
         store = run.prepare(spec, directory, block_seconds)
-        plan = make_plan(store.spec, store.grid)
-        directory.write_text("plan.json", json.dumps(plan.to_json(), indent=1))
         if retry_failed:
             console.print(f"{store.reset_failed():,} failed points will be solved again")
         before = run.progress_of(store)
@@ -68,12 +66,16 @@ def run_command(
             console.print("all points are solved already")
             progress = before
         else:
+            plan = make_plan(store.spec, store.grid)
+            directory.write_text("plan.json", json.dumps(plan.to_json(), indent=1))
             console.print(summary.plan_table(plan, workers or 1))
             with _executor(executor, workers) as execute:
                 watch = Watcher(console, before.blocks, before.blocks_done)
                 with watch.showing():
                     progress = run.run_blocks(directory, store, execute, watch)
             console.print(f"finished in {duration(watch.seconds)}")
+            for error, count in watch.unwritten.items():
+                console.print(f"{count} blocks were not written: {error}")
     _show_result(directory, progress)
     raise typer.Exit(progress.exit_code)
 
@@ -139,21 +141,28 @@ def schema_command() -> None:
     print(json.dumps(grammar.json_schema(), indent=1))
 
 
+class _Interrupted(BaseException):
+    """SIGINT or SIGTERM; not KeyboardInterrupt, which typer would turn into its own exit code."""
+
+
 def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+    raise _Interrupted
 
 
 def main() -> None:
     """Entry point: a user's mistake is one sentence on stderr and exit code 2."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
-        app()
-    except QbsweepError as error:
-        print(f"qbsweep: {error}", file=sys.stderr)
+        code = app(standalone_mode=False)
+    except (QbsweepError, typer.TyperException) as error:
+        sentence = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+        print(f"qbsweep: {sentence}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except _Interrupted:
         print("qbsweep: interrupted; the same command goes on where this one stopped", file=sys.stderr)
         sys.exit(1)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -9,25 +9,27 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qbsweep import schema
+from qbsweep.axes import Scalar
 from qbsweep.grid import Indices
 from qbsweep.physics.closed_forms import optimal_coupling
-from qbsweep.physics.network import FloatArray
+from qbsweep.physics.network import Array, FloatArray
 from qbsweep.points import Points
 from qbsweep.schema import VARIABLES
 from qbsweep.solvers import SOLVERS
-from qbsweep.spec import Scalar, SweepSpec, build_network
+from qbsweep.spec import SweepSpec, build_network
 
 NETWORK_PARAMETERS = ("topology", "coupling", "realization", "solver", "N")
 VALUE_PARAMETERS = ("J", "kappa", "epsilon", "omega", "n_th", "r", "theta_r")
 MAX_SEPARATE_FAILURES = 50
 """So many failing points of a block are told apart; the rest of it is then reported as one group."""
 
-Values = dict[str, NDArray[np.generic]]
+Values = dict[str, Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,13 @@ class Failure:
 class Solution:
     """Arrays of a product of points (unsolved entries hold the fill value), and its failures."""
 
-    arrays: dict[str, NDArray[np.generic]]
+    arrays: dict[str, Array]
     failures: list[Failure] = field(default_factory=list)
 
 
 def sizes(spec: SweepSpec) -> dict[str, int]:
     """Lengths of the dimensions that variables have after those of the grid."""
-    return {"mode": spec.n_modes, "time": 0 if spec.times is None else len(spec.times.values)}
+    return {"mode": spec.n_modes, "time": 0 if spec.times is None else len(spec.times)}
 
 
 def solve_box(spec: SweepSpec, indices: Indices) -> Solution:
@@ -79,20 +81,22 @@ def solve_box(spec: SweepSpec, indices: Indices) -> Solution:
     started = time.perf_counter()
     for names, where in _networks(spec, chosen):
         values = {name: chosen[name] for name in VALUE_PARAMETERS}
-        _solve_network(spec, names, values, {k: v[where] for k, v in solution.arrays.items()}, solution.failures)
+        _solve_network(
+            spec, names, values, {k: v[where] for k, v in solution.arrays.items()}, solution.failures
+        )
     _flag_non_finite(spec, chosen, solution)
     points = max(1, solution.arrays["status"].size)
     solution.arrays["solve_seconds"][...] = (time.perf_counter() - started) / points
     return solution
 
 
-def _networks(spec: SweepSpec, chosen: Values) -> Iterator[tuple[dict[str, Scalar], tuple[int, ...]]]:
-    """Yield each network of a box, and its index along the leading dimensions."""
+def _networks(spec: SweepSpec, chosen: Values) -> Iterator[tuple[dict[str, Scalar], tuple[Any, ...]]]:
+    """Yield each network of a box, and its place along the leading dimensions."""
     swept = [name for name in NETWORK_PARAMETERS if name in spec.axes]
     fixed = {name: chosen[name][0] for name in NETWORK_PARAMETERS if name not in spec.axes}
     for where in itertools.product(*(range(len(chosen[name])) for name in swept)):
         labels = {name: chosen[name][i] for name, i in zip(swept, where, strict=True)}
-        yield {**fixed, **labels}, where
+        yield {**fixed, **labels}, (*where, ...)
 
 
 def _solve_network(
@@ -123,7 +127,7 @@ def _solve_network(
         axis = [name for name in VALUE_PARAMETERS if name in spec.axes].index(longest)
         for half in (slice(0, length // 2), slice(length // 2, length)):
             part = {**values, longest: values[longest][half]}
-            at = (*(slice(None),) * axis, half)
+            at: tuple[Any, ...] = (*(slice(None),) * axis, half, ...)
             _solve_network(spec, names, part, {k: v[at] for k, v in targets.items()}, failures)
 
 
@@ -136,7 +140,7 @@ def _points(spec: SweepSpec, names: dict[str, Scalar], values: Values) -> Points
         J = J * optimal_coupling(topology, N, kappa)
     times: FloatArray | None = None
     if spec.times is not None:
-        grid = np.array(spec.times.values, dtype=float)
+        grid = spec.times.array
         times = grid / kappa[:, None] if spec.times.unit == "1/kappa" else np.repeat(grid[None], len(kappa), axis=0)
     rest = {name: np.asarray(values[name], dtype=float) for name in VALUE_PARAMETERS[2:]}
     network = build_network(spec, topology, N, str(names["coupling"]), str(names["realization"]))

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from qbsweep.axes import Scalar
 from qbsweep.errors import QbsweepError
 from qbsweep.grid import Grid
-from qbsweep.spec import Scalar, SweepSpec
+from qbsweep.spec import SweepSpec
 from qbsweep.store import Store, allocate
 
 _SHOWN = 3
@@ -29,7 +30,8 @@ def _axis_changes(old: SweepSpec, new: SweepSpec) -> list[str]:
     for name in (*old.axes, *old.fixed):
         before = old.axes.get(name) or old.fixed[name]
         after = new.axes.get(name) or new.fixed[name]
-        missing = [value for value in before.values if value not in set(after.values)]
+        kept = set(after.values)
+        missing = [value for value in before.values if value not in kept]
         if before.unit != after.unit:
             changes.append(f"the unit of `{name}` was {before.unit} and is {after.unit}")
         elif name in old.axes and name not in new.axes:

@@ -76,7 +76,7 @@ def stored_variables(spec: SweepSpec) -> tuple[str, ...]:
 def point_costs(spec: SweepSpec) -> FloatArray:
     """Modelled seconds of a point, one entry per value of the N axis (one if N is fixed)."""
     extra = evaluate.sizes(spec)
-    baths = math.prod(len(spec.values(name)) for name in evaluate.VALUE_PARAMETERS[2:])
+    baths = math.prod(len(spec.axis(name)) for name in evaluate.VALUE_PARAMETERS[2:])
     costs = []
     for N in spec.values("N"):
         n_modes = int(N) + 1
@@ -90,7 +90,7 @@ def point_costs(spec: SweepSpec) -> FloatArray:
 def make_grid(spec: SweepSpec, block_seconds: float = BLOCK_SECONDS) -> Grid:
     """Cut the grid of a sweep into blocks by modelled cost and memory; the same on every machine."""
     dims = tuple(spec.axes)
-    shape = tuple(len(axis.values) for axis in spec.axes.values())
+    shape = tuple(len(axis) for axis in spec.axes.values())
     costs = point_costs(spec)
     total = math.prod(shape) * float(costs.mean())
     target = min(max(total / _MIN_BLOCKS, _MIN_BLOCK_SECONDS), block_seconds)

@@ -13,12 +13,19 @@ _LINE_SECONDS = 5.0
 
 
 class Watcher:
-    """Counts reports and shows them."""
+    """Count reports and show them.
+
+    Attributes
+    ----------
+    unwritten : dict
+        Number of blocks that were given up, by their error.
+    """
 
     def __init__(self, console: Console, blocks: int, done: int) -> None:
         self._console = console
         self._blocks, self._done, self._before = blocks, done, done
         self._points = self._failed = 0
+        self.unwritten: dict[str, int] = {}
         self._started = self._shown = time.monotonic()
         self._bar: Progress | None = None
         if console.is_terminal:
@@ -50,7 +57,9 @@ class Watcher:
         """Count a finished block."""
         self._done += 1
         self._points += report.points
-        self._failed += report.failed + bool(report.error)
+        self._failed += report.failed
+        if report.error:
+            self.unwritten[report.error] = self.unwritten.get(report.error, 0) + 1
         if self._bar is not None:
             failed = f"[red]{self._failed} failed" if self._failed else ""
             self._bar.update(self._task, completed=self._done, rate=self._rate(), failed=failed)
@@ -70,6 +79,8 @@ class Watcher:
 
 def duration(seconds: float) -> str:
     """Write seconds as a person would: 0.4 s, 12 s, 3 min, 5.2 h, 2.1 days."""
+    if seconds < 0.05:
+        return "under 0.1 s"
     for unit, size, limit in (("s", 1.0, 120.0), ("min", 60.0, 7200.0), ("h", 3600.0, 172800.0)):
         if seconds < limit:
             value = seconds / size

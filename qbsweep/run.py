@@ -6,13 +6,15 @@ reference; whatever else executes must give the same dataset.
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from qbsweep.blocks import Report, Task, solve_block
 from qbsweep.errors import QbsweepError
+from qbsweep.evaluate import Failure
 from qbsweep.extend import check_extends, extended
 from qbsweep.plan import BLOCK_SECONDS, make_grid
 from qbsweep.provenance import provenance
@@ -152,34 +154,29 @@ def _record(directory: RunDirectory, store: Store, report: Report) -> None:
     with _surviving_a_full_disk():
         append_line(directory.events_file, {**report.event(), "spec": store.spec.digest()})
         for failure in report.failures:
-            line = {
-                "block": report.block,
-                "attempt": report.attempt,
-                "labels": failure.labels,
-                "points": failure.points,
-                "error": failure.error,
-                "traceback": failure.traceback,
-            }
-            append_line(directory.failures_file, line)
+            append_line(directory.failures_file, _failure_line(report, failure))
+
+
+def _failure_line(report: Report, failure: Failure) -> dict[str, Any]:
+    return {"block": report.block, "attempt": report.attempt, **asdict(failure)}
 
 
 def _give_up(directory: RunDirectory, store: Store, report: Report) -> None:
     """Mark a block that could not be written as failed; where not even that can be written it stays pending."""
     region = store.grid.block(report.block)
+    status = store.read_status(region)
+    pending = status == PENDING
+    labels = {name: axis.array[s].tolist() for (name, axis), s in zip(store.spec.axes.items(), region, strict=True)}
+    failure = Failure(
+        labels={name: v[0] if len(v) == 1 else v for name, v in labels.items()},
+        points=int(pending.sum()),
+        error=f"{report.error} ({report.attempt} attempts)",
+        traceback=report.traceback,
+    )
     with _surviving_a_full_disk():
-        status = store.read_status(region)
-        pending = status == PENDING
+        append_line(directory.failures_file, _failure_line(report, failure))
+    with _surviving_a_full_disk():
         store.set_status(region, np.where(pending, np.int8(FAILED), status))
-        labels = {name: axis.array[s].tolist() for (name, axis), s in zip(store.spec.axes.items(), region, strict=True)}
-        line = {
-            "block": report.block,
-            "attempt": report.attempt,
-            "labels": {name: v[0] if len(v) == 1 else v for name, v in labels.items()},
-            "points": int(pending.sum()),
-            "error": f"{report.error} ({report.attempt} attempts)",
-            "traceback": report.traceback,
-        }
-        append_line(directory.failures_file, line)
 
 
 def _surviving_a_full_disk() -> contextlib.AbstractContextManager[None]:

@@ -2,58 +2,20 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from qbsweep import grammar, schema
+from qbsweep.axes import Axis, Scalar, fixed_axis, swept_axis, time_axis
 from qbsweep.errors import QbsweepError, unknown
-from qbsweep.grammar import AxisForm, EdgeForm, FixedForm, GrammarError, NetworkForm, SweepFile
+from qbsweep.grammar import EdgeForm, GrammarError, NetworkForm, SweepFile
 from qbsweep.physics.network import TOPOLOGIES, Edge, Network, uniform_edge
 from qbsweep.schema import PARAMETERS
 from qbsweep.yamlfile import read_yaml
-
-Scalar = str | int | float
-
-
-@dataclass(frozen=True)
-class Axis:
-    """Values of one parameter, or of time, and the unit they are multiples of.
-
-    Attributes
-    ----------
-    name : str
-    values : tuple
-    unit : str
-    given : object
-        The axis as the sweep file has it: a value, a list, or a rule.
-    """
-
-    name: str
-    values: tuple[Scalar, ...]
-    unit: str
-    given: Any = field(compare=False, default=None)
-
-    @cached_property
-    def array(self) -> NDArray[Any]:
-        """The values as float64, int64 or object (names)."""
-        kind = PARAMETERS[self.name].kind if self.name in PARAMETERS else "float"
-        dtype: Any = {"choice": object, "int": np.int64, "float": np.float64}[kind]
-        return np.array(self.values, dtype=dtype)
-
-    @cached_property
-    def digest(self) -> str:
-        """Hex digits that identify the values and their unit."""
-        array = self.array
-        data = json.dumps(self.values).encode() if array.dtype == object else array.tobytes()
-        return hashlib.sha256(self.unit.encode() + data).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +44,23 @@ class SweepSpec:
     outputs: tuple[str, ...]
     networks: Mapping[str, NetworkForm] = field(default_factory=dict)
 
-    def values(self, name: str) -> tuple[Scalar, ...]:
+    def axis(self, name: str) -> Axis:
+        """Return the values of a parameter, swept or fixed."""
+        return self.axes[name] if name in self.axes else self.fixed[name]
+
+    def values(self, name: str) -> list[Scalar]:
         """All values that a parameter takes in this sweep."""
-        return (self.axes[name] if name in self.axes else self.fixed[name]).values
+        return self.axis(name).values
 
     @property
     def coupling_unit(self) -> str:
         """``omega`` or ``J_op``."""
-        return (self.axes["J"] if "J" in self.axes else self.fixed["J"]).unit
+        return self.axis("J").unit
 
     @property
     def n_modes(self) -> int:
         """Number of modes of the largest network, N + 1."""
-        return 1 + max(int(N) for N in self.values("N"))
+        return 1 + int(self.axis("N").array.max())
 
     def digest(self) -> str:
         """Return 16 hex digits that identify everything that decides the numbers."""
@@ -166,12 +132,12 @@ def resolve(file: SweepFile) -> SweepSpec:
         if given is not None and swept is not None:
             raise GrammarError(("sweep", name), f"`{name}` is in `parameters` and in `sweep`; keep one of them")
         if swept is not None:
-            axes[name] = _expanded(name, swept)
+            axes[name] = swept_axis(name, swept)
         elif given is not None or parameter.default is not None:
-            fixed[name] = _fixed(name, parameter.default if given is None else given)
+            fixed[name] = fixed_axis(name, parameter.default if given is None else given)
         else:
             raise GrammarError((), f"`{name}` must be given, in `parameters` or as an axis in `sweep`")
-    times = None if file.times is None else _times(file.times)
+    times = None if file.times is None else time_axis(file.times)
     spec = SweepSpec(
         name=file.name,
         axes=axes,
@@ -182,117 +148,6 @@ def resolve(file: SweepFile) -> SweepSpec:
     )
     _check_topologies(spec)
     return spec
-
-
-def _fixed(name: str, given: Any) -> Axis:
-    if isinstance(given, FixedForm):
-        grammar.check_values(name, [given.value])
-        return Axis(name, (given.value,), _unit(name, given.unit, ("parameters", name)), given.model_dump())
-    return Axis(name, (_plain(name, given),), PARAMETERS[name].units, given)
-
-
-def _plain(name: str, value: Scalar) -> Scalar:
-    return float(value) if PARAMETERS[name].kind == "float" else value
-
-
-def _unit(name: str, unit: str | None, where: tuple[str | int, ...]) -> str:
-    own = "1/omega" if name == "times" else PARAMETERS[name].units
-    if unit is None:
-        return own
-    valid = (own, "1/kappa") if name == "times" else (own, *PARAMETERS[name].scales)
-    if unit not in valid:
-        raise GrammarError((*where, "unit"), f"{unknown('unit', unit, valid)} (`unit` of `{name}`)")
-    return unit
-
-
-def _expanded(name: str, given: Any) -> Axis:
-    where = ("sweep", name)
-    if isinstance(given, AxisForm):
-        values: Sequence[Any] = _rule_values(given, name, where)
-        if PARAMETERS[name].kind == "int":
-            values = [int(v) if math.isfinite(v) and float(v).is_integer() else v for v in values]
-        # The limits are an interval, so of many values the extremes tell; a text is no rule's value.
-        many = len(values) > 1000 and np.isfinite(values).all()
-        grammar.check_values(name, [min(values), max(values)] if many else list(values))
-        axis = Axis(name, tuple(_plain(name, v) for v in values), _unit(name, given.unit, where), _rule(given))
-    else:
-        listed = given if isinstance(given, list) else [given]
-        axis = Axis(name, tuple(_plain(name, v) for v in listed), PARAMETERS[name].units, listed)
-    _check_unique(axis, where)
-    return axis
-
-
-def _rule(form: AxisForm) -> dict[str, Any]:
-    return {key: list(v) if isinstance(v, tuple) else v for key, v in form.model_dump(exclude_none=True).items()}
-
-
-def _rule_values(form: AxisForm, name: str, where: tuple[str | int, ...]) -> list[float]:
-    """Values of an axis given by a rule."""
-    rules = [r for r in ("values", "linspace", "geomspace", "logspace", "range") if getattr(form, r) is not None]
-    if len(rules) != 1:
-        found = " and ".join(f"`{rule}`" for rule in rules) or "none"
-        raise GrammarError(
-            where,
-            f"`{name}` must have one of values, linspace, geomspace, logspace or range, but has {found}",
-        )
-    rule, arguments = rules[0], getattr(form, rules[0])
-    if rule == "values":
-        return list(arguments)
-    if rule == "range":
-        return _range(arguments, name, (*where, rule))
-    start, stop, count = arguments
-    if count == 1 and start != stop:
-        raise GrammarError((*where, rule), f"`{rule}` of `{name}` with 1 value must start where it stops, at {start:g}")
-    if rule == "geomspace" and (start <= 0 or stop <= 0):
-        raise GrammarError(
-            (*where, rule),
-            f"`geomspace` of `{name}` must start and stop above 0, but is {start:g} to {stop:g}",
-        )
-    make: Any = {"linspace": np.linspace, "geomspace": np.geomspace, "logspace": np.logspace}[rule]
-    with np.errstate(over="ignore"):
-        return list(make(start, stop, count).tolist())
-
-
-def _range(arguments: Sequence[float], name: str, where: tuple[str | int, ...]) -> list[float]:
-    start, stop, step = arguments if len(arguments) == 3 else (*arguments, 1.0)
-    if step == 0 or (stop - start) / step < 0:
-        raise GrammarError(where, f"`range` of `{name}` must reach {stop:g} from {start:g}, but its step is {step:g}")
-    count = math.floor((stop - start) / step * (1 + 1e-12) + 1e-9) + 1
-    if count > grammar.MAX_AXIS_VALUES:
-        raise GrammarError(where, f"`range` of `{name}` must have at most {grammar.MAX_AXIS_VALUES} values")
-    return [start + step * i for i in range(count)]
-
-
-def _check_unique(axis: Axis, where: tuple[str | int, ...]) -> None:
-    if len(set(axis.values)) == len(axis.values):
-        return
-    seen: dict[Scalar, int] = {}
-    for position, value in enumerate(axis.values, start=1):
-        if value in seen:
-            raise GrammarError(
-                where,
-                f"`{axis.name}` must not repeat a value, but axis values {seen[value]} and {position} are {value}",
-            )
-        seen[value] = position
-
-
-def _times(given: Any) -> Axis:
-    where = ("times",)
-    if isinstance(given, AxisForm):
-        values = _rule_values(given, "times", where)
-        axis = Axis("times", tuple(values), _unit("times", given.unit, where), _rule(given))
-    else:
-        listed = [float(v) for v in (given if isinstance(given, list) else [given])]
-        axis = Axis("times", tuple(listed), "1/omega", listed)
-    if axis.array[0] < 0 or not np.isfinite(axis.array).all():
-        raise GrammarError(where, "`times` must be finite and at least 0: the evolution starts from vacuum at 0")
-    backward = np.flatnonzero(np.diff(axis.array) <= 0)
-    if len(backward):
-        early, late = axis.array[backward[0] : backward[0] + 2]
-        raise GrammarError(
-            where, f"`times` must ascend, but value {backward[0] + 2} ({late:g}) does not follow {early:g}"
-        )
-    return axis
 
 
 def _outputs(given: Sequence[str] | None, times: Axis | None) -> tuple[str, ...]:

@@ -18,12 +18,13 @@ import zarr.codecs
 from numpy.typing import NDArray
 
 from qbsweep import evaluate, schema
+from qbsweep.axes import Axis
 from qbsweep.errors import QbsweepError
 from qbsweep.grid import Grid, Slices
 from qbsweep.physics.closed_forms import optimal_coupling
 from qbsweep.plan import stored_variables
 from qbsweep.schema import FAILED, PARAMETERS, PENDING, VARIABLES
-from qbsweep.spec import Axis, SweepSpec, dump_spec, parse_spec
+from qbsweep.spec import SweepSpec, dump_spec, parse_spec
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -156,7 +157,7 @@ def allocate(path: Path, spec: SweepSpec, grid: Grid, provenance: Mapping[str, A
 
 def _units(spec: SweepSpec, units: str) -> str:
     """Energies are in units of omega unless `omega` itself is given."""
-    return "[omega]" if units == "omega" and spec.values("omega") != (1.0,) else units
+    return "[omega]" if units == "omega" and spec.values("omega") != [1.0] else units
 
 
 def _flags(name: str) -> dict[str, Any]:
@@ -169,7 +170,7 @@ def coordinates(spec: SweepSpec) -> dict[str, xr.Variable]:
     """Label every dimension, every fixed parameter (as a scalar coordinate), and `J_abs` where J is relative."""
     result = {name: xr.Variable((name,), axis.array, _labels(axis)) for name, axis in spec.axes.items()}
     for name, axis in spec.fixed.items():
-        result[name] = xr.Variable((), axis.array[0], _labels(axis))
+        result[name] = xr.Variable((), axis.array.reshape(()), _labels(axis))
     result["mode"] = xr.Variable(
         ("mode",),
         np.arange(spec.n_modes),
@@ -193,9 +194,9 @@ def _labels(axis: Axis) -> dict[str, str]:
 def _absolute_coupling(spec: SweepSpec) -> xr.Variable:
     """Coupling in units of omega over those of (topology, N, J, kappa) that are axes."""
     names = ("topology", "N", "J", "kappa")
-    lengths = [len(spec.values(name)) for name in names]
-    J = np.array(spec.values("J"), dtype=float)[:, None]
-    kappa = np.array(spec.values("kappa"), dtype=float)
+    lengths = [len(spec.axis(name)) for name in names]
+    J = spec.axis("J").array[:, None]
+    kappa = spec.axis("kappa").array
     values = np.empty(lengths)
     for t, topology in enumerate(spec.values("topology")):
         for n, N in enumerate(spec.values("N")):

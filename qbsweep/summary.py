@@ -1,5 +1,7 @@
 """Short tables of a dataset and of the state of its run, for the terminal."""
 
+import itertools
+import math
 import time
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -55,17 +57,14 @@ def _unit(coordinate: xr.DataArray) -> str:
 
 
 def _some_rows(ds: xr.Dataset, dims: Sequence[Hashable]) -> list[dict[Hashable, Any]]:
-    """All combinations of labels, or as many evenly spaced ones as fit a screen."""
-    index = np.indices([ds.sizes[dim] for dim in dims]).reshape(len(dims), -1).T
-    if len(index) > _MAX_ROWS:
-        index = index[np.unique(np.linspace(0, len(index) - 1, _MAX_ROWS).round().astype(int))]
-    return [
-        {
-            dim: ds[dim].values[i].item() if hasattr(ds[dim].values[i], "item") else ds[dim].values[i]
-            for dim, i in zip(dims, row, strict=True)
-        }
-        for row in index
-    ]
+    """All combinations of labels; of a long last dimension (N) as many, evenly spaced, as fit a screen."""
+    labels = [ds[dim].values.tolist() for dim in dims]
+    if labels:
+        others = math.prod(len(values) for values in labels[:-1])
+        shown = min(len(labels[-1]), max(2, _MAX_ROWS // others))
+        picked = np.linspace(0, len(labels[-1]) - 1, shown).round().astype(int)
+        labels[-1] = [labels[-1][i] for i in picked]
+    return [dict(zip(dims, row, strict=True)) for row in itertools.product(*labels)]
 
 
 def _number(value: Any) -> str:

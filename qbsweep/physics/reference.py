@@ -45,18 +45,17 @@ class Moments:
     @property
     def coherent(self) -> FloatArray:
         """``|alpha_m|^2`` of every mode."""
-        return np.abs(self.alpha) ** 2
+        return np.asarray(np.abs(self.alpha) ** 2, dtype=float)
 
     @property
     def occupation(self) -> FloatArray:
         """``C_mm`` of every mode."""
-        diagonal: FloatArray = np.diagonal(self.C, axis1=-2, axis2=-1).real
-        return diagonal
+        return np.asarray(np.diagonal(self.C, axis1=-2, axis2=-1).real, dtype=float)
 
     @property
     def anomaly(self) -> FloatArray:
         """``|S_mm|`` of every mode."""
-        return np.abs(np.diagonal(self.S, axis1=-2, axis2=-1))
+        return np.asarray(np.abs(np.diagonal(self.S, axis1=-2, axis2=-1)), dtype=float)
 
 
 def bath_moments(n_th: float, r: float, theta_r: float = 0.0) -> tuple[float, complex]:

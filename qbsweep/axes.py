@@ -1,0 +1,184 @@
+"""Axes: the values of a parameter, however the sweep file gives them."""
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qbsweep import grammar
+from qbsweep.errors import unknown
+from qbsweep.grammar import AxisForm, FixedForm, GrammarError
+from qbsweep.physics.network import FloatArray
+from qbsweep.schema import PARAMETERS
+
+Scalar = str | int | float
+Where = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """Values of one parameter, or of time, and the unit they are multiples of.
+
+    Attributes
+    ----------
+    name : str
+    array : ndarray, 1-d
+        float64, int64, or object for names. An array, because an axis may have millions of values.
+    unit : str
+    given : object
+        The axis as the sweep file has it: a value, a list, or a rule.
+    """
+
+    name: str
+    array: NDArray[Any]
+    unit: str
+    given: Any
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Axis) and (self.name, self.digest) == (other.name, other.digest)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.digest))
+
+    @cached_property
+    def values(self) -> list[Scalar]:
+        """The values as plain Python scalars."""
+        return list(self.array.tolist())
+
+    @cached_property
+    def digest(self) -> str:
+        """Hex digits that identify the values and their unit."""
+        data = json.dumps(self.values).encode() if self.array.dtype == object else self.array.tobytes()
+        return hashlib.sha256(self.unit.encode() + data).hexdigest()
+
+
+def _array(name: str, values: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
+    kind = PARAMETERS[name].kind if name in PARAMETERS else "float"
+    dtype: Any = {"choice": object, "int": np.int64, "float": np.float64}[kind]
+    return np.array(values, dtype=dtype)
+
+
+def fixed_axis(name: str, given: Any) -> Axis:
+    """Return the one-valued axis of a fixed parameter."""
+    if isinstance(given, FixedForm):
+        grammar.check_values(name, [given.value])
+        unit = _unit(name, given.unit, ("parameters", name))
+        return Axis(name, _array(name, [given.value]), unit, given.model_dump())
+    return Axis(name, _array(name, [given]), PARAMETERS[name].units, given)
+
+
+def _unit(name: str, unit: str | None, where: Where) -> str:
+    own = "1/omega" if name == "times" else PARAMETERS[name].units
+    if unit is None:
+        return own
+    valid = (own, "1/kappa") if name == "times" else (own, *PARAMETERS[name].scales)
+    if unit not in valid:
+        raise GrammarError((*where, "unit"), f"{unknown('unit', unit, valid)} (`unit` of `{name}`)")
+    return unit
+
+
+def swept_axis(name: str, given: Any) -> Axis:
+    """Expand an axis of `sweep` and check its values."""
+    where = ("sweep", name)
+    if isinstance(given, AxisForm):
+        values = _rule_values(given, name, where)
+        # The limits are an interval, so of very many values the extremes tell.
+        finite = len(values) > 1000 and bool(np.isfinite(values).all())
+        grammar.check_values(name, _plain(name, np.array([values.min(), values.max()]) if finite else values))
+        axis = Axis(name, _array(name, values), _unit(name, given.unit, where), _rule(given))
+    else:
+        listed = given if isinstance(given, list) else [given]
+        axis = Axis(name, _array(name, listed), PARAMETERS[name].units, listed)
+    _check_unique(axis, where)
+    return axis
+
+
+def _plain(name: str, values: FloatArray) -> list[Scalar]:
+    """Numbers of a rule as Python scalars; whole ones as int where the parameter is one."""
+    plain = values.tolist()
+    if PARAMETERS[name].kind == "int":
+        return [int(v) if math.isfinite(v) and v.is_integer() else v for v in plain]
+    return list(plain)
+
+
+def _rule(form: AxisForm) -> dict[str, Any]:
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in form.model_dump(exclude_none=True).items()}
+
+
+def _rule_values(form: AxisForm, name: str, where: Where) -> FloatArray:
+    """Values of an axis given by a rule."""
+    rules = [r for r in ("values", "linspace", "geomspace", "logspace", "range") if getattr(form, r) is not None]
+    if len(rules) != 1:
+        found = " and ".join(f"`{rule}`" for rule in rules) or "none"
+        raise GrammarError(
+            where,
+            f"`{name}` must have one of values, linspace, geomspace, logspace or range, but has {found}",
+        )
+    rule, arguments = rules[0], getattr(form, rules[0])
+    if rule == "values":
+        return np.array(arguments, dtype=float)
+    if rule == "range":
+        return _range(arguments, name, (*where, rule))
+    start, stop, count = arguments
+    if count == 1 and start != stop:
+        raise GrammarError((*where, rule), f"`{rule}` of `{name}` with 1 value must start where it stops, at {start:g}")
+    if rule == "geomspace" and (start <= 0 or stop <= 0):
+        raise GrammarError(
+            (*where, rule),
+            f"`geomspace` of `{name}` must start and stop above 0, but is {start:g} to {stop:g}",
+        )
+    make: Any = {"linspace": np.linspace, "geomspace": np.geomspace, "logspace": np.logspace}[rule]
+    with np.errstate(over="ignore"):
+        return np.asarray(make(start, stop, count), dtype=float)
+
+
+def _range(arguments: Sequence[float], name: str, where: Where) -> FloatArray:
+    start, stop, step = arguments if len(arguments) == 3 else (*arguments, 1.0)
+    if step == 0 or (stop - start) / step < 0:
+        raise GrammarError(where, f"`range` of `{name}` must reach {stop:g} from {start:g}, but its step is {step:g}")
+    count = math.floor((stop - start) / step * (1 + 1e-12) + 1e-9) + 1
+    if count > grammar.MAX_AXIS_VALUES:
+        raise GrammarError(where, f"`range` of `{name}` must have at most {grammar.MAX_AXIS_VALUES} values")
+    return np.asarray(start + step * np.arange(count), dtype=float)
+
+
+def _check_unique(axis: Axis, where: Where) -> None:
+    if len(axis) < 2 or (axis.array.dtype != object and (np.diff(axis.array) > 0).all()):
+        return
+    seen: dict[Scalar, int] = {}
+    for position, value in enumerate(axis.values, start=1):
+        if value in seen:
+            raise GrammarError(
+                where,
+                f"`{axis.name}` must not repeat a value, but axis values {seen[value]} and {position} are {value}",
+            )
+        seen[value] = position
+
+
+def time_axis(given: Any) -> Axis:
+    """Expand `times` and check that they ascend from 0 or later."""
+    where = ("times",)
+    if isinstance(given, AxisForm):
+        values = _rule_values(given, "times", where)
+        axis = Axis("times", values, _unit("times", given.unit, where), _rule(given))
+    else:
+        listed = [float(v) for v in (given if isinstance(given, list) else [given])]
+        axis = Axis("times", np.array(listed), "1/omega", listed)
+    if axis.array[0] < 0 or not np.isfinite(axis.array).all():
+        raise GrammarError(where, "`times` must be finite and at least 0: the evolution starts from vacuum at 0")
+    backward = np.flatnonzero(np.diff(axis.array) <= 0)
+    if len(backward):
+        early, late = axis.array[backward[0] : backward[0] + 2]
+        raise GrammarError(
+            where, f"`times` must ascend, but value {backward[0] + 2} ({late:g}) does not follow {early:g}"
+        )
+    return axis

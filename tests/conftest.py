@@ -1,0 +1,12 @@
+"""Fixtures of all tests."""
+
+import os
+
+import hypothesis
+
+# Every process of the tests is single-threaded, as the workers are.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+hypothesis.settings.register_profile("qbsweep", deadline=None, max_examples=40, derandomize=True)
+hypothesis.settings.load_profile("qbsweep")

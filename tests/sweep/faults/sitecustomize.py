@@ -1,0 +1,38 @@
+"""Loaded by every Python process of a fault test: makes the moment solver slow, raise, or kill its worker.
+
+FAULT is a JSON object: `sleep` seconds per solve; `kind` raise | kill | full; `J` the poisoned coupling; the fault
+is armed while the file `armed` exists. `kill` and `full` strike in worker processes only.
+"""
+
+import json
+import multiprocessing
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+
+if "FAULT" in os.environ:
+    from qbsweep import solvers
+
+    _fault = json.loads(os.environ["FAULT"])
+    _solver = solvers.SOLVERS["moments"]
+
+    def _solve(points, outputs):
+        in_worker = multiprocessing.parent_process() is not None
+        if in_worker:
+            time.sleep(_fault.get("sleep", 0.0))
+        poisoned = Path(_fault.get("armed", "/nonexistent")).exists() and np.isclose(points.J, _fault["J"]).any()
+        if poisoned and _fault["kind"] == "raise":
+            raise ArithmeticError("the poisoned coupling")
+        if poisoned and in_worker and _fault["kind"] == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if in_worker:  # files of this process may not grow beyond the limit: writing a chunk fails for real
+            unlimited = resource.RLIM_INFINITY
+            limit = 300 if poisoned and _fault["kind"] == "full" else unlimited
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, unlimited))
+        return _solver.solve(points, outputs)
+
+    solvers.SOLVERS["moments"] = solvers.Solver(_solve, _solver.cost)
