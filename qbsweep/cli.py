@@ -13,7 +13,7 @@ from rich.console import Console
 
 from qbsweep import grammar, run, summary
 from qbsweep.errors import QbsweepError
-from qbsweep.plan import BLOCK_SECONDS, make_grid, make_plan
+from qbsweep.plan import BLOCK_SECONDS, available_cores, block_costs, make_grid, make_plan
 from qbsweep.progress import Watcher, duration
 from qbsweep.rundir import RunDirectory
 from qbsweep.spec import load_spec
@@ -39,10 +39,8 @@ BlockSeconds = Annotated[
 @app.command("plan")
 def plan_command(sweep: SweepFile, workers: Workers = None, block_seconds: BlockSeconds = BLOCK_SECONDS) -> None:
     """Check a sweep file and predict what it costs; runs nothing but a few timed pilot points."""
-    from qbsweep.cluster import available_cpus
-
     spec = load_spec(sweep)
-    console.print(summary.plan_table(make_plan(spec, make_grid(spec, block_seconds)), workers or available_cpus()))
+    console.print(summary.plan_table(make_plan(spec, make_grid(spec, block_seconds)), workers or available_cores()))
 
 
 @app.command("run")
@@ -68,9 +66,11 @@ def run_command(
         else:
             plan = make_plan(store.spec, store.grid)
             directory.write_text("plan.json", json.dumps(plan.to_json(), indent=1))
-            console.print(summary.plan_table(plan, workers or 1))
+            cores = 1 if executor == "serial" else workers or available_cores()
+            console.print(summary.plan_table(plan, cores))
             with _executor(executor, workers) as execute:
-                watch = Watcher(console, before.blocks, before.blocks_done)
+                pending = run.pending_blocks(store, store.status())
+                watch = Watcher(console, block_costs(store.spec, store.grid), pending)
                 with watch.showing():
                     progress = run.run_blocks(directory, store, execute, watch)
             console.print(f"finished in {duration(watch.seconds)}")

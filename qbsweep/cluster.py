@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import logging
-import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ from distributed.security import Security
 
 from qbsweep.blocks import Report, Task, solve_block
 from qbsweep.errors import QbsweepError
+from qbsweep.plan import available_cores
 
 _WINDOW = 4  # blocks in flight per worker; the rest stays in the driver, so the scheduler stays small
 _CONNECT_SECONDS = 30
@@ -28,12 +28,8 @@ _CONFIG = {
     # A block's results leave through the store; nothing profits from stealing or from the profiler.
     "distributed.scheduler.work-stealing": False,
     "distributed.worker.profile.enabled": False,
+    "distributed.worker.preload": ["qbsweep.worker"],
 }
-
-
-def available_cpus() -> int:
-    """Return the number of cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class DaskExecutor:
@@ -53,12 +49,21 @@ class DaskExecutor:
         return len(self._client.scheduler_info(n_workers=-1)["workers"])
 
     def __call__(self, tasks: Iterable[Task]) -> Iterator[Report]:
-        """Run blocks with a bounded number in flight; yield their reports as they finish."""
+        """Run blocks with a bounded number in flight; yield their reports as they finish.
+
+        Blocks that are tried again run one per worker: if that dies, no other block is to blame.
+        """
         waiting = iter(tasks)
+        first = next(waiting, None)
+        if first is None:
+            return
+        per_worker = _WINDOW if first.attempt == 1 else 1
+        waiting = itertools.chain([first], waiting)
         flying: dict[Future[Any], Task] = {}
         finished = as_completed()
         while True:
-            for task in itertools.islice(waiting, self._room(flying)):
+            room = max(1, self.n_workers * per_worker) - len(flying)
+            for task in itertools.islice(waiting, max(0, room)):
                 future = self._client.submit(solve_block, task, pure=False, retries=0)
                 flying[future] = task
                 finished.add(future)
@@ -67,15 +72,6 @@ class DaskExecutor:
             future = next(finished)
             yield _report(future, flying.pop(future))
             future.release()
-
-    def _room(self, flying: dict[Future[Any], Task]) -> int:
-        """How many more blocks may be in flight.
-
-        A block that is tried again runs alone on its worker: if that dies, no other block is to blame.
-        """
-        again = any(task.attempt > 1 for task in flying.values()) or not flying
-        per_worker = 1 if again and flying else _WINDOW
-        return max(0, max(1, self.n_workers) * per_worker - len(flying))
 
 
 def _report(future: Future[Any], task: Task) -> Report:
@@ -96,7 +92,7 @@ def local_executor(workers: int | None) -> Iterator[DaskExecutor]:
     """Start local worker processes, one thread each, behind TLS with credentials of this run only."""
     with dask.config.set(_CONFIG):
         cluster = LocalCluster(
-            n_workers=workers or available_cpus(),
+            n_workers=workers or available_cores(),
             threads_per_worker=1,
             processes=True,
             security=Security.temporary(),

@@ -81,9 +81,7 @@ def solve_box(spec: SweepSpec, indices: Indices) -> Solution:
     started = time.perf_counter()
     for names, where in _networks(spec, chosen):
         values = {name: chosen[name] for name in VALUE_PARAMETERS}
-        _solve_network(
-            spec, names, values, {k: v[where] for k, v in solution.arrays.items()}, solution.failures
-        )
+        _solve_network(spec, names, values, {k: v[where] for k, v in solution.arrays.items()}, solution.failures)
     _flag_non_finite(spec, chosen, solution)
     points = max(1, solution.arrays["status"].size)
     solution.arrays["solve_seconds"][...] = (time.perf_counter() - started) / points

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from qbsweep.axes import Scalar
+from qbsweep.dataset import allocate
 from qbsweep.errors import QbsweepError
 from qbsweep.grid import Grid
 from qbsweep.spec import SweepSpec
-from qbsweep.store import Store, allocate
+from qbsweep.store import Store
 
 _SHOWN = 3
 

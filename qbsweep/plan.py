@@ -1,6 +1,7 @@
 """How a sweep will be run: its blocks, and what they will cost in time, memory, bytes and files."""
 
 import math
+import os
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -57,6 +58,11 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain data."""
         return asdict(self)
+
+
+def available_cores() -> int:
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def bytes_per_point(spec: SweepSpec) -> int:
@@ -122,6 +128,18 @@ def make_plan(spec: SweepSpec, grid: Grid) -> Plan:
         bytes=grid.n_points * point_bytes,
         files=grid.n_blocks * len(stored),
     )
+
+
+def block_costs(spec: SweepSpec, grid: Grid) -> FloatArray:
+    """Modelled seconds of every block: what the time that is left is judged by."""
+    costs = point_costs(spec)
+    N_dim = grid.dims.index("N") if "N" in grid.dims else None
+    result = np.empty(grid.n_blocks)
+    for number in range(grid.n_blocks):
+        region = grid.block(number)
+        own = costs if N_dim is None else costs[region[N_dim]]
+        result[number] = math.prod(s.stop - s.start for s in region) * own.mean()
+    return result
 
 
 def _pilot_ratio(spec: SweepSpec, grid: Grid) -> float:

@@ -2,12 +2,13 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from qbsweep.blocks import Report
+from qbsweep.physics.network import FloatArray
 
 _LINE_SECONDS = 5.0
 
@@ -15,30 +16,33 @@ _LINE_SECONDS = 5.0
 class Watcher:
     """Count reports and show them.
 
+    Parameters
+    ----------
+    console : Console
+    costs : ndarray
+        Modelled cost of every block, in any unit: blocks differ, so their number says little about the time left.
+    pending : sequence of int
+        Blocks that are to be solved now.
+
     Attributes
     ----------
     unwritten : dict
         Number of blocks that were given up, by their error.
     """
 
-    def __init__(self, console: Console, blocks: int, done: int) -> None:
+    def __init__(self, console: Console, costs: FloatArray, pending: Sequence[int]) -> None:
         self._console = console
-        self._blocks, self._done, self._before = blocks, done, done
+        self._costs = costs
+        self._left, self._spent = float(costs[pending].sum()), 0.0
+        self._done = len(costs) - len(pending)
         self._points = self._failed = 0
         self.unwritten: dict[str, int] = {}
         self._started = self._shown = time.monotonic()
         self._bar: Progress | None = None
         if console.is_terminal:
-            self._bar = Progress(
-                TextColumn("blocks"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[failed]}"),
-                console=console,
-            )
-            self._task = self._bar.add_task("", total=blocks, completed=done, rate="", failed="")
+            columns = (TextColumn("blocks"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+            self._bar = Progress(*columns, console=console)
+            self._task = self._bar.add_task("", total=len(costs), completed=self._done)
 
     @property
     def seconds(self) -> float:
@@ -58,23 +62,26 @@ class Watcher:
         self._done += 1
         self._points += report.points
         self._failed += report.failed
+        self._spent += self._costs[report.block]
+        self._left -= self._costs[report.block]
         if report.error:
             self.unwritten[report.error] = self.unwritten.get(report.error, 0) + 1
         if self._bar is not None:
-            failed = f"[red]{self._failed} failed" if self._failed else ""
-            self._bar.update(self._task, completed=self._done, rate=self._rate(), failed=failed)
+            self._bar.update(self._task, completed=self._done, description=self._text())
         elif time.monotonic() - self._shown > _LINE_SECONDS:
             self._shown = time.monotonic()
             self._print_line()
 
-    def _rate(self) -> str:
-        return f"{self._points / max(self.seconds, 1e-9):,.0f} points/s"
+    def _text(self) -> str:
+        parts = [f"{self._points / max(self.seconds, 1e-9):,.0f} points/s"]
+        if self._done < len(self._costs) and self._spent > 0:
+            parts.append(f"{duration(self.seconds * max(self._left, 0.0) / self._spent)} left")
+        if self._failed:
+            parts.append(f"{self._failed:,} failed")
+        return ", ".join(parts)
 
     def _print_line(self) -> None:
-        fresh, left = self._done - self._before, self._blocks - self._done
-        eta = f", {duration(self.seconds / fresh * left)} left" if fresh and left else ""
-        failed = f", {self._failed} failed" if self._failed else ""
-        self._console.print(f"{self._done}/{self._blocks} blocks, {self._rate()}{eta}{failed}", highlight=False)
+        self._console.print(f"{self._done}/{len(self._costs)} blocks, {self._text()}", highlight=False)
 
 
 def duration(seconds: float) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from qbsweep.blocks import Report, Task, solve_block
+from qbsweep.dataset import allocate
 from qbsweep.errors import QbsweepError
 from qbsweep.evaluate import Failure
 from qbsweep.extend import check_extends, extended
@@ -21,7 +22,7 @@ from qbsweep.provenance import provenance
 from qbsweep.rundir import Lock, RunDirectory, append_line
 from qbsweep.schema import FAILED, PENDING, STATUS_NAMES
 from qbsweep.spec import SweepSpec, dump_spec
-from qbsweep.store import Store, allocate
+from qbsweep.store import Store
 
 Executor = Callable[[Iterable[Task]], Iterator[Report]]
 MAX_ATTEMPTS = 3

@@ -20,7 +20,7 @@ from qbsweep.rundir import RunDirectory
 from qbsweep.schema import FAILED, PENDING, STEADY_SCALARS
 
 _MAX_ROWS = 16
-_MAX_BYTES = 2_000_000_000
+_MAX_POINTS = 20_000_000  # of one network; more would take memory for a table that is a courtesy
 
 
 def plain_table(*columns: str, title: str | None = None) -> Table:
@@ -35,19 +35,22 @@ def best_points(path: Path) -> Table | None:
     """Tabulate, for every network of a dataset, the point of the largest terminal energy."""
     with xr.open_zarr(path, chunks=None) as ds:
         names = [name for name in ("energy_terminal", *STEADY_SCALARS) if name in ds]
-        if not names or ds[names[0]].nbytes > _MAX_BYTES:
+        if not names:
             return None
-        values = ds[names[0]].where(~ds["status"].isin([PENDING, FAILED])).load()
-        dims = [dim for dim in values.dims if dim in NETWORK_PARAMETERS]
-        rest = [dim for dim in values.dims if dim not in dims]
+        dims = [dim for dim in ds["status"].dims if dim in NETWORK_PARAMETERS]
+        rest = [dim for dim in ds["status"].dims if dim not in dims]
+        if math.prod(ds.sizes[dim] for dim in rest) > _MAX_POINTS:
+            return None
         where = [str(dim) + _unit(ds[dim]) for dim in rest]
         table = plain_table(*map(str, dims), f"max {names[0]}", *(f"at {label}" for label in where))
         for labels in _some_rows(ds, dims):
-            one = values.sel(labels)
-            if one.notnull().any():
-                best = one.isel({d: int(i) for d, i in one.argmax(rest).items()}) if rest else one
-                shown = [_number(best[dim].item()) for dim in rest]
-                table.add_row(*(str(v) for v in labels.values()), _number(best.item()), *shown)
+            one = ds[[names[0], "status"]].sel(labels)
+            values = one[names[0]].values
+            values[np.isin(one["status"].values, [PENDING, FAILED])] = -np.inf
+            best = np.unravel_index(int(np.argmax(values)), values.shape)
+            if values[best] > -np.inf:
+                shown = [_number(ds[dim].values[i].item()) for dim, i in zip(rest, best, strict=True)]
+                table.add_row(*(str(v) for v in labels.values()), _number(float(values[best])), *shown)
         return table
 
 
@@ -71,14 +74,14 @@ def _number(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def plan_table(plan: Plan, workers: int) -> Table:
+def plan_table(plan: Plan, cores: int) -> Table:
     """Tabulate a plan."""
     table = Table(box=None, show_header=False, pad_edge=False)
     shape = " x ".join(f"{dim} {size}" for dim, size in zip(plan.dims, plan.shape, strict=True)) or "one point"
     rows = {
         "points": f"{plan.points:,} ({shape})",
         "blocks": f"{plan.blocks:,} of up to {' x '.join(map(str, plan.block_shape)) or '1'} points",
-        "time": f"{duration(plan.seconds)} of computing, about {duration(plan.seconds / workers)} on {workers} cores",
+        "time": f"{duration(plan.seconds)} of computing, about {duration(plan.seconds / cores)} on {cores} cores",
         "memory": f"{size_of(plan.block_bytes)} of results per block",
         "disk": f"{size_of(plan.bytes)} before compression, {plan.files:,} files",
     }

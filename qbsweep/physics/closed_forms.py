@@ -9,8 +9,6 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize_scalar
-from scipy.special import comb
 
 from qbsweep.errors import QbsweepError, choices
 from qbsweep.physics.network import FloatArray
@@ -66,8 +64,7 @@ def reciprocal_cascaded_energy(N: int, J: ArrayLike, kappa: ArrayLike, epsilon: 
     """
     L = N + 1
     x, drive = np.broadcast_arrays(_float(J) / _float(kappa), _float(epsilon) / _float(kappa))
-    j = np.arange(L // 2 + 1)
-    weights = comb(L - j, j) * 4.0**j
+    j, weights = _chain_weights(N)
     small = x <= 1
     y = np.where(small, x, 1.0)
     below = 2.0**L * y**N / (weights * y[..., None] ** (2 * j)).sum(axis=-1)
@@ -104,17 +101,24 @@ def reciprocal_cascaded_saturation(N: int, kappa: ArrayLike, epsilon: ArrayLike)
 def reciprocal_cascaded_optimum(N: int, kappa: float) -> float:
     """Coupling that maximises the terminal energy of the reciprocal chain of odd N.
 
-    The single interior maximum of `reciprocal_cascaded_energy`: J / kappa = 1/2, 0.97356, 1.41091,
-    1.83862 for N = 1, 3, 5, 7. Found to a relative 1e-8 (the square root of rounding, as for any maximum).
+    J / kappa = 1/2, 0.97356, 1.41091, 1.83862 for N = 1, 3, 5, 7. With x = J / kappa and w_j the weights of
+    `reciprocal_cascaded_energy`, the stationary points solve ``sum_j w_j (N - 2j) x^{2j} = 0``. For odd N only the last
+    coefficient is negative, so there is exactly one (Descartes); for even N none is, so there is none.
     """
     if N % 2 == 0:
         raise QbsweepError(f"the reciprocal chain has a finite optimum for odd `N` only, but `N` is {N}")
+    j, weights = _chain_weights(N)
+    # In 1 / (2 x)^2 the powers of 4 are gone and the leading coefficient is that of j = 0.
+    roots = np.roots(weights / 4.0**j * (N - 2 * j))
+    (root,) = roots[(roots.imag == 0) & (roots.real > 0)].real
+    return kappa / (2 * math.sqrt(root))
 
-    def loss(log_x: float) -> float:
-        return -math.log(float(reciprocal_cascaded_energy(N, math.exp(log_x), 1.0, 1.0)))
 
-    best = minimize_scalar(loss, bracket=(math.log(0.1), math.log(0.25 * N + 0.25)), tol=1e-12)
-    return kappa * math.exp(best.x)
+def _chain_weights(N: int) -> tuple[FloatArray, FloatArray]:
+    """Return j and ``C(L-j, j) 4^j`` of (11) and (12), L = N + 1."""
+    L = N + 1
+    j = np.arange(L // 2 + 1)
+    return j.astype(float), np.array([float(math.comb(L - i, i) * 4**i) for i in range(L // 2 + 1)])
 
 
 def reciprocal_parallel_energy(N: int, J: ArrayLike, kappa: ArrayLike, epsilon: ArrayLike) -> FloatArray:

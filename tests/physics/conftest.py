@@ -74,13 +74,14 @@ def networks() -> Callable[..., st.SearchStrategy[Network]]:
             pairs = [(draw(st.integers(0, m - 1)), m) for m in range(1, n)]
             if loops and n > 2 and draw(st.booleans()):
                 pairs.append((0, n - 1))
-            kind = draw(st.sampled_from(["reciprocal", "phase-half-pi", "phase-zero", "any"]))
+            kind = draw(st.sampled_from(["reciprocal", "phased", "phase-half-pi", "phase-zero", "any"]))
             edges = []
             for u, v in pairs:
                 J = draw(number)
                 edges.append(
                     {
                         "reciprocal": Edge(u, v, J),
+                        "phased": Edge(u, v, J, draw(st.floats(0, 6))),
                         "phase-half-pi": Edge(u, v, J, np.pi / 2, 2 * J),
                         "phase-zero": Edge(u, v, J, 0.0, 2 * J, 1j, 1),
                         "any": Edge(u, v, J, draw(st.floats(0, 6)), draw(number), draw(number), 1j),
@@ -166,7 +167,7 @@ def exact_pairs(mp, exact_drift) -> Callable:
 def exact_evolution(mp, exact_drift, exact_pairs) -> Callable:
     """``(network, step, multiples)`` -> populations, filling and, on request, deficit, each (mode, time).
 
-    The exponential of the step is taken by mpmath in 40 digits, and powers of it by multiplication.
+    The exponential of the step is taken by mpmath in 40 digits, and its powers by multiplication.
     """
 
     def evolution(network, step, multiples, *, squeezing=False):
@@ -181,8 +182,7 @@ def exact_evolution(mp, exact_drift, exact_pairs) -> Callable:
         power, done = mp.eye(n + 1), 0
         populations, filling, deficit = (np.empty((n, len(multiples))) for _ in range(3))
         for t, multiple in enumerate(multiples):
-            for _ in range(multiple - done):
-                power = power * Z
+            power = power * Z ** (multiple - done)
             done = multiple
             U = power[:n, :n]
             pairs = X - U * X * U.T if squeezing else None

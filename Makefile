@@ -1,0 +1,48 @@
+# make quickstart   set up .venv, run a small sweep, show its result
+# make test         set up .venv, run the tests
+# make check        everything: lint, format, types, import rules, tests
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: quickstart test check lint bench figures clean
+
+quickstart: $(VENV)/.user
+	$(BIN)/qbsweep run workflows/quickstart.yaml
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n auto
+
+check: lint test
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
+	$(BIN)/python tests/benchmarks/solver.py
+	$(BIN)/python tests/benchmarks/workflow.py
+
+figures: $(VENV)/.dev
+	$(BIN)/qbsweep run workflows/fig1.yaml
+	$(BIN)/python notebooks/readme_figure.py
+
+clean:
+	rm -rf $(VENV) runs
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "qbsweep needs Python 3.11 or later; say which with PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.user: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,notebooks]'
+	@touch $@ $(VENV)/.user

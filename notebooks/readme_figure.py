@@ -1,0 +1,54 @@
+"""Draw the picture of the README from the dataset of workflows/fig1.yaml: `make figures`."""
+
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+from qbsweep.physics.closed_forms import optimal_coupling
+
+COLORS = {"cascaded": "#0a6ebd", "parallel": "#e07b00"}
+
+
+def draw_energy(axes: Axes, ds: xr.Dataset) -> None:
+    """Terminal energy against J for a few N."""
+    for topology, color in COLORS.items():
+        for N in (2, 8, 30):
+            one = ds.sel(topology=topology, N=N)
+            J, energy = one.J_abs.values / ds.kappa.item(), one.energy_terminal.values
+            axes.plot(J, energy, color=color, label=topology if N == 2 else None)
+            best = energy.argmax()
+            axes.plot(J[best], energy[best], "o", color=color, markersize=4)
+            axes.annotate(f"N = {N}", (J[best], energy[best] * 1.25), ha="center", color=color, fontsize=8)
+    axes.set(xscale="log", yscale="log", ylim=(5e-3, 20), xlabel=r"coupling $J/\kappa$")
+    axes.set(ylabel=r"terminal energy $E_N/\omega$")
+    axes.legend(frameon=False, loc="lower left")
+
+
+def draw_optimum(axes: Axes, ds: xr.Dataset) -> None:
+    """J at the largest sampled energy, and the closed form (10)."""
+    kappa = ds.kappa.item()
+    best = ds.J_abs.isel(J=ds.energy_terminal.argmax("J")) / kappa
+    shown = np.unique(np.geomspace(1, 50, 14).astype(int))
+    for topology, color in COLORS.items():
+        axes.plot(ds.N, optimal_coupling(topology, ds.N.values, 1.0), color=color, linewidth=1)
+        axes.plot(shown, best.sel(topology=topology, N=shown), "o", color=color, markersize=4)
+    axes.annotate(r"cascaded, $\propto N$", (14, 6.5), ha="right", color=COLORS["cascaded"])
+    axes.annotate(r"parallel, $\propto N^{-1/2}$", (14, 0.16), ha="left", color=COLORS["parallel"])
+    axes.set(xscale="log", yscale="log", xlabel="number of batteries $N$", ylabel=r"optimal coupling $J_{op}/\kappa$")
+
+
+if __name__ == "__main__":
+    source = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/fig1/data.zarr")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.3), layout="constrained")
+    with xr.open_zarr(source) as dataset:
+        dataset.load()
+        draw_energy(left, dataset)
+        draw_optimum(right, dataset)
+    for panel in (left, right):
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.grid(alpha=0.25)
+    figure.savefig(Path(__file__).with_name("readme.png"), dpi=120)

@@ -1,0 +1,303 @@
+"""Every fast path to the steady state against the slow reference, and against 40-digit arithmetic where that fails."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qbsweep.moments import solve_moments
+from qbsweep.physics import steady
+from qbsweep.physics.closed_forms import nonreciprocal_cascaded_energy, nonreciprocal_parallel_energy, optimal_coupling
+from qbsweep.physics.network import Edge, Network, cascaded, drift_matrix, parallel, scaled
+from qbsweep.physics.reference import steady_moments
+from qbsweep.physics.steady import anomaly_ratios, coherent_populations, family, pair_matrices
+
+UNIFORM = [
+    ("cascaded", "nonreciprocal", "phase-half-pi"),
+    ("cascaded", "nonreciprocal", "phase-zero"),
+    ("cascaded", "reciprocal", "phase-half-pi"),
+    ("parallel", "nonreciprocal", "phase-half-pi"),
+    ("parallel", "nonreciprocal", "phase-zero"),
+    ("parallel", "reciprocal", "phase-half-pi"),
+]
+J = np.array([0.0, 1e-4, 0.003, 0.02, 0.1, 3.0])
+KAPPA = np.array([0.003, 0.003, 0.003, 0.05, 1e-3, 0.5])
+PQ = np.sinh(0.7) * np.cosh(0.7)  # |Q| at r = 0.7
+
+
+def _reference(network, J, KAPPA):
+    """Populations and anomaly ratios of the members, each (mode, member)."""
+    members = [steady_moments(scaled(network, *pair), 1.0, 0.0, 0.7) for pair in zip(J, KAPPA, strict=True)]
+    return np.transpose([m.coherent for m in members]), np.transpose([m.anomaly / PQ for m in members])
+
+
+def _assert_agrees(network, J, KAPPA, rel=1e-10, ratio=1e-10):
+    """`rel` allows for the reference: LAPACK at condition numbers J / kappa up to 1e3, squared."""
+    net = family(network)
+    populations, ratios = _reference(network, J, KAPPA)
+    # atol: LAPACK's own rounding of a terminal battery that is almost empty.
+    np.testing.assert_allclose(coherent_populations(net, J, KAPPA), populations, rel, 1e-13 * populations.max())
+    found = anomaly_ratios(net, J, KAPPA)
+    np.testing.assert_allclose(np.ones_like(ratios) if found is None else found, ratios, 0, ratio)
+    return net
+
+
+# ---------------------------------------------------------------------------- every path
+
+
+@pytest.mark.parametrize(("topology", "coupling", "realization"), UNIFORM)
+@pytest.mark.parametrize("N", range(1, 7))
+def test_uniform_networks(build, topology, coupling, realization, N):
+    net = _assert_agrees(build(topology, coupling, N, realization=realization), J, KAPPA)
+    # The path that is meant is the one that was taken.
+    assert net.keeps_squeezing == (coupling == "nonreciprocal" and realization == "phase-half-pi")
+    assert net.is_resolvent == (coupling == "reciprocal")
+    assert net.is_directed == (coupling == "nonreciprocal")
+    assert not np.iscomplexobj(net.drift(J, KAPPA))
+
+
+@pytest.mark.parametrize(("topology", "coupling", "realization"), UNIFORM)
+@pytest.mark.parametrize("N", range(1, 7))
+def test_pair_matrices_serve_every_network(build, topology, coupling, realization, N):
+    """Smith's doubling, which the special paths replace, gives all of X, moduli up to the gauge."""
+    network = build(topology, coupling, N, realization=realization)
+    X = pair_matrices(family(network), J, KAPPA)
+    for j, kappa, found in zip(J, KAPPA, X, strict=True):
+        expected = np.abs(steady_moments(scaled(network, j, kappa), 1.0, 0.0, 0.7).S) / PQ
+        np.testing.assert_allclose(np.abs(found), expected, 0, 1e-10)
+
+
+@pytest.mark.parametrize(("topology", "coupling", "realization"), UNIFORM)
+def test_special_paths_equal_doubling(build, topology, coupling, realization):
+    """Tighter than the reference can: both are good to a few hundred roundings."""
+    net = family(build(topology, coupling, 9, realization=realization))
+    doubled = np.abs(np.diagonal(pair_matrices(net, J, KAPPA), axis1=1, axis2=2)).T
+    found = anomaly_ratios(net, J, KAPPA)
+    np.testing.assert_allclose(np.ones_like(doubled) if found is None else found, doubled, 0, 1e-12)
+
+
+@pytest.mark.parametrize("n", [3, 4, 6])
+@pytest.mark.parametrize("detuned", [False, True])
+def test_rings_go_through_lapack(ring, n, detuned):
+    network = ring(n, kappa=(1.0,) * (n - 1) + (0.5,), detuning=np.linspace(-1, 1, n) * 0.01 if detuned else ())
+    net = _assert_agrees(network, J[1:], KAPPA[1:])
+    assert net.parents is None
+
+
+def test_reciprocal_ring_of_equal_couplings(build):
+    """A symmetric ring: not a tree, yet a resolvent; the doubling must serve it."""
+    network = Network((1.0,) * 5, tuple(Edge(m, (m + 1) % 5, 1.0) for m in range(5)))
+    assert _assert_agrees(network, J[1:], KAPPA[1:]).is_resolvent
+
+
+def test_detuned_and_disordered_chains(build):
+    rng = np.random.default_rng(3)
+    for topology, coupling, realization in UNIFORM:
+        for detuning in (0.0, rng.normal(size=6)):
+            network = build(
+                topology, coupling, 5, rng.uniform(0.2, 2, 5), rng.uniform(0.2, 2, 6), realization, detuning
+            )
+            _assert_agrees(network, J[1:], KAPPA[1:])
+
+
+def test_phases_of_a_hermitian_coupling_matter_to_the_squeezing():
+    """No cooperative jump, one loss rate, and yet not the resolvent: h is not symmetric."""
+    network = Network((1.0,) * 3, (Edge(0, 1, 1.0, 0.7), Edge(1, 2, 1.0, np.pi / 2)))
+    net = _assert_agrees(network, J[1:], KAPPA[1:])
+    assert not net.is_resolvent
+    straight = anomaly_ratios(family(cascaded(2, coupling="reciprocal")), J[3:4], KAPPA[3:4])
+    assert np.abs(straight - anomaly_ratios(net, J[3:4], KAPPA[3:4])).max() > 0.1
+
+
+@given(data=st.data(), log_J=st.floats(-3, 2))
+@settings(deadline=None, max_examples=120)
+def test_random_trees_and_rings(networks, data, log_J):
+    """Disordered couplings, losses and detunings, any phases; condition numbers stay below 1e5."""
+    network = data.draw(networks())
+    _assert_agrees(network, np.array([10**log_J]), np.array([1.0]), rel=1e-9, ratio=1e-9)
+
+
+@given(data=st.data())
+@settings(deadline=None, max_examples=25)
+def test_losses_spread_over_six_decades(networks, mp, exact_drift, exact_pairs, data):
+    """Against 40 digits: LAPACK's reference loses up to 1e6 roundings here, which 1e-10 would not forgive."""
+    base = data.draw(networks(max_modes=4, detuned=False))
+    decades = data.draw(st.lists(st.floats(-6, 0), min_size=base.n_modes, max_size=base.n_modes))
+    network = Network(tuple(10**x for x in decades), base.edges)
+    net, one = family(network), np.ones(1)
+    source = mp.matrix([1j] + [0] * (network.n_modes - 1))
+    alpha = mp.lu_solve(exact_drift(network), source)
+    expected = np.array([float(abs(a) ** 2) for a in alpha])
+    found = coherent_populations(net, one, one)[:, 0]
+    # On a tree without detuning nothing cancels. A ring is LAPACK's, and so are a tree's complex loops: 1e6 roundings.
+    exact = net.parents is not None and not np.iscomplexobj(net.A)
+    np.testing.assert_allclose(found, expected, 1e-12 if exact else 1e-8, 0 if exact else 1e-12 * expected.max())
+    X = exact_pairs(network)
+    ratios = [float(abs(X[m, m])) for m in range(network.n_modes)]
+    found = anomaly_ratios(net, one, one)
+    np.testing.assert_allclose(np.ones(len(ratios)) if found is None else found[:, 0], ratios, 0, 1e-8)
+
+
+def test_losses_given_per_member_span_six_decades(build):
+    """The same through the family's own kappa, where every path is exact to rounding."""
+    kappa = np.geomspace(1e-6, 1, 13)
+    coupling = np.full_like(kappa, 0.01)
+    populations = coherent_populations(family(cascaded(6)), coupling, kappa)
+    expected = [nonreciprocal_cascaded_energy(n, 6, coupling, kappa, 1.0) for n in range(7)]
+    np.testing.assert_allclose(populations, expected, 1e-13)
+
+
+@pytest.mark.parametrize(("topology", "coupling", "realization"), UNIFORM)
+def test_without_coupling_only_the_charger_is_charged(build, topology, coupling, realization):
+    net = family(build(topology, coupling, 3, realization=realization))
+    populations = coherent_populations(net, np.zeros(2), np.array([0.003, 0.1]))
+    np.testing.assert_allclose(populations[0], [4 / 0.003**2, 4 / 0.1**2], 1e-15)
+    assert not populations[1:].any()
+    ratios = anomaly_ratios(net, np.zeros(2), np.array([0.003, 0.1]))
+    assert ratios is None or np.array_equal(ratios, np.ones((4, 2)))  # every mode takes the bath's own state
+
+
+def test_unreachable_modes_stay_empty():
+    network = Network((1.0,) * 4, (Edge(0, 1, 1.0), Edge(2, 3, 1.0)))
+    populations = coherent_populations(family(network), np.array([2.0]), np.array([0.5]))[:, 0]
+    assert not populations[2:].any()
+    _assert_agrees(network, np.array([2.0]), np.array([0.5]))
+
+
+# ---------------------------------------------------------------------------- long chains
+
+
+@pytest.mark.parametrize("N", [50, 200, 1000])
+def test_long_defective_cascade(N):
+    """2 N products of rounded ratios: N roundings at worst, and they mostly average out."""
+    coupling = np.array([0.3, 1, 3]) * optimal_coupling("cascaded", N, 0.003)
+    kappa = np.full(3, 0.003)
+    populations = coherent_populations(family(cascaded(N)), coupling, kappa)
+    for n in (0, 1, N // 2, N):
+        np.testing.assert_allclose(populations[n], nonreciprocal_cascaded_energy(n, N, coupling, kappa, 1.0), 1e-12)
+
+
+def test_long_star():
+    coupling, kappa = np.array([1e-5, 1e-3]), np.full(2, 0.003)
+    populations = coherent_populations(family(parallel(1000)), coupling, kappa)
+    np.testing.assert_allclose(populations[1000], nonreciprocal_parallel_energy(1000, coupling, kappa, 1.0), 1e-12)
+    assert np.array_equal(populations[1:], np.broadcast_to(populations[1], (1000, 2)))
+
+
+@pytest.mark.parametrize("coupling", ["nonreciprocal", "reciprocal"])
+def test_thousand_batteries_against_many_digits(mp, coupling):
+    """The tridiagonal elimination, again, in 40 digits: 1e-12 for 2000 roundings."""
+    N, J, kappa = 1000, 0.7, 0.003
+    found = coherent_populations(family(cascaded(N, coupling=coupling)), np.array([J]), np.array([kappa]))[-1, 0]
+    J, kappa = mp.mpf(J), mp.mpf(kappa)
+    if coupling == "nonreciprocal":
+        alpha = (2 * J) ** N / (J + kappa / 2) ** 2 / (2 * J + kappa / 2) ** (N - 1)
+    else:
+        pivot, alpha = kappa / 2, mp.mpf(1)
+        for _ in range(N):
+            alpha *= J / pivot
+            pivot = kappa / 2 + J**2 / pivot
+        alpha /= pivot
+    assert found == pytest.approx(float(alpha**2), rel=1e-12, abs=0)
+
+
+def test_phase_zero_chain_of_200_loses_the_squeezing_it_should():
+    """The recursion over pairs; M is triangular already, so the reference's Schur form is exact: 1e-11."""
+    network = cascaded(200, realization="phase-zero")
+    coupling, kappa = np.array([1e-9, 0.01, 0.15]), np.full(3, 0.003)
+    ratios = anomaly_ratios(family(network), coupling, kappa)
+    assert np.all((ratios >= 0) & (ratios <= 1))
+    np.testing.assert_allclose(ratios[:, 0], 1, 0, 1e-5)
+    expected = steady_moments(scaled(network, 0.15, 0.003), 1.0, 0.0, 0.7).anomaly / PQ
+    np.testing.assert_allclose(ratios[:, 2], expected, 0, 1e-11)
+    assert ratios[:, 2].min() < 0.9
+
+
+# ---------------------------------------------------------------------------- very weak couplings
+
+
+@pytest.mark.parametrize(("coupling", "J"), [("nonreciprocal", 1.5e-9), ("reciprocal", 3e-9)])
+def test_energies_of_1e_250_keep_their_digits(mp, coupling, J):
+    N, kappa = 22, 0.003
+    found = coherent_populations(family(cascaded(N, coupling=coupling)), np.array([J]), np.array([kappa]))[-1, 0]
+    x, k = mp.mpf(J), mp.mpf(kappa)
+    alpha = (2 * x) ** N / (x + k / 2) ** 2 / (2 * x + k / 2) ** (N - 1)
+    if coupling == "reciprocal":
+        pivot, alpha = k / 2, mp.mpf(1)
+        for _ in range(N):
+            alpha *= x / pivot
+            pivot = k / 2 + x**2 / pivot
+        alpha /= pivot
+    assert 1e-255 < alpha**2 < 1e-245
+    assert found == pytest.approx(float(alpha**2), rel=1e-10, abs=0)
+
+
+@pytest.mark.parametrize("coupling", ["nonreciprocal", "reciprocal"])
+def test_energies_below_the_smallest_double_are_zero_without_a_warning(points, coupling):
+    product = points(cascaded(200, coupling=coupling), 1e-6, 0.003, 0.01, r=(0, 0.5), n_th=(0, 0.3))
+    outputs = ["energy_terminal", "ergotropy_terminal", "energy"]
+    solved = solve_moments(product, outputs)  # a warning would be an error here
+    assert solved["energy_terminal"].flat[0] == 0
+    assert solved["ergotropy_terminal"].flat[0] == 0
+    assert solved["energy"].reshape(4, 201)[0, 0] > 40  # the charger is full: (2 eps / kappa)^2 = 44
+    assert np.isfinite(solved["energy"]).all()
+
+
+# ---------------------------------------------------------------------------- why not `eig`
+
+
+def test_eigenvectors_of_the_cascade_are_useless_where_ours_are_exact():
+    """M is defective: its computed eigenvectors are parallel, and the textbook route divides by their determinant."""
+    N, J, kappa = 8, float(optimal_coupling("cascaded", 8, 0.003)), 0.003
+    exact = nonreciprocal_cascaded_energy(N, N, J, kappa, 1.0)
+    values, vectors = np.linalg.eig(drift_matrix(cascaded(N, J, kappa)))
+    source = np.zeros(N + 1, dtype=complex)
+    source[0] = 1j
+    with np.errstate(all="ignore"):
+        try:
+            textbook = np.abs(vectors @ (np.linalg.solve(vectors, source) / values))[-1] ** 2
+        except np.linalg.LinAlgError:
+            textbook = np.inf
+    assert not abs(textbook / exact - 1) < 1e6
+    found = coherent_populations(family(cascaded(N)), np.array([J]), np.array([kappa]))[-1, 0]
+    assert found == pytest.approx(exact, rel=1e-14, abs=0)
+
+
+# ---------------------------------------------------------------------------- batches
+
+
+@pytest.mark.parametrize(("topology", "coupling", "realization"), UNIFORM)
+def test_a_member_does_not_depend_on_its_neighbours(build, topology, coupling, realization):
+    """Bit for bit, so that a sweep gives the same dataset whatever its blocks."""
+    net = family(build(topology, coupling, 4, realization=realization))
+    for function in (coherent_populations, anomaly_ratios):
+        together = function(net, J, KAPPA)
+        if together is not None:
+            alone = [function(net, J[[i]], KAPPA[[i]])[:, 0] for i in range(len(J))]
+            assert np.array_equal(together, np.transpose(alone))
+    alone = [pair_matrices(net, J[[i]], KAPPA[[i]])[0] for i in range(len(J))]
+    assert np.array_equal(pair_matrices(net, J, KAPPA), alone)
+
+
+def test_a_member_of_a_ring_does_not_depend_on_its_neighbours(ring):
+    net = family(ring(5, detuning=(0.1, 0, 0, 0, 0.2)))
+    for function in (coherent_populations, anomaly_ratios):
+        together = function(net, J[1:], KAPPA[1:])
+        alone = [function(net, J[[i]], KAPPA[[i]])[:, 0] for i in range(1, len(J))]
+        assert np.array_equal(together, np.transpose(alone))
+
+
+def test_family_is_scaled_drift(ring):
+    """``J A + kappa B + D`` is the drift matrix of the scaled network, up to the gauge's phases."""
+    network = ring(4, kappa=(1, 2, 3, 4), detuning=(0.1, 0.2, 0.3, 0.4))
+    M = steady.family(network).drift(np.array([0.3]), np.array([0.05]))[0]
+    expected = drift_matrix(scaled(network, 0.3, 0.05))
+    np.testing.assert_allclose(np.abs(M), np.abs(expected), 1e-14)
+    np.testing.assert_allclose(np.diag(M), np.diag(expected), 1e-14)
+    for loop in itertools.permutations(range(4), 3):  # gauge-invariant products
+        found, wanted = (
+            np.prod([m[a, b] for a, b in zip(loop, np.roll(loop, -1), strict=True)]) for m in (M, expected)
+        )
+        assert found == pytest.approx(wanted, rel=1e-13, abs=1e-16)

@@ -1,0 +1,318 @@
+"""The run loop, the store and the lock, in one process; `test_faults.py` has the real kills."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+from qbsweep import blocks, run
+from qbsweep.axes import Axis
+from qbsweep.blocks import Report, Task, solve_block
+from qbsweep.cluster import DaskExecutor, local_executor, remote_executor
+from qbsweep.errors import QbsweepError
+from qbsweep.physics import reference
+from qbsweep.physics.network import Edge, Network
+from qbsweep.rundir import Lock, RunDirectory, append_line
+from qbsweep.spec import SweepSpec, parse_spec
+from qbsweep.store import Store
+
+SWEEP = """
+name: small
+parameters: {topology: cascaded, kappa: 0.003, epsilon: 0.01}
+sweep: {N: [1, 3], J: {geomspace: [1e-3, 1e-2, 6]}, n_th: [0, 1]}
+times: {linspace: [0, 10, 5], unit: 1/kappa}
+"""
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> SweepSpec:
+    return load(tmp_path, SWEEP)
+
+
+def load(folder: Path, text: str) -> SweepSpec:
+    from qbsweep.spec import load_spec
+
+    path = folder / "sweep.yaml"
+    path.write_text(text)
+    return load_spec(path)
+
+
+@pytest.fixture
+def opened(tmp_path: Path, spec: SweepSpec) -> Iterator[tuple[RunDirectory, Store]]:
+    """A new run directory, locked, in blocks of a few points."""
+    with run.locked(tmp_path / "out") as directory:
+        yield directory, run.prepare(spec, directory, block_seconds=2e-5)
+
+
+def values(directory: RunDirectory) -> xr.Dataset:
+    with xr.open_zarr(directory.data) as ds:
+        return ds.drop_vars("solve_seconds").load()
+
+
+def test_own_graph_is_solved_as_the_reference_does(tmp_path: Path) -> None:
+    spec = load(
+        tmp_path,
+        """
+name: ring
+parameters: {topology: ring, coupling: reciprocal, N: 3, kappa: 0.003, epsilon: 0.01, n_th: 0.2, r: 0.3}
+sweep: {J: [0.001, 0.004]}
+outputs: [energy, ergotropy]
+networks:
+  ring:
+    edges: [[0, 1], [1, 2], {modes: [2, 3], Gamma: 0.7}, {modes: [3, 0], J: 0.5, theta: 0.3}]
+    kappa: [1, 2, 1, 1]
+    detuning: [0, 0.001, 0, 0]
+""",
+    )
+    with run.locked(tmp_path / "out") as directory:
+        run.run_blocks(directory, run.prepare(spec, directory), run.serial)
+    ds = values(directory)
+    for J in (0.001, 0.004):
+        edges = (
+            Edge(0, 1, J),
+            Edge(1, 2, J),
+            Edge(2, 3, J, Gamma=0.7 * J, p_u=1, p_v=1),
+            Edge(3, 0, 0.5 * J, theta=0.3),
+        )
+        network = Network(kappa=(0.003, 0.006, 0.003, 0.003), edges=edges, detuning=(0, 0.001, 0, 0))
+        moments = reference.steady_moments(network, 0.01, n_th=0.2, r=0.3)
+        np.testing.assert_allclose(ds.energy.sel(J=J), moments.coherent + moments.occupation, rtol=1e-12)
+        passive = np.sqrt((moments.occupation + 0.5) ** 2 - moments.anomaly**2) - 0.5
+        expected = moments.coherent + moments.occupation - passive
+        np.testing.assert_allclose(ds.ergotropy.sel(J=J), expected, rtol=1e-12)
+
+
+def test_a_block_is_a_chunk_of_every_variable(opened: tuple[RunDirectory, Store]) -> None:
+    directory, store = opened
+    assert store.grid.n_blocks > 4
+    group = zarr.open_group(str(directory.data), mode="r")
+    for name in (*store.spec.outputs, "status", "solve_seconds"):
+        array = group[name]
+        assert isinstance(array, zarr.Array)
+        assert array.chunks[: len(store.grid.dims)] == store.grid.block_shape
+        assert array.chunks[len(store.grid.dims) :] == array.shape[len(store.grid.dims) :]
+
+
+def test_a_block_writes_its_own_chunk_only(opened: tuple[RunDirectory, Store]) -> None:
+    directory, store = opened
+    report = solve_block(Task(str(directory.path), 2))
+    assert not report.error
+    done = store.status() == 1
+    inside = np.zeros_like(done)
+    inside[store.grid.block(2)] = True
+    np.testing.assert_array_equal(done, inside)
+    chunks = [path for path in (directory.data / "energy_t" / "c").rglob("*") if path.is_file()]
+    assert len(chunks) == 1
+
+
+def test_status_is_written_last(opened: tuple[RunDirectory, Store], monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, store = opened
+    written: list[str] = []
+    original = zarr.Array.__setitem__
+
+    def spy(self: Any, key: Any, value: Any) -> None:
+        written.append(self.name.strip("/"))
+        original(self, key, value)
+
+    monkeypatch.setattr(zarr.Array, "__setitem__", spy)
+    solve_block(Task(str(directory.path), 0))
+    assert sorted(written) == sorted((*store.spec.outputs, "solve_seconds", "status"))
+    assert written[-1] == "status"
+
+
+def test_status_of_zero_is_on_disk(opened: tuple[RunDirectory, Store]) -> None:
+    directory, store = opened
+    region = store.grid.block(0)
+    store.set_status(region, np.zeros_like(store.read_status(region)))
+    assert any(path.is_file() for path in (directory.data / "status" / "c").rglob("*"))
+
+
+def test_a_block_cut_off_before_its_status_is_solved_again(
+    opened: tuple[RunDirectory, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, store = opened
+    original = zarr.Array.__setitem__
+
+    def power_cut(self: Any, key: Any, value: Any) -> None:
+        if self.name.strip("/") == "status":
+            raise OSError(5, "Input/output error")
+        original(self, key, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zarr.Array, "__setitem__", power_cut)
+        report = solve_block(Task(str(directory.path), 0))
+        assert report.cause == "write"
+    assert (store.status() == 0).all()
+    assert run.run_blocks(directory, store, run.serial).exit_code == 0
+
+
+def test_a_point_without_a_number_is_failed_and_says_why(tmp_path: Path) -> None:
+    spec = load(tmp_path, SWEEP.replace("n_th: [0, 1]", "n_th: [0, 1.0e+308], r: [0, 1]"))
+    with run.locked(tmp_path / "out") as directory:
+        store = run.prepare(spec, directory)
+        assert run.run_blocks(directory, store, run.serial).exit_code == 3
+    failed = values(directory).status == 2
+    assert failed.sel(n_th=1e308, r=1).all()  # n_th cosh 2r is beyond double precision
+    assert not failed.sel(n_th=0).any()
+    assert all("not finite" in record["error"] for record in directory.failures())
+
+
+def test_every_finished_block_has_one_event_even_if_the_driver_died_before_it(
+    opened: tuple[RunDirectory, Store],
+) -> None:
+    directory, store = opened
+    solve_block(Task(str(directory.path), 0))  # written, but its report never arrived
+    append_line(directory.events_file, {"block": 1, "spec": "another sweep"})
+    with directory.events_file.open("a") as file:
+        file.write('{"block": 5, "cut short')
+    run.run_blocks(directory, store, run.serial)
+    events = [event for event in directory.events() if event["spec"] == store.spec.digest()]
+    assert sorted(event["block"] for event in events) == list(range(store.grid.n_blocks))
+    assert [event["block"] for event in events if event.get("recovered")] == [0]
+
+
+def test_unwritable_block_is_tried_three_times_then_failed(opened: tuple[RunDirectory, Store]) -> None:
+    directory, store = opened
+    tried: list[Task] = []
+
+    def executor(tasks: Iterator[Task]) -> Iterator[Report]:
+        for task in tasks:
+            if task.block == 3:
+                tried.append(task)
+                yield Report(task.block, task.attempt, error="OSError: the disk is on fire", cause="write")
+            else:
+                yield solve_block(task)
+
+    progress = run.run_blocks(directory, store, executor)  # type: ignore[arg-type]
+    assert [task.attempt for task in tried] == [1, 2, 3]
+    assert progress.exit_code == 3
+    assert (store.status()[store.grid.block(3)] == 2).all()
+    (failure,) = directory.failures()
+    assert failure["error"] == "OSError: the disk is on fire (3 attempts)"
+    assert store.reset_failed() == failure["points"]
+    assert run.run_blocks(directory, store, run.serial).exit_code == 0
+
+
+@pytest.mark.parametrize("moment", ["before the swap", "between the renames", "before the clean-up"])
+def test_an_interrupted_extension_loses_nothing(tmp_path: Path, spec: SweepSpec, moment: str) -> None:
+    with run.locked(tmp_path / "out") as directory:
+        run.run_blocks(directory, run.prepare(spec, directory), run.serial)
+    before = values(directory)
+    data = directory.data
+    if moment == "before the swap":
+        (data.with_name("data.zarr.extended") / "half").mkdir(parents=True)
+    elif moment == "between the renames":
+        data.rename(data.with_name("data.zarr.old"))
+        data.with_name("data.zarr.extended").mkdir()
+    else:
+        (data.with_name("data.zarr.old") / "half").mkdir(parents=True)
+    with run.locked(tmp_path / "out") as directory:
+        store = run.prepare(spec, directory)
+        assert run.progress_of(store).complete
+    xr.testing.assert_identical(values(directory), before)
+    assert [path.name for path in directory.path.glob("data.zarr*")] == ["data.zarr"]
+
+
+def write_lock(directory: Path, **changes: object) -> Path:
+    path = directory / "lock"
+    owner = {"host": socket.gethostname(), "pid": os.getpid(), "started": 0.0, "job": None}
+    path.write_text(json.dumps({**owner, **changes}))
+    return path
+
+
+def test_lock_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
+    write_lock(tmp_path, pid=2**22 - 3)
+    with Lock(RunDirectory(tmp_path)):
+        pass
+
+
+def test_lock_of_a_process_that_reused_the_pid_is_taken_over(tmp_path: Path) -> None:
+    write_lock(tmp_path, started=1.0)
+    with Lock(RunDirectory(tmp_path)):
+        pass
+    assert not (tmp_path / "lock").exists()
+
+
+def test_lock_of_another_host_holds_while_its_heart_beats(tmp_path: Path) -> None:
+    path = write_lock(tmp_path, host="elsewhere", job="77")
+    with pytest.raises(QbsweepError, match=r"process \d+ on elsewhere, job 77"), Lock(RunDirectory(tmp_path)):
+        pass
+    os.utime(path, (time.time() - 600, time.time() - 600))
+    with Lock(RunDirectory(tmp_path)):
+        pass
+
+
+def test_lock_is_held_once(tmp_path: Path) -> None:
+    with Lock(RunDirectory(tmp_path)):
+        with pytest.raises(QbsweepError, match=f"process {os.getpid()}"), Lock(RunDirectory(tmp_path)):
+            pass
+        assert RunDirectory(tmp_path).lock_holder() is not None
+    assert RunDirectory(tmp_path).lock_holder() is None
+
+
+def test_dask_executor_keeps_a_bounded_number_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = 0
+
+    def tasks() -> Iterator[Task]:
+        nonlocal drawn
+        for block in range(200):
+            drawn += 1
+            yield Task("nowhere", block)
+
+    with local_executor(1) as executor:
+        ahead = []
+        for finished, report in enumerate(executor(tasks()), start=1):
+            assert report.cause == "write"  # there is no such directory
+            ahead.append(drawn - finished)
+    assert len(ahead) == 200
+    assert max(ahead) <= 4
+
+
+def test_external_scheduler(tmp_path: Path, opened: tuple[RunDirectory, Store]) -> None:
+    from distributed import LocalCluster
+
+    directory, store = opened
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        remote_executor(cluster.scheduler_address) as executor,
+    ):
+        assert isinstance(executor, DaskExecutor)
+        assert run.run_blocks(directory, store, executor).exit_code == 0
+
+
+def test_scheduler_refuses_clients_without_the_credentials_of_the_run() -> None:
+    from distributed import Client
+
+    with local_executor(1) as executor:
+        address = executor._client.scheduler.address
+        assert address.startswith("tls://127.0.0.1")
+        with pytest.raises((OSError, TypeError, RuntimeError)):
+            Client(address, timeout=2)
+
+
+def test_blocks_do_not_depend_on_how_the_grid_is_cut(tmp_path: Path, spec: SweepSpec) -> None:
+    results = []
+    for seconds in (1e-5, 1e-4, 10.0):
+        with run.locked(tmp_path / f"out-{seconds}") as directory:
+            store = run.prepare(spec, directory, block_seconds=seconds)
+            run.run_blocks(directory, store, run.serial)
+        results.append(values(directory).drop_attrs(deep=False))
+    assert run.make_grid(spec, 1e-5).n_blocks > run.make_grid(spec, 1e-4).n_blocks > 1
+    for other in results[1:]:
+        xr.testing.assert_identical(results[0], other)
+
+
+def test_spec_in_the_dataset_is_the_spec(opened: tuple[RunDirectory, Store], spec: SweepSpec) -> None:
+    directory, store = opened
+    assert store.spec.digest() == spec.digest()
+    assert parse_spec((directory.path / "sweep.yaml").read_text()).digest() == spec.digest()
+    assert isinstance(store.spec.axes["J"], Axis)
+    assert blocks.solve_block is solve_block
