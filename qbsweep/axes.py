@@ -70,7 +70,7 @@ def _array(name: str, values: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
 def fixed_axis(name: str, given: Any) -> Axis:
     """Return the one-valued axis of a fixed parameter."""
     if isinstance(given, FixedForm):
-        grammar.check_values(name, [given.value])
+        grammar.check_value(name, given.value)
         unit = _unit(name, given.unit, ("parameters", name))
         return Axis(name, _array(name, [given.value]), unit, given.model_dump())
     return Axis(name, _array(name, [given]), PARAMETERS[name].units, given)
@@ -92,8 +92,9 @@ def swept_axis(name: str, given: Any) -> Axis:
     if isinstance(given, AxisForm):
         values = _rule_values(given, name, where)
         # The limits are an interval, so of very many values the extremes tell.
-        finite = len(values) > 1000 and bool(np.isfinite(values).all())
-        grammar.check_values(name, _plain(name, np.array([values.min(), values.max()]) if finite else values))
+        whole = PARAMETERS[name].kind != "int" or bool((values == np.round(values)).all())
+        many = len(values) > 1000 and whole and bool(np.isfinite(values).all())
+        grammar.check_values(name, _plain(name, np.array([values.min(), values.max()]) if many else values))
         axis = Axis(name, _array(name, values), _unit(name, given.unit, where), _rule(given))
     else:
         listed = given if isinstance(given, list) else [given]
@@ -137,7 +138,7 @@ def _rule_values(form: AxisForm, name: str, where: Where) -> FloatArray:
             f"`geomspace` of `{name}` must start and stop above 0, but is {start:g} to {stop:g}",
         )
     make: Any = {"linspace": np.linspace, "geomspace": np.geomspace, "logspace": np.logspace}[rule]
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         return np.asarray(make(start, stop, count), dtype=float)
 
 
@@ -145,9 +146,12 @@ def _range(arguments: Sequence[float], name: str, where: Where) -> FloatArray:
     start, stop, step = arguments if len(arguments) == 3 else (*arguments, 1.0)
     if step == 0 or (stop - start) / step < 0:
         raise GrammarError(where, f"`range` of `{name}` must reach {stop:g} from {start:g}, but its step is {step:g}")
-    count = math.floor((stop - start) / step * (1 + 1e-12) + 1e-9) + 1
-    if count > grammar.MAX_AXIS_VALUES:
-        raise GrammarError(where, f"`range` of `{name}` must have at most {grammar.MAX_AXIS_VALUES} values")
+    steps = (stop - start) / step * (1 + 1e-12) + 1e-9
+    if not steps < grammar.MAX_AXIS_VALUES:
+        raise GrammarError(
+            where, f"`range` of `{name}` must have at most {grammar.MAX_AXIS_VALUES} values, but has {steps:.3g}"
+        )
+    count = math.floor(steps) + 1
     return np.asarray(start + step * np.arange(count), dtype=float)
 
 

@@ -19,8 +19,6 @@ from qbsweep.rundir import RunDirectory
 from qbsweep.spec import load_spec
 
 app = typer.Typer(
-    help="Parameter sweeps of quantum-battery networks.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -34,6 +32,13 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; defa
 BlockSeconds = Annotated[
     float, typer.Option(min=1e-6, help="Longest predicted time of a block: what a crash can cost a worker.")
 ]
+
+
+@app.callback(invoke_without_command=True)
+def show_help(context: typer.Context) -> None:
+    """Parameter sweeps of quantum-battery networks."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @app.command("plan")

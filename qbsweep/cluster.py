@@ -60,7 +60,7 @@ class DaskExecutor:
         per_worker = _WINDOW if first.attempt == 1 else 1
         waiting = itertools.chain([first], waiting)
         flying: dict[Future[Any], Task] = {}
-        finished = as_completed()
+        finished = as_completed(loop=self._client.loop)
         while True:
             room = max(1, self.n_workers * per_worker) - len(flying)
             for task in itertools.islice(waiting, max(0, room)):
@@ -100,7 +100,7 @@ def local_executor(workers: int | None) -> Iterator[DaskExecutor]:
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         )
-        with cluster, Client(cluster) as client:
+        with cluster, Client(cluster, set_as_default=False) as client:
             yield DaskExecutor(client)
 
 
@@ -108,7 +108,7 @@ def local_executor(workers: int | None) -> Iterator[DaskExecutor]:
 def remote_executor(address: str) -> Iterator[DaskExecutor]:
     """Use the workers of a scheduler that is already running; they must see the run directory."""
     try:
-        client = Client(address, timeout=_CONNECT_SECONDS)
+        client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
         client.wait_for_workers(1, timeout=_CONNECT_SECONDS)
     except (OSError, TimeoutError, ValueError) as error:
         raise QbsweepError(

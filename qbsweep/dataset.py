@@ -22,7 +22,7 @@ from qbsweep.spec import SweepSpec, dump_spec
 
 def allocate(path: Path, spec: SweepSpec, grid: Grid, provenance: Mapping[str, Any]) -> None:
     """Create the dataset: coordinates, empty variables, attributes. Complete or absent, never in between."""
-    scratch = path.with_name(path.name + ".new")
+    scratch = path.with_name(f".{path.name.lstrip('.')}.new")
     shutil.rmtree(scratch, ignore_errors=True)
     attributes = {
         "title": spec.name,

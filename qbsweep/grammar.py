@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from qbsweep import schema
-from qbsweep.errors import QbsweepError, choices, unknown
+from qbsweep.errors import QbsweepError, choices, shown, unknown
 from qbsweep.schema import PARAMETERS, Parameter
 
 MAX_AXIS_VALUES = 10_000_000
@@ -161,13 +161,14 @@ def parse(content: Any) -> SweepFile:
         raise _translated(error) from None
 
 
-def _refuse_blanks(content: dict[str, Any]) -> None:
+def _refuse_blanks(content: dict[str, Any], where: tuple[str | int, ...] = ()) -> None:
     """Refuse a key without a value: it is a slip, not a wish for the default."""
-    for section in ("parameters", "sweep"):
-        entries = content.get(section)
-        for name, value in entries.items() if isinstance(entries, dict) else ():
-            if value is None:
-                raise GrammarError((section, name), f"`{name}` in `{section}` is empty; give it a value")
+    for name, value in content.items():
+        here = (*where, name)
+        if value is None:
+            raise GrammarError(here, f"{_subject(here)} is empty; give it a value or leave it out")
+        if isinstance(value, dict):
+            _refuse_blanks(value, here)
 
 
 @cache
@@ -182,6 +183,14 @@ def check_values(name: str, values: list[Any]) -> None:
         _adapter(name).validate_python(values)
     except ValidationError as error:
         raise _translated(error, prefix=("sweep", name, "list")) from None
+
+
+def check_value(name: str, value: Any) -> None:
+    """Check the value of a fixed parameter that was given with a unit."""
+    try:
+        _adapter(name).validate_python([value])
+    except ValidationError as error:
+        raise _translated(error, prefix=("parameters", name), skip=1) from None
 
 
 class GrammarError(QbsweepError):
@@ -210,11 +219,12 @@ _LIMITS = {
 }
 
 
-def _translated(error: ValidationError, prefix: tuple[str | int, ...] = ()) -> GrammarError:
-    """Turn the first of pydantic's errors into one sentence."""
-    details = error.errors()
+def _translated(error: ValidationError, prefix: tuple[str | int, ...] = (), skip: int = 0) -> GrammarError:
+    """Turn the first of pydantic's errors into one sentence; its place is `prefix` and what follows after `skip`."""
+    # A name that is not known explains the one that is missing.
+    details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
     first = details[0]
-    loc = (*prefix, *first["loc"])
+    loc = (*prefix, *first["loc"][skip:])
     where = tuple(part for part in loc if part not in _TAGS)
     sentence = _sentence(first["type"], loc, where, first.get("ctx", {}), first.get("input"))
     others = len({d["loc"] for d in details}) - 1
@@ -234,7 +244,7 @@ def _sentence(kind: str, loc: tuple[Any, ...], where: tuple[Any, ...], ctx: dict
             return f"{_subject(where[:-1])} must be {_rule(where[-2])}, but has {where[-1]} entries"
         return f"{_subject(where)} is missing"
     if kind in ("too_short", "too_long"):
-        if where[-1] in AxisForm.model_fields and where[-1] != "values":
+        if where[-1] == "modes" or (where[-1] in AxisForm.model_fields and where[-1] != "values"):
             return f"{_subject(where)} must be {_rule(where[-1])}, but has {len(value)} entries"
         return f"{_subject(where)} must have at least one value, but is empty"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
@@ -291,11 +301,7 @@ def _found(where: tuple[Any, ...], value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, str):
-        return f"the text '{value}'" if len(value) < 60 else "a longer text"
-    if value is None:
-        return "empty"
-    return str(value) if not isinstance(value, (dict, list)) else f"a {_noun(value)}"
+    return f"a {_noun(value)}" if isinstance(value, (dict, list)) else shown(value)
 
 
 def _noun(value: Any) -> str:

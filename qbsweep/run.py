@@ -19,7 +19,7 @@ from qbsweep.evaluate import Failure
 from qbsweep.extend import check_extends, extended
 from qbsweep.plan import BLOCK_SECONDS, make_grid
 from qbsweep.provenance import provenance
-from qbsweep.rundir import Lock, RunDirectory, append_line
+from qbsweep.rundir import SWEEP_HEADER, Lock, RunDirectory, append_line
 from qbsweep.schema import FAILED, PENDING, STATUS_NAMES
 from qbsweep.spec import SweepSpec, dump_spec
 from qbsweep.store import Store
@@ -81,7 +81,8 @@ def open_run(path: Path) -> tuple[RunDirectory, Store]:
     """
     directory = RunDirectory(path)
     if not path.is_dir():
-        raise QbsweepError(f"{path} is not a run directory: it does not exist; `qbsweep run SWEEP` makes one")
+        what = "is a file" if path.exists() else "does not exist"
+        raise QbsweepError(f"{path} is not a run directory: it {what}; `qbsweep run SWEEP` makes one")
     if not directory.data.exists():
         raise QbsweepError(f"{path} is not a run directory: it has no data.zarr; `qbsweep run SWEEP` makes one")
     return directory, Store(directory.data)
@@ -92,21 +93,25 @@ def prepare(spec: SweepSpec, directory: RunDirectory, block_seconds: float = BLO
 
     The caller holds the lock.
     """
+    directory.check_own()
     directory.recover()
     if not directory.data.exists():
         allocate(directory.data, spec, make_grid(spec, block_seconds), provenance())
-        directory.write_text("sweep.yaml", dump_spec(spec))
+        _write_sweep(directory, spec)
         return Store(directory.data)
     store = Store(directory.data)
     store.remove_leftovers()
     if store.spec.digest() != spec.digest():
         check_extends(store.spec, spec, directory.path)
-        replacement = directory.data.with_name("data.zarr.extended")
-        extended(store, spec, make_grid(spec, block_seconds), replacement, provenance())
-        directory.swap(replacement)
-        directory.write_text("sweep.yaml", dump_spec(spec))
+        extended(store, spec, make_grid(spec, block_seconds), directory.replacement, provenance())
+        directory.swap()
+        _write_sweep(directory, spec)
         store = Store(directory.data)
     return store
+
+
+def _write_sweep(directory: RunDirectory, spec: SweepSpec) -> None:
+    directory.write_text("sweep.yaml", f"{SWEEP_HEADER}Digest {spec.digest()}.\n{dump_spec(spec)}")
 
 
 @contextlib.contextmanager

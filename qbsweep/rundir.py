@@ -17,6 +17,7 @@ import psutil
 
 from qbsweep.errors import QbsweepError
 
+SWEEP_HEADER = "# The sweep as it was run. "
 _HEARTBEAT_SECONDS = 10.0
 _STALE_SECONDS = 120.0  # a lock of another host without a heartbeat for so long is taken over
 
@@ -43,12 +44,12 @@ class RunDirectory:
         return self.path / "failures.jsonl"
 
     def events(self) -> list[dict[str, Any]]:
-        """Return all events, oldest first."""
-        return _read_lines(self.events_file)
+        """Return all events, oldest first; a line that is none (cut short by a crash, say) is skipped."""
+        return [record for record in _read_lines(self.events_file) if "block" in record]
 
     def failures(self) -> list[dict[str, Any]]:
-        """Return all failures, oldest first."""
-        return _read_lines(self.failures_file)
+        """Return all failures, oldest first; a line that is none is skipped."""
+        return [record for record in _read_lines(self.failures_file) if {"labels", "points", "error"} <= set(record)]
 
     def write_text(self, name: str, text: str) -> None:
         """Replace a file atomically."""
@@ -58,26 +59,46 @@ class RunDirectory:
 
     def lock_holder(self) -> dict[str, Any] | None:
         """Return who runs this directory now, or None; a lock whose owner is dead does not count."""
-        holder = _read_json(self.path / "lock")
-        return holder if holder is not None and _is_alive(self.path / "lock", holder) else None
+        holder = _read_lock(self.path / "lock")
+        return holder if holder and _is_alive(self.path / "lock", holder) else None
+
+    @property
+    def replacement(self) -> Path:
+        """Where a dataset is prepared that will take the place of `data`."""
+        return self.path / ".data.zarr.replacement"
 
     def recover(self) -> None:
         """Finish or undo what a killed run was doing to the dataset as a whole."""
-        previous = self.data.with_name("data.zarr.old")
-        if previous.exists():
+        if self._previous.exists():
             if self.data.exists():
-                shutil.rmtree(previous)
+                shutil.rmtree(self._previous)
             else:
-                previous.rename(self.data)
-        for leftover in self.path.glob("data.zarr.*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+                self._previous.rename(self.data)
+        shutil.rmtree(self.replacement, ignore_errors=True)
 
-    def swap(self, replacement: Path) -> None:
-        """Put `replacement` in the dataset's place; `recover` repairs it if this is interrupted."""
-        previous = self.data.with_name("data.zarr.old")
-        self.data.rename(previous)
-        replacement.rename(self.data)
-        shutil.rmtree(previous)
+    def swap(self) -> None:
+        """Put `replacement` in the place of `data`; `recover` repairs it if this is interrupted."""
+        self.data.rename(self._previous)
+        self.replacement.rename(self.data)
+        shutil.rmtree(self._previous)
+
+    @property
+    def _previous(self) -> Path:
+        return self.path / ".data.zarr.previous"
+
+    def check_own(self) -> None:
+        """Refuse a directory with files that are named like those of a run but are somebody's own."""
+        sweep, plan = self.path / "sweep.yaml", self.path / "plan.json"
+        for path, own in ((sweep, _starts_with(sweep, SWEEP_HEADER)), (plan, "digest" in (_read_json(plan) or {}))):
+            if path.exists() and not own:
+                raise QbsweepError(f"{path} is not from a run and would be overwritten; give another --out")
+
+
+def _starts_with(path: Path, text: str) -> bool:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").startswith(text)
+    except OSError:
+        return False
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
@@ -92,13 +113,12 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
-    """Read JSON lines; a line that a crash cut short is skipped."""
     records = []
     if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             with contextlib.suppress(json.JSONDecodeError):
                 records.append(json.loads(line))
-    return records
+    return [record for record in records if isinstance(record, dict)]
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
@@ -107,6 +127,17 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
+
+
+_LOCK_KEYS: dict[str, Any] = {"host": str, "pid": int, "started": float, "job": (str, type(None))}
+
+
+def _read_lock(path: Path) -> dict[str, Any] | None:
+    """Return the owner that a lock names; a file that names none is no lock, since locks appear whole."""
+    holder = _read_json(path)
+    if holder and all(isinstance(holder.get(key, 0), kind) for key, kind in _LOCK_KEYS.items()):
+        return holder
+    return None
 
 
 class Lock:
@@ -129,7 +160,7 @@ class Lock:
 
     def __enter__(self) -> Self:
         with self._guard():
-            holder = _read_json(self._path)
+            holder = _read_lock(self._path)
             if holder is not None and _is_alive(self._path, holder):
                 job = f", job {holder['job']}" if holder.get("job") else ""
                 raise QbsweepError(
@@ -146,7 +177,7 @@ class Lock:
         self._stop.set()
         self._heart.join()
         with self._guard():
-            if _read_json(self._path) == self._me:
+            if _read_lock(self._path) == self._me:
                 self._path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
@@ -165,15 +196,15 @@ class Lock:
 
 
 def _is_alive(path: Path, holder: dict[str, Any]) -> bool:
-    if holder.get("host") == socket.gethostname():
+    if holder["host"] == socket.gethostname():
         try:
-            owner = psutil.Process(int(holder["pid"]))
+            owner = psutil.Process(holder["pid"])
             if owner.status() == psutil.STATUS_ZOMBIE:
                 return False
             started = owner.create_time()
-        except (psutil.Error, KeyError, ValueError):
+        except (psutil.Error, OverflowError):
             return False
-        return abs(started - float(holder.get("started", 0.0))) < 1.0
+        return bool(abs(started - holder["started"]) < 1.0)
     try:
         return time.time() - path.stat().st_mtime < _STALE_SECONDS
     except OSError:

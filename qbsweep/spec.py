@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from qbsweep import grammar, schema
 from qbsweep.axes import Axis, Scalar, fixed_axis, swept_axis, time_axis
 from qbsweep.errors import QbsweepError, unknown
 from qbsweep.grammar import EdgeForm, GrammarError, NetworkForm, SweepFile
 from qbsweep.physics.network import TOPOLOGIES, Edge, Network, uniform_edge
 from qbsweep.schema import PARAMETERS
-from qbsweep.yamlfile import read_yaml
+from qbsweep.yamlfile import dump_yaml, parse_yaml, read_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ def build_network(spec: SweepSpec, topology: str, N: int, coupling: str, realiza
     if form is None:
         return TOPOLOGIES[topology](N, coupling=coupling, realization=realization)
     return Network(
-        kappa=tuple(form.kappa or (1.0,) * (N + 1)),
+        kappa=(1.0,) * (N + 1) if form.kappa is None else tuple(form.kappa),
         edges=tuple(_own_edge(edge, coupling, realization) for edge in form.edges),
         detuning=tuple(form.detuning or ()),
     )
@@ -101,7 +99,8 @@ def _own_edge(form: EdgeForm, coupling: str, realization: str) -> Edge:
 
 def parse_spec(text: str) -> SweepSpec:
     """Read a sweep from the text of `dump_spec`."""
-    return resolve(grammar.parse(yaml.safe_load(text)))
+    content, _ = parse_yaml(text, "the recorded sweep")
+    return resolve(grammar.parse(content))
 
 
 def load_spec(path: Path) -> SweepSpec:
@@ -188,6 +187,13 @@ def _check_own(spec: SweepSpec, topology: str) -> None:
                 where,
                 f"network `{topology}` has {N} batteries (modes 0 to {N}), so `N` must be {N}, but is {value}",
             )
+    for name in ("kappa", "detuning"):
+        given = getattr(spec.networks[topology], name)
+        if given is not None and len(given) != N + 1:
+            raise GrammarError(
+                (*where, name),
+                f"`{name}` of network `{topology}` must have one value per mode ({N + 1}), but has {len(given)}",
+            )
     if spec.coupling_unit == "J_op":
         raise GrammarError(
             where,
@@ -213,4 +219,4 @@ def dump_spec(spec: SweepSpec) -> str:
         data["networks"] = {
             name: form.model_dump(mode="json", exclude_none=True) for name, form in spec.networks.items()
         }
-    return yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=100)
+    return dump_yaml(data)

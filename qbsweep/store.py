@@ -5,7 +5,8 @@ Within a block `status` is written last. Zarr replaces a chunk atomically, so wh
 either done or pending, never half done.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,26 +38,32 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            # A chunk that equals the fill value is written all the same: a zero status is a status.
-            with zarr.config.set({"array.write_empty_chunks": True}):
-                group = zarr.open_group(str(path), mode="r+", use_consolidated=False)
-                version = group.attrs["qbsweep_format"]
-                if version != schema.FORMAT:
-                    raise QbsweepError(
-                        f"{path} has format {version}, but this version of qbsweep reads format {schema.FORMAT}; "
-                        "use the version named in its attributes, or another --out"
-                    )
+        # A chunk that equals the fill value is written all the same: a zero status is a status.
+        with self._readable(), zarr.config.set({"array.write_empty_chunks": True}):
+            group = zarr.open_group(str(path), mode="r+", use_consolidated=False)
+            version = group.attrs["qbsweep_format"]
+            if version == schema.FORMAT:
                 self.spec = parse_spec(str(group.attrs["spec"]))
                 self._arrays = {name: _array(group, name) for name in stored_variables(self.spec)}
-        except QbsweepError:
-            raise
+                for name in ("mode", *self.spec.axes, *self.spec.fixed):
+                    _array(group, name)
+        if version != schema.FORMAT:
+            raise QbsweepError(
+                f"{path} has format {version}, but this version of qbsweep reads format {schema.FORMAT}; "
+                "use the version named in its attributes, or another --out"
+            )
+        self.grid = Grid(tuple(self.spec.axes), self._arrays["status"].shape, self._arrays["status"].chunks)
+
+    @contextlib.contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Say of anything that cannot be read that the dataset is damaged."""
+        try:
+            yield
         except Exception as error:
             raise QbsweepError(
-                f"{path} is damaged or not a qbsweep dataset ({_one_line(error)}); "
+                f"{self.path} is damaged or not a qbsweep dataset ({_one_line(error)}); "
                 "nothing was changed; move it away or give another --out"
             ) from error
-        self.grid = Grid(tuple(self.spec.axes), self._arrays["status"].shape, self._arrays["status"].chunks)
 
     def status(self) -> NDArray[np.int8]:
         """Return the status of every point, in the grid's shape."""
@@ -64,15 +71,18 @@ class Store:
 
     def read_status(self, region: Slices) -> NDArray[np.int8]:
         """Return the status of a region."""
-        return np.asarray(self._arrays["status"][region], dtype=np.int8)
+        with self._readable():
+            return np.asarray(self._arrays["status"][region], dtype=np.int8)
 
     def read(self, region: Slices) -> dict[str, NDArray[Any]]:
         """Return all variables of a region, `status` included."""
-        return {name: np.asarray(array[region]) for name, array in self._arrays.items()}
+        with self._readable():
+            return {name: np.asarray(array[region]) for name, array in self._arrays.items()}
 
     def select(self, indices: Sequence[NDArray[np.intp]]) -> dict[str, NDArray[Any]]:
         """Return all variables at the product of index arrays, one per dimension of the grid."""
-        return {name: np.asarray(array.oindex[tuple(indices)]) for name, array in self._arrays.items()}
+        with self._readable():
+            return {name: np.asarray(array.oindex[tuple(indices)]) for name, array in self._arrays.items()}
 
     def write(self, region: Slices, arrays: Arrays) -> None:
         """Write a whole block, `status` last."""

@@ -122,7 +122,7 @@ def state(directory: RunDirectory, progress: Progress) -> dict[str, Any]:
 
 def recent_rate(directory: RunDirectory, window: int = 50) -> float | None:
     """Return points per second over the last events, None if there are too few to tell."""
-    events = [e for e in directory.events() if "time" in e][-window:]
+    events = [e for e in directory.events() if {"time", "points"} <= set(e)][-window:]
     if len(events) < 2:
         return None
     now = time.time() if directory.lock_holder() else events[-1]["time"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from qbsweep.errors import QbsweepError
+from qbsweep.errors import QbsweepError, shown
 
 Lines = dict[tuple[str | int, ...], int]
 
@@ -15,10 +15,14 @@ class _Loader(yaml.SafeLoader):
     """YAML 1.2 core scalars: ``1e-4`` is a number; ``on``, ``no`` and ``12:30`` are strings."""
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes what either YAML 1.1 or 1.2 would not read as the string it is."""
+
+
 _Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("null", r"~|null|Null|NULL|", "~nN"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("int", r"[-+]?[0-9]+", "-+0123456789"),
     (
         "float",
@@ -27,6 +31,7 @@ for _tag, _pattern, _first in (
     ),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+    _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
 
 
 def _int(loader: _Loader, node: yaml.ScalarNode) -> int:
@@ -45,7 +50,7 @@ def read_yaml(path: Path) -> tuple[Any, Lines]:
         If the file cannot be read, is not YAML, is empty, or gives a key twice.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise QbsweepError(f"{path} does not exist; give the path of a YAML file") from None
     except IsADirectoryError:
@@ -54,39 +59,57 @@ def read_yaml(path: Path) -> tuple[Any, Lines]:
         raise QbsweepError(f"{path} is not a text file; give the path of a YAML file") from None
     except OSError as error:
         raise QbsweepError(f"{path} cannot be read: {error.strerror}") from None
-    loader = _Loader(text)
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, name: str) -> tuple[Any, Lines]:
+    """As `read_yaml`, for a text; `name` stands in the messages."""
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
-            raise QbsweepError(f"{path} is empty; a sweep file needs at least `name` and `sweep`")
+            raise QbsweepError(f"{name} is empty; a sweep file needs at least `name` and `sweep`")
         lines: Lines = {}
-        return _construct(loader, node, (), lines, str(path)), lines
+        return _construct(loader, node, (), lines, name), lines
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f":{mark.line + 1}" if mark else ""
-        raise QbsweepError(f"{path}{line}: this is not valid YAML: {error.problem or error}") from None
+        raise QbsweepError(f"{name}{line}: this is not valid YAML: {error.problem or error}") from None
     except yaml.YAMLError as error:
-        raise QbsweepError(f"{path}: this is not valid YAML: {' '.join(str(error).split())}") from None
+        raise QbsweepError(f"{name}: this is not valid YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
-        raise QbsweepError(f"{path}: this is not a sweep file: it refers to itself or nests too deeply") from None
-    finally:
-        loader.dispose()
+        raise QbsweepError(f"{name}: this is not a sweep file: it refers to itself or nests too deeply") from None
 
 
-def _construct(loader: _Loader, node: yaml.Node, where: tuple[str | int, ...], lines: Lines, path: str) -> Any:
+def dump_yaml(data: Any) -> str:
+    """Write plain data as YAML that `parse_yaml` reads back."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=100)
+
+
+def _construct(loader: _Loader, node: yaml.Node, where: tuple[str | int, ...], lines: Lines, name: str) -> Any:
     lines[where] = node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        result: dict[Any, Any] = {}
-        for key_node, value_node in node.value:
-            key = loader.construct_object(key_node, deep=True)
-            line = key_node.start_mark.line + 1
-            if not isinstance(key, str):
-                raise QbsweepError(f"{path}:{line}: a key must be a name, but is {key!r}")
-            if key in result:
-                raise QbsweepError(f"{path}:{line}: `{key}` is given twice; keep one of them")
-            result[key] = _construct(loader, value_node, (*where, key), lines, path)
-            lines[(*where, key)] = line
-        return result
+    if isinstance(node, yaml.ScalarNode):
+        return _scalar(loader, node)
+    if node.tag not in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
+        raise yaml.constructor.ConstructorError(None, None, f"the tag {node.tag} is not allowed", node.start_mark)
     if isinstance(node, yaml.SequenceNode):
-        return [_construct(loader, item, (*where, i), lines, path) for i, item in enumerate(node.value)]
-    return loader.construct_object(node, deep=True)
+        return [_construct(loader, item, (*where, i), lines, name) for i, item in enumerate(node.value)]
+    result: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        key = _scalar(loader, key_node) if isinstance(key_node, yaml.ScalarNode) else "a list or mapping"
+        if not isinstance(key_node, yaml.ScalarNode) or not isinstance(key, str):
+            raise QbsweepError(f"{name}:{line}: a key must be a name, but is {key}")
+        if key in result:
+            raise QbsweepError(f"{name}:{line}: `{key}` is given twice; keep one of them")
+        result[key] = _construct(loader, value_node, (*where, key), lines, name)
+        lines[(*where, key)] = line
+    return result
+
+
+def _scalar(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    try:
+        return loader.construct_object(node, deep=True)
+    except ValueError:
+        problem = f"{shown(node.value)} is not a value that can be read as {node.tag.rpartition(':')[2]}"
+        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None

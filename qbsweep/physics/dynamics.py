@@ -1,10 +1,10 @@
 """Time evolution of the moments from vacuum, for whole families of networks at once.
 
-The drive is absorbed in an augmented generator, ``Z(t) = exp([[M, e_0], [0, 0]] t)`` for a unit drive (in
-the gauge of `qbsweep.physics.steady.Family`), whose last column is the amplitude and whose upper left block
-the propagator U(t) of the fluctuations::
+The drive is absorbed in an augmented generator (for a unit drive, in the gauge of
+`qbsweep.physics.steady.Family`), so that early, small amplitudes are not differences of large ones::
 
-    alpha(t) = Z[:-1, -1]
+    alpha(t) = last column of exp([[M, e_0], [0, 0]] t)
+    U(t) = exp(M t)
     C(t) = P (1 - conj(U) U^T)                  uniform bath: the steady C is P 1
     S(t) = conj(Q) (X - U X U^T)                M X + X M^T + K_sq = 0
 
@@ -31,7 +31,9 @@ def expm1(matrices: Array) -> Array:
     Each matrix is scaled by its own norm, so its result does not depend on its neighbours.
     """
     norms = np.abs(matrices).sum(axis=-2).max(axis=-1)
-    squarings = np.ceil(np.log2(np.maximum(norms / _NORM, 1.0))).astype(int)
+    # Deep entries of a chain, of order t^distance, keep their digits if no factor spans more than _BLOCK hops.
+    scale = np.maximum(norms / _NORM, matrices.shape[-1] / _BLOCK)
+    squarings = np.ceil(np.log2(np.maximum(scale, 1.0))).astype(int)
     F = _taylor_expm1(matrices / 2.0 ** squarings[:, None, None])
     for done in range(squarings.max(initial=0)):
         active = np.flatnonzero(squarings > done)
@@ -118,17 +120,14 @@ def evolved_populations(
     """
     n = net.n_modes
     M = net.drift(J, kappa)
-    generators = np.zeros((len(J), n + 1, n + 1), dtype=M.dtype)
-    generators[:, :n, :n] = M
-    generators[:, 0, n] = 1
-    columns = np.eye(n + 1)
-    if not fluctuations:
-        columns = columns[:, -1:]
-    Z = propagated(generators, columns, times)[:, :n]
-    populations = np.abs(Z[..., -1]) ** 2
+    driven = np.zeros((len(J), n + 1, n + 1), dtype=M.dtype)
+    driven[:, :n, :n] = M
+    driven[:, 0, n] = 1
+    start = np.eye(n + 1)[:, -1:]
+    populations = np.abs(propagated(driven, start, times)[:, :n, :, 0]) ** 2
     if not fluctuations:
         return populations, None, None
-    U = Z[..., :n]
+    U = propagated(M, np.eye(n), times)
     filling = np.clip(1 - _weighted_square(np.abs(U), np.abs(U)), 0.0, 1.0)
     if not squeezing or net.keeps_squeezing:
         return populations, filling, None

@@ -133,11 +133,12 @@ class Network:
 
 def _per_item(values: float | Sequence[float], count: int, name: str, item: str) -> tuple[float, ...]:
     """Repeat a scalar for every item, or check that a sequence has one value for each."""
-    if isinstance(values, (int, float, np.number)):
-        return (float(values),) * count
-    if len(values) != count:
-        raise QbsweepError(f"`{name}` must be one number or one per {item} ({count}), but has {len(values)}")
-    return tuple(float(value) for value in values)
+    array = np.asarray(values, dtype=float)
+    if array.ndim == 0:
+        return (float(array),) * count
+    if array.shape != (count,):
+        raise QbsweepError(f"`{name}` must be one number or one per {item} ({count}), but has {array.size}")
+    return tuple(array.tolist())
 
 
 def uniform_edge(u: int, v: int, J: float, coupling: str, realization: str, p_u: complex, p_v: complex) -> Edge:

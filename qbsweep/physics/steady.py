@@ -9,8 +9,8 @@ nothing in and costs O(N) per member, with members along the fast axis. A resona
 complex numbers: only products M[u,v] M[v,u] and moduli enter, and those are real. Any other graph goes
 through batched LAPACK. `qbsweep.physics.reference` is the slow, readable counterpart.
 
-Amplitudes keep a small relative error at any size. An energy under 2e-308 (an amplitude under
-1e-154, say at the end of a long and very weakly coupled chain) becomes 0, without a warning.
+Energies keep a small relative error down to 2e-308, the smallest normal double. Below that (say at the
+end of a long and very weakly coupled chain) they lose digits and become 0, without a warning.
 """
 
 from collections.abc import Callable
@@ -47,9 +47,9 @@ class Family:
     A_sq, B_sq : ndarray, shape (N+1, N+1)
         ``K_sq = J A_sq + kappa B_sq``, the pair noise of a squeezed bath.
     parents : tuple of int or None
-        The tree, or None if the graph is not one; see `tree_parents`.
+        The tree, or None if the graph is not one or has a mode without loss; see `tree_parents`.
     order : tuple of int
-        Modes with every parent before its children; empty if the graph is not a tree.
+        Modes with every parent before its children; empty without a tree.
     keeps_squeezing : bool
         X = phases solves the pair equation for every member, so |S_mm| = |Q|: before the gauge M and all
         jumps are real, as in the `phase-half-pi` realization.
@@ -92,7 +92,8 @@ def family(network: Network) -> Family:
     A, B = drift_matrix(edges) - D, drift_matrix(losses) - D
     A_sq, B_sq = squeezing_matrix(edges), squeezing_matrix(losses)
     h = 1j * (A + D)
-    parents = tree_parents(network)
+    # Elimination without pivoting needs a loss on every mode; the rare network without one is left to LAPACK.
+    parents = tree_parents(network) if min(network.kappa) > 0 else None
     order = () if parents is None else _parents_first(parents)
     phases = _phases(A, parents, order)
     here, there = phases.conj()[:, None], phases[None, :]
@@ -258,11 +259,17 @@ def pair_matrices(net: Family, J: Array, kappa: Array) -> Array:
 
     With the Cayley transform ``F = (s + M)(s - M)^{-1}`` the solution is the convergent series
     ``X = sum_k F^k W (F^T)^k``, ``W = 2 s (s - M)^{-1} K_sq (s - M)^{-T}``, summed by doubling: 2^j terms
-    after j steps. s is the geometric mean of the fastest and the slowest rate. X is in the family's gauge.
+    after j steps. s is the geometric mean of the fastest and the slowest local rate. X is in the family's gauge.
+
+    Raises
+    ------
+    ArithmeticError
+        If the series does not converge: some mode of the network is not damped at all.
     """
     M, K = net.drift(J, kappa), net.pair_noise(J, kappa)
     fastest = np.abs(M).sum(axis=2).max(axis=1)
     slowest = np.abs(np.diagonal(kappa[:, None, None] * net.B, axis1=1, axis2=2)).min(axis=1)
+    slowest = np.maximum(slowest, 1e-8 * fastest)
     shift = np.sqrt(fastest * slowest)[:, None, None] * np.eye(net.n_modes)
     inverse = np.linalg.inv(shift - M)
     F = inverse @ (shift + M)
@@ -274,6 +281,6 @@ def pair_matrices(net: Family, J: Array, kappa: Array) -> Array:
         change = np.abs(step).max(axis=(1, 2)) > 1e-17 * np.abs(X[active]).max(axis=(1, 2))
         active = active[change]
         if not len(active):
-            break
+            return np.asarray(X)
         F[active] = F[active] @ F[active]
-    return np.asarray(X)
+    raise ArithmeticError("the pair moments have no steady state: some mode of the network is not damped")

@@ -218,12 +218,12 @@ def test_what_is_no_number_in_yaml_1_2_is_refused_as_one(load: Load, word: str) 
         load(text(epsilon=word))
 
 
-@pytest.mark.parametrize("name", ["1e5", "010", "on", "3", "true", "1.5", "null", "0x1f", "1_000", "2001-01-01", "1e-3"])
+@pytest.mark.parametrize(
+    "name", ["1e5", "010", "on", "3", "true", "1.5", "null", "0x1f", "1_000", "2001-01-01", "1e-3"]
+)
 def test_a_quoted_name_survives_the_way_through_sweep_yaml(load: Load, name: str) -> None:
     spec = load(
-        text(
-            name=f'"{name}"', topology=f'"{name}"', N="1", extra=f'networks: {{"{name}": {{edges: [[0, 1]]}}}}'
-        )
+        text(name=f'"{name}"', topology=f'"{name}"', N="1", extra=f'networks: {{"{name}": {{edges: [[0, 1]]}}}}')
     )
     again = load(dump_spec(spec))
     assert (again.name, again.digest()) == (name, spec.digest())
@@ -343,7 +343,9 @@ def test_edges_as_mappings(load: Load) -> None:
 
 
 def test_own_and_built_in_topologies_on_one_axis(load: Load) -> None:
-    spec = load(text(sweep={"topology": "[cascaded, loop]"}, extra="networks: {loop: {edges: [[0, 1], [1, 2], [2, 0]]}}"))
+    spec = load(
+        text(sweep={"topology": "[cascaded, loop]"}, extra="networks: {loop: {edges: [[0, 1], [1, 2], [2, 0]]}}")
+    )
     assert spec.axes["topology"].values == ["cascaded", "loop"]
     assert np.isfinite(solve_box(spec, (np.arange(2),)).arrays["energy_terminal"]).all()
 
@@ -478,7 +480,7 @@ def contents(draw: st.DrawFn) -> dict[str, Any]:
             content[where][name] = draw((_axes if where == "sweep" else _fixed)(name))
     if draw(st.booleans()):
         content["times"] = {**draw(_rules().filter(_ascends)), "unit": draw(st.sampled_from(["1/omega", "1/kappa"]))}
-    wanted = draw(st.lists(st.sampled_from(schema.STEADY_SCALARS + ("energy", "ergotropy")), unique=True))
+    wanted = draw(st.lists(st.sampled_from((*schema.STEADY_SCALARS, "energy", "ergotropy")), unique=True))
     if wanted:
         content["outputs"] = wanted + (["energy_t"] if "times" in content else [])
     if draw(st.booleans()):
@@ -522,7 +524,7 @@ def described(spec: SweepSpec) -> dict[str, Any]:
 
 
 @given(contents())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_dumped_sweep_is_the_same_sweep(content: dict[str, Any]) -> None:
     spec = from_python(content)
     dumped = dump_spec(spec)
@@ -535,7 +537,7 @@ def test_a_dumped_sweep_is_the_same_sweep(content: dict[str, Any]) -> None:
 
 
 @given(contents(), contents())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_digests_tell_random_sweeps_apart(one: dict[str, Any], other: dict[str, Any]) -> None:
     first, second = described(from_python(one)), described(from_python(other))
     digests = first.pop("digest"), second.pop("digest")

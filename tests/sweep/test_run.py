@@ -208,17 +208,17 @@ def test_an_interrupted_extension_loses_nothing(tmp_path: Path, spec: SweepSpec,
     before = values(directory)
     data = directory.data
     if moment == "before the swap":
-        (data.with_name("data.zarr.extended") / "half").mkdir(parents=True)
+        (directory.replacement / "half").mkdir(parents=True)
     elif moment == "between the renames":
-        data.rename(data.with_name("data.zarr.old"))
-        data.with_name("data.zarr.extended").mkdir()
+        data.rename(data.with_name(".data.zarr.previous"))
+        directory.replacement.mkdir()
     else:
-        (data.with_name("data.zarr.old") / "half").mkdir(parents=True)
+        (data.with_name(".data.zarr.previous") / "half").mkdir(parents=True)
     with run.locked(tmp_path / "out") as directory:
         store = run.prepare(spec, directory)
         assert run.progress_of(store).complete
     xr.testing.assert_identical(values(directory), before)
-    assert [path.name for path in directory.path.glob("data.zarr*")] == ["data.zarr"]
+    assert [path.name for path in directory.path.glob("*data.zarr*")] == ["data.zarr"]
 
 
 def write_lock(directory: Path, **changes: object) -> Path:
@@ -295,7 +295,7 @@ def test_scheduler_refuses_clients_without_the_credentials_of_the_run() -> None:
         address = executor._client.scheduler.address
         assert address.startswith("tls://127.0.0.1")
         with pytest.raises((OSError, TypeError, RuntimeError)):
-            Client(address, timeout=2)
+            Client(address, timeout=2, set_as_default=False)
 
 
 def test_blocks_do_not_depend_on_how_the_grid_is_cut(tmp_path: Path, spec: SweepSpec) -> None:
