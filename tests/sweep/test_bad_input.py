@@ -594,13 +594,25 @@ def test_damaged_dataset_is_refused(
     }
 
 
-def test_garbage_in_a_chunk_of_values(qbsweep: Callable[..., Outcome], good: Path, existing: Path) -> None:
+@pytest.mark.parametrize("couplings", ["[0.1, 0.2]", "[0.1, 0.2, 0.3]"], ids=["same sweep", "extended"])
+def test_garbage_in_a_chunk_of_values(
+    qbsweep: Callable[..., Outcome], good: Path, existing: Path, couplings: str
+) -> None:
     (existing / "data.zarr/energy_terminal/c/0/0").write_bytes(b"garbage")
-    good.write_text(GOOD.replace("[0.1, 0.2]", "[0.1, 0.2, 0.3]"))
+    good.write_text(GOOD.replace("[0.1, 0.2]", couplings))
     before = contents(existing / "data.zarr")
     outcome = qbsweep("run", good, "--executor", "serial", "--out", existing)
     assert "damaged" in outcome.sentence(existing)
     assert contents(existing / "data.zarr") == before
+
+
+def test_a_dataset_that_is_a_link_to_nowhere(qbsweep: Callable[..., Outcome], good: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "data.zarr").symlink_to("elsewhere")
+    for command in (["status", out], ["run", good, "--executor", "serial", "--out", out]):
+        assert "data.zarr" in qbsweep(*command).sentence(out)
+    assert (out / "data.zarr").is_symlink()
 
 
 def test_a_backup_beside_the_dataset_stays(qbsweep: Callable[..., Outcome], good: Path, existing: Path) -> None:
@@ -670,6 +682,7 @@ def test_a_directory_run_by_another_process(qbsweep: Callable[..., Outcome], goo
         '{"host": "HOST"}',
         '{"host": "HOST", "pid": null, "started": 1.0}',
         '{"host": "HOST", "pid": PID, "started": null}',
+        '{"host": "HOST", "pid": -5, "started": 1.0}',
         '{"host": "HOST", "pid": 99999999999999999999, "started": 1.0}',
         '{"host": "HOST", "pid": PID, "started": 1.0}',
     ],

@@ -492,9 +492,14 @@ GROWTH: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
 }
 
 
-@pytest.mark.parametrize("small", [False, True], ids=["one block", "small blocks"])
-@pytest.mark.parametrize(("before", "after", "extra"), GROWTH.values(), ids=GROWTH.keys())
-def test_extension(tmp_path: Path, before: dict[str, str], after: dict[str, str], extra: str, small: bool) -> None:
+IN_ONE_BLOCK = ("in the middle", "larger N with modes and times")
+
+
+@pytest.mark.parametrize(
+    ("case", "small"), [*((case, True) for case in GROWTH), *((case, False) for case in IN_ONE_BLOCK)]
+)
+def test_extension(tmp_path: Path, case: str, small: bool) -> None:
+    before, after, extra = GROWTH[case]
     blocks = ("--block-seconds", "2e-5" if extra else "1e-6") if small else ()
     sweep = written(tmp_path, text(before, extra), "small.yaml")
     large = written(tmp_path, text(after, extra), "large.yaml")
