@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from qbsweep.errors import QbsweepError
 from qbsweep.evaluate import Failure, solve_box
 from qbsweep.grid import Slices, boxes
 from qbsweep.schema import FAILED, OK, PENDING, SUSPECT
@@ -20,9 +21,10 @@ from qbsweep.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A block to solve: where, which, and for the how manieth time."""
+    """A block to solve: of which dataset, which, and for the how manieth time."""
 
     directory: str
+    dataset: str
     block: int
     attempt: int = 1
 
@@ -77,7 +79,7 @@ def solve_block(task: Task) -> Report:
     """Solve what is pending in a block and write it; never raises."""
     started = time.perf_counter()
     try:
-        store = _open(task.directory, Path(task.directory, "data.zarr").stat().st_ino)
+        store = _open(task.directory, task.dataset)
         region = store.grid.block(task.block)
         arrays, fresh, failures = _solve_pending(store, region)
         if fresh.any():
@@ -105,10 +107,12 @@ def solve_block(task: Task) -> Report:
 
 
 @lru_cache(maxsize=2)
-def _open(directory: str, inode: int) -> Store:
-    """Open a dataset once per process; a dataset put in its place has another inode."""
-    del inode
-    return Store(Path(directory) / "data.zarr")
+def _open(directory: str, dataset: str) -> Store:
+    """Open a dataset once per process."""
+    store = Store(Path(directory) / "data.zarr")
+    if store.id != dataset:
+        raise QbsweepError(f"{store.path} was replaced while it was being run; nothing was written to it")
+    return store
 
 
 def _solve_pending(store: Store, region: Slices) -> tuple[dict[str, Any], np.ndarray[Any, Any], list[Failure]]:

@@ -24,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console(soft_wrap=True)
+_EXECUTORS = ("local", "serial")
 
 SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="The sweep file (YAML).")]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]
@@ -59,6 +60,11 @@ def run_command(
 ) -> None:
     """Run a sweep on this machine, or resume it; finished points are never computed again."""
     spec = load_spec(sweep)
+    if executor not in _EXECUTORS and ":" not in executor:
+        raise QbsweepError(
+            f"'{executor}' is no executor; `--executor` must be 'serial', 'local' or the address (tcp://host:port) "
+            "of a Dask scheduler"
+        )
     path = out or Path("runs") / spec.name
     with run.locked(path) as directory:
         store = run.prepare(spec, directory, block_seconds)

@@ -1,6 +1,7 @@
 """Lay out a new dataset: labelled coordinates, empty variables, attributes that say where it comes from."""
 
 import shutil
+import uuid
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,7 @@ def allocate(path: Path, spec: SweepSpec, grid: Grid, provenance: Mapping[str, A
     attributes = {
         "title": spec.name,
         "qbsweep_format": schema.FORMAT,
+        "dataset_id": uuid.uuid4().hex,
         "spec": dump_spec(spec),
         "spec_digest": spec.digest(),
         **provenance,

@@ -72,7 +72,7 @@ class NetworkForm(_Model):
     """A network of one's own: any graph on modes 0 (charger) to N (terminal battery)."""
 
     edges: Annotated[list[EdgeForm], Field(min_length=1)]
-    kappa: list[Annotated[Number, Field(ge=0)]] | None = Field(
+    kappa: list[Annotated[Number, Field(gt=0)]] | None = Field(
         None, description="multiples of the sweep's kappa, one per mode; default 1"
     )
     detuning: list[Number] | None = Field(None, description="in omega, one per mode; default 0")
@@ -142,7 +142,9 @@ class SweepFile(_Model):
     outputs: Annotated[list[Output], Field(min_length=1)] | None = Field(
         None, description="default: all steady-state scalars, and with `times` the time-resolved variables"
     )
-    networks: dict[Name, NetworkForm] = Field(default_factory=dict, description="topologies of one's own")
+    networks: dict[Annotated[str, Field(strict=True, min_length=1)], NetworkForm] = Field(
+        default_factory=dict, description="topologies of one's own"
+    )
 
 
 def json_schema() -> dict[str, Any]:
@@ -203,9 +205,9 @@ class GrammarError(QbsweepError):
 
 _TAGS = {"list", "form", "scalar"}
 _LIMITS = {
-    "greater_than": "above {gt:g}",
-    "greater_than_equal": "at least {ge:g}",
-    "less_than_equal": "at most {le:g}",
+    "greater_than": "above {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
     "finite_number": "a finite number",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -241,11 +243,11 @@ def _sentence(kind: str, loc: tuple[Any, ...], where: tuple[Any, ...], ctx: dict
         )
     if kind == "missing":
         if isinstance(where[-1], int):
-            return f"{_subject(where[:-1])} must be {_rule(where[-2])}, but has {where[-1]} entries"
+            return f"{_subject(where[:-1])} must be {_rule(where[-2])}, but has {_entries(where[-1])}"
         return f"{_subject(where)} is missing"
     if kind in ("too_short", "too_long"):
         if where[-1] == "modes" or (where[-1] in AxisForm.model_fields and where[-1] != "values"):
-            return f"{_subject(where)} must be {_rule(where[-1])}, but has {len(value)} entries"
+            return f"{_subject(where)} must be {_rule(where[-1])}, but has {_entries(len(value))}"
         return f"{_subject(where)} must have at least one value, but is empty"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         return f"{_subject(where)} must be a name or a list of names, but is a {_noun(value)}"
@@ -256,7 +258,10 @@ def _sentence(kind: str, loc: tuple[Any, ...], where: tuple[Any, ...], ctx: dict
         return f"{_subject(where)} must be {choices(valid)}, but {_found(where, value)}"
     if kind in ("tuple_type", "list_type") and where[-1] in AxisForm.model_fields:
         return f"{_subject(where)} must be {_rule(where[-1])}, but is {_shown(value)}"
-    requirement = _LIMITS.get(kind, kind.replace("_", " ")).format(**ctx)
+    plain = {key: int(v) if isinstance(v, float) and v.is_integer() else v for key, v in ctx.items()}
+    requirement = _LIMITS.get(kind, kind.replace("_", " ")).format(**plain)
+    if kind in ("int_type", "int_from_float") and isinstance(value, float) and value.is_integer():
+        requirement += f" (write {int(value)})"
     return f"{_subject(where)} must be {requirement}, but {_found(where, value)}"
 
 
@@ -302,6 +307,10 @@ def _found(where: tuple[Any, ...], value: Any) -> str:
 
 def _shown(value: Any) -> str:
     return f"a {_noun(value)}" if isinstance(value, (dict, list)) else shown(value)
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count} entries"
 
 
 def _noun(value: Any) -> str:

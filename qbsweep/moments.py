@@ -10,13 +10,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from qbsweep.physics.dynamics import evolved_populations
+from qbsweep.physics.family import Family, family
 from qbsweep.physics.gaussian import bath_ergotropy, bath_occupation
 from qbsweep.physics.network import Array, FloatArray
-from qbsweep.physics.steady import Family, anomaly_ratios, coherent_populations, family
+from qbsweep.physics.steady import anomaly_ratios, coherent_populations
 from qbsweep.points import Points
 from qbsweep.schema import TIME_RESOLVED
 
 _TILE = 4096  # members at once in the steady state: rows of 32 kB stay in the cache
+_TILE_ENTRIES = 2**22  # and at very large N not more than 32 MB of them
 _TILE_BYTES = 4_000_000  # working set of the time evolution
 
 
@@ -74,7 +76,7 @@ def solve_moments(points: Points, outputs: Sequence[str]) -> dict[str, FloatArra
     in_time = [name for name in outputs if name in TIME_RESOLVED]
     if steady:
         bath = _Bath(points)
-        for tile in _tiles(len(J), _TILE):
+        for tile in _tiles(len(J), max(256, min(_TILE, _TILE_ENTRIES // net.n_modes))):
             _solve_steady(net, J[tile], kappa[tile], bath, {name: results[name][tile] for name in steady})
     if in_time and points.times is not None:
         bath = _Bath(points, trailing=2)

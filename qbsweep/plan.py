@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from qbsweep import evaluate
-from qbsweep.errors import QbsweepError
 from qbsweep.grid import Grid, fit_blocks
 from qbsweep.physics.network import FloatArray
 from qbsweep.schema import VARIABLES
@@ -18,7 +17,6 @@ from qbsweep.spec import SweepSpec
 
 BLOCK_SECONDS = 10.0
 """Default upper bound of a block's predicted seconds: what a crash can cost, per worker."""
-MAX_POINTS = 10**10
 _MIN_BLOCK_SECONDS = 0.05  # scheduling a block costs 2 ms
 _MIN_BLOCKS = 64  # for balance and for progress that can be watched
 _BLOCK_BYTES = 64_000_000
@@ -100,12 +98,6 @@ def make_grid(spec: SweepSpec, block_seconds: float = BLOCK_SECONDS) -> Grid:
     dims = tuple(spec.axes)
     shape = tuple(len(axis) for axis in spec.axes.values())
     costs = point_costs(spec)
-    if math.prod(shape) > MAX_POINTS:
-        sizes = " x ".join(f"{name} {size}" for name, size in zip(dims, shape, strict=True))
-        raise QbsweepError(
-            f"the sweep must have at most {MAX_POINTS:.0e} points, but has {math.prod(shape):.3g} ({sizes}); "
-            "take fewer values per axis"
-        )
     total = math.prod(shape) * float(costs.mean())
     target = min(max(total / _MIN_BLOCKS, _MIN_BLOCK_SECONDS), block_seconds)
     point_bytes = bytes_per_point(spec)

@@ -143,7 +143,7 @@ def run_blocks(
     _note_unreported(directory, store, todo)
     for attempt in range(1, MAX_ATTEMPTS + 1):
         unwritten: list[int] = []
-        for report in executor(Task(str(directory.path), block, attempt) for block in todo):
+        for report in executor(Task(str(directory.path.resolve()), store.id, block, attempt) for block in todo):
             if not report.error:
                 _record(directory, store, report)
             elif attempt < MAX_ATTEMPTS:

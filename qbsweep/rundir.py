@@ -89,6 +89,8 @@ class RunDirectory:
     def check_own(self) -> None:
         """Refuse a directory with files that are named like those of a run but are somebody's own."""
         sweep, plan = self.path / "sweep.yaml", self.path / "plan.json"
+        if self.data.is_symlink() and not self.data.exists():
+            raise QbsweepError(f"{self.data} is a link to nowhere; mend or remove it, or give another --out")
         for path, own in ((sweep, _starts_with(sweep, SWEEP_HEADER)), (plan, "digest" in (_read_json(plan) or {}))):
             if path.exists() and not own:
                 raise QbsweepError(f"{path} is not from a run and would be overwritten; give another --out")
@@ -114,10 +116,10 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
     records = []
-    if path.exists():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            with contextlib.suppress(json.JSONDecodeError):
-                records.append(json.loads(line))
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    for line in text.splitlines():
+        with contextlib.suppress(json.JSONDecodeError):
+            records.append(json.loads(line))
     return [record for record in records if isinstance(record, dict)]
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from qbsweep.grammar import EdgeForm, GrammarError, NetworkForm, SweepFile
 from qbsweep.physics.network import TOPOLOGIES, Edge, Network, uniform_edge
 from qbsweep.schema import PARAMETERS
 from qbsweep.yamlfile import dump_yaml, parse_yaml, read_yaml
+
+MAX_POINTS = 10**10
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class SweepSpec:
     outputs : tuple of str
         Names of the variables to compute, in the order of `schema.VARIABLES`.
     networks : dict
-        Topologies of the user's own.
+        Topologies of the user's own that the sweep uses.
     """
 
     name: str
@@ -137,15 +140,17 @@ def resolve(file: SweepFile) -> SweepSpec:
         else:
             raise GrammarError((), f"`{name}` must be given, in `parameters` or as an axis in `sweep`")
     times = None if file.times is None else time_axis(file.times)
+    topologies = (axes if "topology" in axes else fixed)["topology"].values
     spec = SweepSpec(
         name=file.name,
         axes=axes,
         fixed=fixed,
         times=times,
         outputs=_outputs(file.outputs, times),
-        networks=file.networks,
+        networks={name: form for name, form in file.networks.items() if name in topologies},
     )
-    _check_topologies(spec)
+    _check_topologies(spec, file.networks)
+    _check_size(spec)
     return spec
 
 
@@ -165,27 +170,49 @@ def _outputs(given: Sequence[str] | None, times: Axis | None) -> tuple[str, ...]
     return tuple(name for name in schema.OUTPUTS if name in given)
 
 
-def _check_topologies(spec: SweepSpec) -> None:
+def _check_topologies(spec: SweepSpec, networks: Mapping[str, NetworkForm]) -> None:
     """Check names of networks, their size against N, and that J_op exists where it is the unit of J."""
-    for name in spec.networks:
+    for name in networks:
         if name in TOPOLOGIES:
             raise GrammarError(("networks", name), f"network `{name}` must not have the name of a built-in topology")
     where = ("sweep" if "topology" in spec.axes else "parameters", "topology")
     for topology in spec.values("topology"):
         if topology not in TOPOLOGIES and topology not in spec.networks:
-            raise GrammarError(where, unknown("topology", topology, [*TOPOLOGIES, *spec.networks]))
+            raise GrammarError(where, unknown("topology", topology, [*TOPOLOGIES, *networks]))
         if topology in spec.networks:
             _check_own(spec, str(topology))
 
 
+def _check_size(spec: SweepSpec) -> None:
+    points = math.prod(len(axis) for axis in spec.axes.values())
+    if points > MAX_POINTS:
+        sizes = " x ".join(f"{name} {len(axis)}" for name, axis in spec.axes.items())
+        raise GrammarError(
+            ("sweep",),
+            f"a sweep must have at most {MAX_POINTS} points, but this one has {points} ({sizes}); "
+            "take fewer values per axis",
+        )
+
+
 def _check_own(spec: SweepSpec, topology: str) -> None:
     where = ("networks", topology)
-    N = max(max(edge.modes) for edge in spec.networks[topology].edges)
+    edges = [frozenset(edge.modes) for edge in spec.networks[topology].edges]
+    N = max(max(edge) for edge in edges)
+    for number, edge in enumerate(edges, start=1):
+        if edge in edges[: number - 1]:
+            raise GrammarError(where, f"edge {number} of network `{topology}` joins the modes of an earlier edge again")
+    reached = {0}
+    for _ in edges:
+        reached |= {mode for edge in edges if edge & reached for mode in edge}
+    if not reached >= set(range(N + 1) if len(edges) + 1 > N else (N,)):
+        raise GrammarError(
+            where, f"every mode of network `{topology}` (0 to {N}) must be joined to the charger, mode 0"
+        )
     for value in spec.values("N"):
         if value != N:
             raise GrammarError(
                 where,
-                f"network `{topology}` has {N} batteries (modes 0 to {N}), so `N` must be {N}, but is {value}",
+                f"network `{topology}` has modes 0 to {N}, so `N` must be {N}, but is {value}",
             )
     for name in ("kappa", "detuning"):
         given = getattr(spec.networks[topology], name)

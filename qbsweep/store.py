@@ -30,6 +30,8 @@ class Store:
     Attributes
     ----------
     path : Path
+    id : str
+        Of this allocation: a dataset that was put in its place has another.
     spec : SweepSpec
         As recorded in the dataset itself.
     grid : Grid
@@ -39,10 +41,11 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         # A chunk that equals the fill value is written all the same: a zero status is a status.
-        with self._readable(), zarr.config.set({"array.write_empty_chunks": True}):
+        with readable(self.path), zarr.config.set({"array.write_empty_chunks": True}):
             group = zarr.open_group(str(path), mode="r+", use_consolidated=False)
             version = group.attrs["qbsweep_format"]
             if version == schema.FORMAT:
+                self.id = str(group.attrs["dataset_id"])
                 self.spec = parse_spec(str(group.attrs["spec"]))
                 self._arrays = {name: _array(group, name) for name in stored_variables(self.spec)}
                 for name in ("mode", *self.spec.axes, *self.spec.fixed):
@@ -54,34 +57,23 @@ class Store:
             )
         self.grid = Grid(tuple(self.spec.axes), self._arrays["status"].shape, self._arrays["status"].chunks)
 
-    @contextlib.contextmanager
-    def _readable(self) -> Iterator[None]:
-        """Say of anything that cannot be read that the dataset is damaged."""
-        try:
-            yield
-        except Exception as error:
-            raise QbsweepError(
-                f"{self.path} is damaged or not a qbsweep dataset ({_one_line(error)}); "
-                "nothing was changed; move it away or give another --out"
-            ) from error
-
     def status(self) -> NDArray[np.int8]:
         """Return the status of every point, in the grid's shape."""
         return self.read_status(())
 
     def read_status(self, region: Slices) -> NDArray[np.int8]:
         """Return the status of a region."""
-        with self._readable():
+        with readable(self.path):
             return np.asarray(self._arrays["status"][region], dtype=np.int8)
 
     def read(self, region: Slices) -> dict[str, NDArray[Any]]:
         """Return all variables of a region, `status` included."""
-        with self._readable():
+        with readable(self.path):
             return {name: np.asarray(array[region]) for name, array in self._arrays.items()}
 
     def select(self, indices: Sequence[NDArray[np.intp]]) -> dict[str, NDArray[Any]]:
         """Return all variables at the product of index arrays, one per dimension of the grid."""
-        with self._readable():
+        with readable(self.path):
             return {name: np.asarray(array.oindex[tuple(indices)]) for name, array in self._arrays.items()}
 
     def write(self, region: Slices, arrays: Arrays) -> None:
@@ -112,6 +104,18 @@ class Store:
         """Remove the temporary files of writers that were killed."""
         for leftover in self.path.rglob("*.partial"):
             leftover.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say of anything that cannot be read that the dataset is damaged."""
+    try:
+        yield
+    except Exception as error:
+        raise QbsweepError(
+            f"{path} is damaged or not a qbsweep dataset ({_one_line(error)}); "
+            "nothing was changed; move it away or give another --out"
+        ) from error
 
 
 def _array(group: zarr.Group, name: str) -> Any:

@@ -18,6 +18,7 @@ from qbsweep.progress import duration
 from qbsweep.run import Progress
 from qbsweep.rundir import RunDirectory
 from qbsweep.schema import FAILED, PENDING, STEADY_SCALARS
+from qbsweep.store import readable
 
 _MAX_ROWS = 16
 _MAX_POINTS = 20_000_000  # of one network; more would take memory for a table that is a courtesy
@@ -33,7 +34,7 @@ def plain_table(*columns: str, title: str | None = None) -> Table:
 
 def best_points(path: Path) -> Table | None:
     """Tabulate, for every network of a dataset, the point of the largest terminal energy."""
-    with xr.open_zarr(path, chunks=None) as ds:
+    with readable(path), xr.open_zarr(path, chunks=None) as ds:
         names = [name for name in ("energy_terminal", *STEADY_SCALARS) if name in ds]
         if not names:
             return None

@@ -222,38 +222,68 @@ def parallel(
 TOPOLOGIES = {"cascaded": cascaded, "parallel": parallel}
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one edge adds to entry (j, k) of the matrices of a network, in units of omega.
+
+    Attributes
+    ----------
+    j, k : int
+    h : complex
+        Of the coherent matrix.
+    K : complex
+        Of the damping matrix, ``conj(L_j) L_k``.
+    K_sq : complex
+        Of the squeezing matrix, ``conj(L_j) conj(L_k)``.
+    """
+
+    j: int
+    k: int
+    h: complex
+    K: complex
+    K_sq: complex
+
+
+def edge_entries(edge: Edge) -> list[Entry]:
+    """Return what an edge adds to the four entries of its two modes."""
+    amplitude = edge.J * phase_factor(edge.theta)
+    hop = {(edge.u, edge.v): amplitude, (edge.v, edge.u): amplitude.conjugate()}
+    p = {edge.u: complex(edge.p_u), edge.v: complex(edge.p_v)}
+    # Gamma itself, not the square of its root: then Gamma = 2 J cancels the backward amplitude exactly.
+    return [
+        Entry(
+            j,
+            k,
+            h=hop.get((j, k), 0.0),
+            K=edge.Gamma * p[j].conjugate() * p[k],
+            K_sq=edge.Gamma * p[j].conjugate() * p[k].conjugate(),
+        )
+        for j in p
+        for k in p
+    ]
+
+
+def _matrix(diagonal: Sequence[float], network: Network, name: str) -> ComplexArray:
+    matrix = np.diag(np.asarray(diagonal, dtype=complex))
+    for edge in network.edges:
+        for entry in edge_entries(edge):
+            matrix[entry.j, entry.k] += getattr(entry, name)
+    return matrix
+
+
 def coherent_matrix(network: Network) -> ComplexArray:
     """Return h of ``H = sum_jk h[j,k] c_j^dag c_k`` without the drive, shape (N+1, N+1), in units of omega."""
-    h = np.diag(np.asarray(network.detuning, dtype=complex))
-    for e in network.edges:
-        amplitude = e.J * phase_factor(e.theta)
-        h[e.u, e.v] += amplitude
-        h[e.v, e.u] += amplitude.conjugate()
-    return h
+    return _matrix(network.detuning, network, "h")
 
 
 def damping_matrix(network: Network) -> ComplexArray:
     """Return ``K[j,k] = sum_L conj(L_j) L_k`` over all jumps, shape (N+1, N+1), in units of omega."""
-    K = np.diag(np.asarray(network.kappa, dtype=complex))
-    for e in network.edges:
-        p_u, p_v = complex(e.p_u), complex(e.p_v)
-        # Gamma itself, not the square of its root: then Gamma = 2 J cancels the backward amplitude exactly.
-        K[e.u, e.u] += e.Gamma * abs(p_u) ** 2
-        K[e.v, e.v] += e.Gamma * abs(p_v) ** 2
-        K[e.u, e.v] += e.Gamma * p_u.conjugate() * p_v
-        K[e.v, e.u] += e.Gamma * p_v.conjugate() * p_u
-    return K
+    return _matrix(network.kappa, network, "K")
 
 
 def squeezing_matrix(network: Network) -> ComplexArray:
     """Return ``sum_L conj(L_j) conj(L_k)``, the pair noise of a squeezed bath, shape (N+1, N+1)."""
-    K = np.diag(np.asarray(network.kappa, dtype=complex))
-    for e in network.edges:
-        p = {e.u: complex(e.p_u).conjugate(), e.v: complex(e.p_v).conjugate()}
-        for j in (e.u, e.v):
-            for k in (e.u, e.v):
-                K[j, k] += e.Gamma * p[j] * p[k]
-    return K
+    return _matrix(network.kappa, network, "K_sq")
 
 
 def drift_matrix(network: Network) -> ComplexArray:

@@ -13,6 +13,7 @@ from timing import ratio, seconds  # noqa: E402
 
 from qbsweep.moments import solve_moments  # noqa: E402
 from qbsweep.physics.closed_forms import optimal_coupling  # noqa: E402
+from qbsweep.physics.family import family  # noqa: E402
 from qbsweep.physics.network import (  # noqa: E402
     TOPOLOGIES,
     Network,
@@ -20,7 +21,7 @@ from qbsweep.physics.network import (  # noqa: E402
     drift_matrix,
     scaled,
 )
-from qbsweep.physics.steady import coherent_populations, family  # noqa: E402
+from qbsweep.physics.steady import coherent_populations  # noqa: E402
 from qbsweep.points import Points  # noqa: E402
 
 KAPPA, EPSILON = 0.003, 0.01

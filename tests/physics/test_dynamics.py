@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from qbsweep.physics.closed_forms import nonreciprocal_cascaded_energy_in_time
 from qbsweep.physics.dynamics import evolved_populations, expm1, propagated, uniform_step
+from qbsweep.physics.family import family
 from qbsweep.physics.gaussian import bath_anomaly, bath_occupation
 from qbsweep.physics.network import Edge, Network, cascaded, drift_matrix, scaled
 from qbsweep.physics.reference import evolved_moments
-from qbsweep.physics.steady import anomaly_ratios, coherent_populations, family
+from qbsweep.physics.steady import anomaly_ratios, coherent_populations
 
 KAPPA = 0.003
 GRIDS = {  # in steps; the first is uniform from 0, which has a path of its own

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qbsweep.moments import solve_moments
-from qbsweep.physics import steady
 from qbsweep.physics.closed_forms import nonreciprocal_cascaded_energy, nonreciprocal_parallel_energy, optimal_coupling
+from qbsweep.physics.family import family
 from qbsweep.physics.network import Edge, Network, cascaded, drift_matrix, parallel, scaled
 from qbsweep.physics.reference import steady_moments
-from qbsweep.physics.steady import anomaly_ratios, coherent_populations, family, pair_matrices
+from qbsweep.physics.steady import anomaly_ratios, coherent_populations, pair_matrices
 
 UNIFORM = [
     ("cascaded", "nonreciprocal", "phase-half-pi"),
@@ -292,7 +292,7 @@ def test_a_member_of_a_ring_does_not_depend_on_its_neighbours(ring):
 def test_family_is_scaled_drift(ring):
     """``J A + kappa B + D`` is the drift matrix of the scaled network, up to the gauge's phases."""
     network = ring(4, kappa=(1, 2, 3, 4), detuning=(0.1, 0.2, 0.3, 0.4))
-    M = steady.family(network).drift(np.array([0.3]), np.array([0.05]))[0]
+    M = family(network).drift(np.array([0.3]), np.array([0.05]))[0]
     expected = drift_matrix(scaled(network, 0.3, 0.05))
     np.testing.assert_allclose(np.abs(M), np.abs(expected), 1e-14)
     np.testing.assert_allclose(np.diag(M), np.diag(expected), 1e-14)

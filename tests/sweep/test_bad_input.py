@@ -347,7 +347,7 @@ SWEEP_FILES = {
     "no kappa": (own("{edges: [[0, 1]], kappa: []}"), r":4: .*`kappa` .*"),
     "no detuning": (own("{edges: [[0, 1]], detuning: []}"), r":4: .*`detuning` .*"),
     "too few detunings": (own("{edges: [[0, 1]], detuning: [1]}"), r":4: .*`detuning` .*2.* but has 1"),
-    "negative kappa": (own("{edges: [[0, 1]], kappa: [1, -1]}"), r":4: entry 2 of `kappa` of `own` .*at least 0"),
+    "negative kappa": (own("{edges: [[0, 1]], kappa: [1, -1]}"), r":4: entry 2 of `kappa` of `own` .*above 0"),
     "networks as list": (text(extra="networks: [1]"), r":4: `networks` must be a mapping, but is a list"),
     "network without a value": (own(""), r":4: `own` .*empty"),
     "mode far out": (own("{edges: [[0, 100000000000]]}"), r":4: .*network `own`|:4: .*must be at most"),

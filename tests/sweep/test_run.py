@@ -103,7 +103,7 @@ def test_a_block_is_a_chunk_of_every_variable(opened: tuple[RunDirectory, Store]
 
 def test_a_block_writes_its_own_chunk_only(opened: tuple[RunDirectory, Store]) -> None:
     directory, store = opened
-    report = solve_block(Task(str(directory.path), 2))
+    report = solve_block(Task(str(directory.path), store.id, 2))
     assert not report.error
     done = store.status() == 1
     inside = np.zeros_like(done)
@@ -123,7 +123,7 @@ def test_status_is_written_last(opened: tuple[RunDirectory, Store], monkeypatch:
         original(self, key, value)
 
     monkeypatch.setattr(zarr.Array, "__setitem__", spy)
-    solve_block(Task(str(directory.path), 0))
+    solve_block(Task(str(directory.path), store.id, 0))
     assert sorted(written) == sorted((*store.spec.outputs, "solve_seconds", "status"))
     assert written[-1] == "status"
 
@@ -148,7 +148,7 @@ def test_a_block_cut_off_before_its_status_is_solved_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(zarr.Array, "__setitem__", power_cut)
-        report = solve_block(Task(str(directory.path), 0))
+        report = solve_block(Task(str(directory.path), store.id, 0))
         assert report.cause == "write"
     assert (store.status() == 0).all()
     assert run.run_blocks(directory, store, run.serial).exit_code == 0
@@ -169,7 +169,7 @@ def test_every_finished_block_has_one_event_even_if_the_driver_died_before_it(
     opened: tuple[RunDirectory, Store],
 ) -> None:
     directory, store = opened
-    solve_block(Task(str(directory.path), 0))  # written, but its report never arrived
+    solve_block(Task(str(directory.path), store.id, 0))  # written, but its report never arrived
     append_line(directory.events_file, {"block": 1, "spec": "another sweep"})
     with directory.events_file.open("a") as file:
         file.write('{"block": 5, "cut short')
@@ -265,12 +265,12 @@ def test_dask_executor_keeps_a_bounded_number_in_flight(monkeypatch: pytest.Monk
         nonlocal drawn
         for block in range(200):
             drawn += 1
-            yield Task("nowhere", block)
+            yield Task("nowhere", "none", block)
 
     with local_executor(1) as executor:
         ahead = []
         for finished, report in enumerate(executor(tasks()), start=1):
-            assert report.cause == "write"  # there is no such directory
+            assert "damaged" in report.error  # there is no such directory
             ahead.append(drawn - finished)
     assert len(ahead) == 200
     assert max(ahead) <= 4
