@@ -58,9 +58,8 @@ class Progress:
 def progress_of(store: Store) -> Progress:
     """Count what `status` says."""
     status = store.status()
-    counts = np.bincount(status.ravel(), minlength=len(STATUS_NAMES))
     return Progress(
-        points={name: int(counts[code]) for code, name in STATUS_NAMES.items()},
+        points={name: int(np.count_nonzero(status == code)) for code, name in STATUS_NAMES.items()},
         blocks=store.grid.n_blocks,
         blocks_done=store.grid.n_blocks - len(pending_blocks(store, status)),
     )
