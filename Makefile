@@ -26,6 +26,7 @@ bench: $(VENV)/.dev
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python tests/benchmarks/solver.py
 	$(BIN)/python tests/benchmarks/workflow.py
+	$(BIN)/python tests/benchmarks/lindblad.py
 
 figures: $(VENV)/.dev
 	$(BIN)/qbsweep run workflows/fig1.yaml

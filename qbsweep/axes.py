@@ -19,6 +19,7 @@ from qbsweep.schema import PARAMETERS
 
 Scalar = str | int | float
 Where = tuple[str | int, ...]
+_WHOLE = ("int", "levels")
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +64,10 @@ class Axis:
 
 def _array(name: str, values: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
     kind = PARAMETERS[name].kind if name in PARAMETERS else "float"
+    if kind == "levels":
+        # Numbers as long as they are all numbers; 'auto' and levels by role are labels.
+        numbers = all(isinstance(value, (int, float, np.number)) for value in values)
+        return np.array(values, dtype=np.int64) if numbers else np.array([str(value) for value in values], dtype=object)
     dtype: Any = {"choice": object, "int": np.int64, "float": np.float64}[kind]
     return np.array(values, dtype=dtype)
 
@@ -92,7 +97,7 @@ def swept_axis(name: str, given: Any) -> Axis:
     if isinstance(given, AxisForm):
         values = _rule_values(given, name, where)
         # The limits are an interval, so of very many values the extremes tell.
-        whole = PARAMETERS[name].kind != "int" or bool((values == np.round(values)).all())
+        whole = PARAMETERS[name].kind not in _WHOLE or bool((values == np.round(values)).all())
         many = len(values) > 1000 and whole and bool(np.isfinite(values).all())
         grammar.check_values(name, _plain(name, np.array([values.min(), values.max()]) if many else values))
         axis = Axis(name, _array(name, values), _unit(name, given.unit, where), _rule(given))
@@ -106,7 +111,7 @@ def swept_axis(name: str, given: Any) -> Axis:
 def _plain(name: str, values: FloatArray) -> list[Scalar]:
     """Numbers of a rule as Python scalars; whole ones as int where the parameter is one."""
     plain = values.tolist()
-    if PARAMETERS[name].kind == "int":
+    if PARAMETERS[name].kind in _WHOLE:
         return [int(v) if math.isfinite(v) and v.is_integer() else v for v in plain]
     return list(plain)
 

@@ -17,6 +17,7 @@ from qbsweep.plan import BLOCK_SECONDS, available_cores, block_costs, make_grid,
 from qbsweep.progress import Watcher, duration
 from qbsweep.rundir import RunDirectory
 from qbsweep.spec import load_spec
+from qbsweep.store import Store
 
 app = typer.Typer(
     add_completion=False,
@@ -87,7 +88,7 @@ def run_command(
             console.print(f"finished in {duration(watch.seconds)}")
             for error, count in watch.unwritten.items():
                 console.print(f"{count} blocks were not written: {error}")
-    _show_result(directory, progress)
+    _show_result(directory, store, progress)
     raise typer.Exit(progress.exit_code)
 
 
@@ -104,12 +105,14 @@ def _executor(name: str, workers: int | None) -> Iterator[run.Executor]:
         yield execute
 
 
-def _show_result(directory: RunDirectory, progress: run.Progress) -> None:
+def _show_result(directory: RunDirectory, store: Store, progress: run.Progress) -> None:
     table = summary.best_points(directory.data)
     if table is not None and table.row_count:
         console.print(table)
     points = progress.points
     console.print(", ".join(f"{points[name]:,} {name}" for name in ("ok", "suspect", "failed", "pending")))
+    if points["suspect"]:
+        console.print(f"suspect: {summary.suspect_text(*summary.levels_needed(store))}")
     if points["failed"]:
         console.print(f"why: qbsweep failures {directory.path}; again: qbsweep run ... --retry-failed")
     console.print(f'xarray.open_zarr("{directory.data}")', highlight=False)
@@ -121,7 +124,7 @@ def status_command(
 ) -> None:
     """Show how far a run is; exit code 0 complete, 1 not complete, 3 complete with failed points."""
     run_directory, store = run.open_run(directory)
-    state = summary.state(run_directory, run.progress_of(store))
+    state = summary.state(run_directory, store, run.progress_of(store))
     if as_json:
         print(json.dumps(state))
     else:

@@ -19,13 +19,16 @@ from qbsweep.axes import Scalar
 from qbsweep.grid import Indices
 from qbsweep.physics.closed_forms import optimal_coupling
 from qbsweep.physics.network import Array, FloatArray
-from qbsweep.points import Points
-from qbsweep.schema import VARIABLES
-from qbsweep.solvers import SOLVERS
+from qbsweep.points import Numerics, Points, Solved
+from qbsweep.schema import PARAMETERS, VARIABLES, VERDICT
+from qbsweep.solvers import solver
 from qbsweep.spec import SweepSpec, build_network
 
-NETWORK_PARAMETERS = ("topology", "coupling", "realization", "solver", "N")
-VALUE_PARAMETERS = ("J", "kappa", "epsilon", "omega", "n_th", "r", "theta_r")
+VALUE_PARAMETERS = ("J", "kappa", "epsilon", "omega", "n_th", "r", "theta_r", "kerr", "kerr_charger")
+"""Parameters that a solver is given as arrays; the dimensions of a grid end with them."""
+NETWORK_PARAMETERS = tuple(name for name in PARAMETERS if name not in VALUE_PARAMETERS)
+"""Parameters that a solver is called once for each value of; the dimensions of a grid begin with them."""
+NUMERICS = ("fock_levels", "frame", "engine", "tolerance", "memory")
 MAX_SEPARATE_FAILURES = 50
 """So many failing points of a block are told apart; the rest of it is then reported as one group."""
 
@@ -102,17 +105,14 @@ def _solve_network(
 ) -> None:
     """Solve one network for a product of values, writing into `targets`; halve the product if that raises."""
     try:
-        points = _points(spec, names, values)
+        points = make_points(spec, names, values)
+        outputs = tuple(name for name in spec.outputs if name not in VERDICT)
         with np.errstate(all="ignore"):
-            results = SOLVERS[str(names["solver"])].solve(points, spec.outputs)
-        swept = tuple(axis for axis, name in enumerate(VALUE_PARAMETERS) if name not in spec.axes)
-        for name, array in results.items():
-            n_modes = array.shape[len(VALUE_PARAMETERS)] if "mode" in VARIABLES[name].extra_dims else 0
-            target = targets[name]
-            if n_modes:
-                target = target[..., :n_modes] if VARIABLES[name].extra_dims == ("mode",) else target[..., :n_modes, :]
-            target[...] = np.squeeze(array, axis=swept)
-        targets["status"][...] = schema.OK
+            solved = solver(str(names["solver"])).solve(points, outputs)
+        _assign(spec, solved, targets)
+        for index, reason in solved.reasons.items():
+            here = {name: values[name][i : i + 1] for name, i in zip(VALUE_PARAMETERS, index, strict=True)}
+            failures.append(Failure(*_labels(spec, names, here), reason))
     except MemoryError:
         raise  # of the whole worker: the block as such is at fault, and counted as such
     except Exception as error:
@@ -120,7 +120,8 @@ def _solve_network(
         length = len(values[longest])
         if length == 1 or len(failures) >= MAX_SEPARATE_FAILURES:
             targets["status"][...] = schema.FAILED
-            failures.append(_failure(spec, names, values, error))
+            text = f"{type(error).__name__}: {error}"
+            failures.append(Failure(*_labels(spec, names, values), text, traceback.format_exc()))
             return
         axis = [name for name in VALUE_PARAMETERS if name in spec.axes].index(longest)
         for half in (slice(0, length // 2), slice(length // 2, length)):
@@ -129,7 +130,21 @@ def _solve_network(
             _solve_network(spec, names, part, {k: v[at] for k, v in targets.items()}, failures)
 
 
-def _points(spec: SweepSpec, names: dict[str, Scalar], values: Values) -> Points:
+def _assign(spec: SweepSpec, solved: Solved, targets: Values) -> None:
+    """Put what a solver returned into the arrays of a box, without the axes of what is fixed."""
+    fixed = tuple(axis for axis, name in enumerate(VALUE_PARAMETERS) if name not in spec.axes)
+    for name, array in solved.arrays.items():
+        if name not in targets:
+            continue
+        target, dims = targets[name], VARIABLES[name].extra_dims
+        if "mode" in dims:
+            n_modes = array.shape[len(VALUE_PARAMETERS)]
+            target = target[..., :n_modes] if dims == ("mode",) else target[..., :n_modes, :]
+        target[...] = np.squeeze(array, axis=fixed)
+    targets["status"][...] = schema.OK if solved.status is None else np.squeeze(solved.status, axis=fixed)
+
+
+def make_points(spec: SweepSpec, names: dict[str, Scalar], values: Values) -> Points:
     """Parameter values in units of omega."""
     kappa = np.asarray(values["kappa"], dtype=float)
     topology, N = str(names["topology"]), int(names["N"])
@@ -142,17 +157,19 @@ def _points(spec: SweepSpec, names: dict[str, Scalar], values: Values) -> Points
         times = grid / kappa[:, None] if spec.times.unit == "1/kappa" else np.repeat(grid[None], len(kappa), axis=0)
     rest = {name: np.asarray(values[name], dtype=float) for name in VALUE_PARAMETERS[2:]}
     network = build_network(spec, topology, N, str(names["coupling"]), str(names["realization"]))
-    return Points(network=network, J=J, kappa=kappa, times=times, **rest)
+    numerics = Numerics(**{name: names[name] for name in NUMERICS})  # type: ignore[arg-type]
+    return Points(network=network, J=J, kappa=kappa, times=times, numerics=numerics, **rest)
 
 
-def _failure(spec: SweepSpec, names: dict[str, Scalar], values: Values, error: Exception) -> Failure:
-    labels: dict[str, Scalar | list[Scalar]] = {}
+def _labels(spec: SweepSpec, names: dict[str, Scalar], values: Values) -> tuple[dict[str, Any], int]:
+    """Return the labels of a product of points, and their number."""
+    labels: dict[str, Any] = {}
     points = 1
     for name in spec.axes:
         here = np.atleast_1d(names[name] if name in names else values[name]).tolist()
         points *= len(here)
         labels[name] = here[0] if len(here) == 1 else here
-    return Failure(labels, points, f"{type(error).__name__}: {error}", traceback.format_exc())
+    return labels, points
 
 
 def _flag_non_finite(spec: SweepSpec, chosen: Values, solution: Solution) -> None:
@@ -161,6 +178,8 @@ def _flag_non_finite(spec: SweepSpec, chosen: Values, solution: Solution) -> Non
     bad = np.zeros(status.shape, dtype=bool)
     for name in spec.outputs:
         array = solution.arrays[name]
+        if name in VERDICT:
+            continue
         if "mode" not in VARIABLES[name].extra_dims:
             bad |= ~np.isfinite(array)
             continue

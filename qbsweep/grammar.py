@@ -1,5 +1,6 @@
 """The grammar of the sweep file as pydantic models made from `schema.PARAMETERS`, and its error sentences."""
 
+import re
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -8,6 +9,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    PlainValidator,
     Tag,
     TypeAdapter,
     ValidationError,
@@ -20,6 +22,8 @@ from qbsweep.errors import QbsweepError, choices, shown, unknown
 from qbsweep.schema import PARAMETERS, Parameter
 
 MAX_AXIS_VALUES = 10_000_000
+MAX_LEVELS = 1000
+ROLES = ("charger", "battery")
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Count = Annotated[int, Field(strict=True, ge=1, le=MAX_AXIS_VALUES)]
@@ -52,6 +56,13 @@ class FixedForm(_Model):
     unit: Name
 
 
+class LevelsForm(_Model):
+    """Fock levels by role."""
+
+    charger: Annotated[int, Field(ge=2)]
+    battery: Annotated[int, Field(ge=2)]
+
+
 class EdgeForm(_Model):
     """An edge of a network of one's own."""
 
@@ -78,7 +89,33 @@ class NetworkForm(_Model):
     detuning: list[Number] | None = Field(None, description="in omega, one per mode; default 0")
 
 
+def _levels(value: Any) -> int | str:
+    """Return `fock_levels` as a number or a label; raises ValueError with the rest of a sentence."""
+    if value == "auto":
+        return "auto"
+    if isinstance(value, str) and re.fullmatch(r"charger \d+, battery \d+", value):
+        value = {role: int(count) for role, count in (part.split() for part in value.split(", "))}
+    if isinstance(value, dict):
+        for role in value:
+            if role not in ROLES:
+                raise ValueError(f"must have the roles {' and '.join(ROLES)}, but names '{role}'")
+        if set(value) != set(ROLES):
+            raise ValueError(f"must have the roles {' and '.join(ROLES)}, but lacks one")
+        return ", ".join(f"{role} {_levels_number(value[role])}" for role in ROLES)
+    return _levels_number(value)
+
+
+def _levels_number(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"must be a whole number, auto, or {{charger: ..., battery: ...}}, but is {_shown(value)}")
+    if not 2 <= value <= MAX_LEVELS:
+        raise ValueError(f"must be at least 2 and at most {MAX_LEVELS}, but is {value}")
+    return value
+
+
 def _value_type(p: Parameter) -> Any:
+    if p.kind == "levels":
+        return Annotated[Any, PlainValidator(_levels, json_schema_input_type=LevelsForm | int | Literal["auto"])]
     if p.kind == "choice":
         # A topology may also be the name of one of the file's own networks.
         return Name if p.name == "topology" else Literal[p.choices]
@@ -95,6 +132,8 @@ def _value_type(p: Parameter) -> Any:
 
 
 def _shape_of(value: Any) -> str:
+    if isinstance(value, dict) and set(value) & set(ROLES):
+        return "scalar"
     return "list" if isinstance(value, list) else "form" if isinstance(value, (dict, BaseModel)) else "scalar"
 
 
@@ -236,6 +275,9 @@ def _translated(error: ValidationError, prefix: tuple[str | int, ...] = (), skip
 def _sentence(kind: str, loc: tuple[Any, ...], where: tuple[Any, ...], ctx: dict[str, Any], value: Any) -> str:
     if kind == "extra_forbidden":
         return unknown(*_vocabulary(loc, where))
+    if kind == "value_error":
+        axis_value = f" (axis value {where[-1] + 1})" if _is_axis_value(where) else ""
+        return f"{_subject(where)} {ctx['error']}{axis_value}"
     if where[0] == "parameters" and len(where) == 2 and isinstance(value, (list, dict)):
         return (
             f"{_subject(where)} in `parameters` must be a single value, but is a {_noun(value)}; "

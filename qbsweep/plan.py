@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from qbsweep import evaluate
-from qbsweep.grid import Grid, fit_blocks
+from qbsweep.axes import Scalar
+from qbsweep.grid import Grid, Slices, fit_blocks
 from qbsweep.physics.network import FloatArray
-from qbsweep.schema import VARIABLES
-from qbsweep.solvers import SOLVERS
+from qbsweep.points import Points, Problem
+from qbsweep.schema import TIME_RESOLVED, VARIABLES, VERDICT
+from qbsweep.solvers import solver
 from qbsweep.spec import SweepSpec
 
 BLOCK_SECONDS = 10.0
@@ -21,7 +23,7 @@ _MIN_BLOCK_SECONDS = 0.05  # scheduling a block costs 2 ms
 _MIN_BLOCKS = 64  # for balance and for progress that can be watched
 _BLOCK_BYTES = 64_000_000
 _PILOT_SECONDS = 0.1
-_PILOTS = 3
+_LONGEST_PILOT_SECONDS = 2.0  # a dearer point is not tried: its modelled time has to do
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,9 @@ class Plan:
     seconds : float
         Predicted solver time on one core, from timed pilot points.
     block_bytes : int
-        Uncompressed size of a block's results, the least memory a worker needs for it.
+        Uncompressed size of a block's results.
+    point_memory : int
+        Memory that the solver takes for its largest point.
     bytes : int
         Uncompressed size of the dataset.
     files : int
@@ -52,6 +56,7 @@ class Plan:
     blocks: int
     seconds: float
     block_bytes: int
+    point_memory: int
     bytes: int
     files: int
 
@@ -80,17 +85,45 @@ def stored_variables(spec: SweepSpec) -> tuple[str, ...]:
 
 
 def point_costs(spec: SweepSpec) -> FloatArray:
-    """Modelled seconds of a point, one entry per value of the N axis (one if N is fixed)."""
-    extra = evaluate.sizes(spec)
-    baths = math.prod(len(spec.axis(name)) for name in evaluate.VALUE_PARAMETERS[2:])
-    costs = []
-    for N in spec.values("N"):
-        n_modes = int(N) + 1
-        extra["mode"] = n_modes
-        scalars = sum(math.prod(extra[dim] for dim in VARIABLES[name].extra_dims) for name in spec.outputs)
-        per_solver = [SOLVERS[str(s)].cost(n_modes, extra["time"], scalars) for s in spec.values("solver")]
-        costs.append(max(matrix / baths + point for matrix, point in per_solver))
-    return np.array(costs)
+    """Modelled seconds of a point, one entry per network: the leading dimensions of the grid."""
+    return _costs(spec)[0]
+
+
+def _costs(spec: SweepSpec) -> tuple[FloatArray, float]:
+    """Return the modelled seconds of a point of every network, and the most memory a point takes, in bytes."""
+    swept = [name for name in evaluate.NETWORK_PARAMETERS if name in spec.axes]
+    names = {name: spec.values(name)[0] for name in evaluate.NETWORK_PARAMETERS}
+    seconds, memory = np.empty([len(spec.axis(name)) for name in swept]), 0.0
+    known: dict[tuple[Scalar, ...], tuple[float, float]] = {}
+    for where in np.ndindex(seconds.shape):
+        names |= {name: spec.values(name)[i] for name, i in zip(swept, where, strict=True)}
+        # The moment solver's cost depends on the size only, that of the other on everything.
+        relevant = names.values() if names["solver"] == "lindblad" else (names["solver"], names["N"])
+        key = tuple(relevant)
+        if key not in known:
+            known[key] = solver(str(names["solver"])).cost(_problem(spec, dict(names)))
+        seconds[where] = known[key][0]
+        memory = max(memory, known[key][1])
+    return seconds, memory
+
+
+def _problem(spec: SweepSpec, names: dict[str, Scalar]) -> Problem:
+    extra = evaluate.sizes(spec) | {"mode": int(names["N"]) + 1}
+
+    def representative() -> Points:
+        values = {name: np.array([spec.axis(name).array.max()]) for name in evaluate.VALUE_PARAMETERS}
+        for name in ("J", "kappa"):
+            values[name] = np.array([np.median(spec.axis(name).array)])
+        return evaluate.make_points(spec, names, values)
+
+    return Problem(
+        n_modes=extra["mode"],
+        n_times=extra["time"],
+        n_scalars=sum(math.prod(extra[dim] for dim in VARIABLES[name].extra_dims) for name in spec.outputs),
+        baths=math.prod(len(spec.axis(name)) for name in evaluate.VALUE_PARAMETERS[2:]),
+        steady=any(name not in TIME_RESOLVED for name in spec.outputs if name not in VERDICT),
+        points=representative,
+    )
 
 
 def make_grid(spec: SweepSpec, block_seconds: float = BLOCK_SECONDS) -> Grid:
@@ -104,11 +137,18 @@ def make_grid(spec: SweepSpec, block_seconds: float = BLOCK_SECONDS) -> Grid:
 
     def fits(block: tuple[int, ...]) -> bool:
         points = math.prod(block)
-        length = block[dims.index("N")] if "N" in dims else 1
-        dearest = max(costs[start : start + length].mean() for start in range(0, len(costs), length))
-        return points * dearest <= target and points * point_bytes <= _BLOCK_BYTES
+        return points * _dearest(costs, block) <= target and points * point_bytes <= _BLOCK_BYTES
 
     return Grid(dims, shape, fit_blocks(shape, fits))
+
+
+def _dearest(costs: FloatArray, block: tuple[int, ...]) -> float:
+    """Return the mean cost of a point in the dearest block."""
+    sums, counts = costs, np.ones_like(costs)
+    for axis, size in enumerate(costs.shape):
+        starts = np.arange(0, size, block[axis])
+        sums, counts = np.add.reduceat(sums, starts, axis=axis), np.add.reduceat(counts, starts, axis=axis)
+    return float((sums / counts).max())
 
 
 def make_plan(spec: SweepSpec, grid: Grid) -> Plan:
@@ -125,6 +165,7 @@ def make_plan(spec: SweepSpec, grid: Grid) -> Plan:
         blocks=grid.n_blocks,
         seconds=grid.n_points * float(point_costs(spec).mean()) * _pilot_ratio(spec, grid),
         block_bytes=math.prod(grid.block_shape) * point_bytes,
+        point_memory=int(_costs(spec)[1]),
         bytes=grid.n_points * point_bytes,
         files=grid.n_blocks * len(stored),
     )
@@ -133,34 +174,31 @@ def make_plan(spec: SweepSpec, grid: Grid) -> Plan:
 def block_costs(spec: SweepSpec, grid: Grid) -> FloatArray:
     """Modelled seconds of every block: what the time that is left is judged by."""
     costs = point_costs(spec)
-    N_dim = grid.dims.index("N") if "N" in grid.dims else None
-    result = np.empty(grid.n_blocks)
-    for number in range(grid.n_blocks):
-        region = grid.block(number)
-        own = costs if N_dim is None else costs[region[N_dim]]
-        result[number] = math.prod(s.stop - s.start for s in region) * own.mean()
-    return result
+    regions = (grid.block(number) for number in range(grid.n_blocks))
+    return np.array([_size(region) * costs[region[: costs.ndim]].mean() for region in regions])
+
+
+def _size(region: Slices) -> int:
+    return math.prod(s.stop - s.start for s in region)
 
 
 def _pilot_ratio(spec: SweepSpec, grid: Grid) -> float:
     """Measured over modelled seconds, from a corner of the first, the middle and the last block."""
     costs = point_costs(spec)
     measured = modelled = 0.0
-    for number in sorted({0, grid.n_blocks // 2, grid.n_blocks - 1})[:_PILOTS]:
+    for number in sorted({0, grid.n_blocks // 2, grid.n_blocks - 1}):
         region = grid.block(number)
+        dearest = float(costs[region[: costs.ndim]].max())
+        if dearest > _LONGEST_PILOT_SECONDS:
+            continue
         lengths = tuple(s.stop - s.start for s in region)
-        N_dim = grid.dims.index("N") if "N" in grid.dims else None
-        cost = float(costs[region[N_dim]].max() if N_dim is not None else costs[0])
-        corner = fit_blocks(lengths, lambda shape, cost=cost: math.prod(shape) * cost <= _PILOT_SECONDS)  # type: ignore[misc]
-        indices = tuple(np.arange(s.stop - n, s.stop) for s, n in zip(region, corner, strict=True))
+        corner = fit_blocks(lengths, lambda shape, cost=dearest: math.prod(shape) * cost <= _PILOT_SECONDS)  # type: ignore[misc]
+        pilot = tuple(slice(s.stop - n, s.stop) for s, n in zip(region, corner, strict=True))
         best = math.inf
-        for _ in range(2):  # the first call builds and caches the network
+        for _ in range(2):  # the first call builds, compiles and caches
             started = time.perf_counter()
-            evaluate.solve_box(spec, indices)
+            evaluate.solve_box(spec, tuple(np.arange(s.start, s.stop) for s in pilot))
             best = min(best, time.perf_counter() - started)
-            if best > _PILOT_SECONDS:
-                break
         measured += best
-        own = float(costs[indices[N_dim]].mean() if N_dim is not None else costs[0])
-        modelled += math.prod(corner) * own
-    return measured / modelled
+        modelled += _size(pilot) * float(costs[pilot[: costs.ndim]].mean())
+    return measured / modelled if modelled else 1.0

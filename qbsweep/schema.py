@@ -20,7 +20,8 @@ class Parameter:
     Attributes
     ----------
     name, long_name, units : str
-    kind : {'choice', 'int', 'float'}
+    kind : {'choice', 'int', 'float', 'levels'}
+        `levels` is a whole number, 'auto' or a mapping of roles, kept as a label.
     default : str, float or None
         None means that the sweep file must give it.
     choices : tuple of str
@@ -36,7 +37,7 @@ class Parameter:
     """
 
     name: str
-    kind: Literal["choice", "int", "float"]
+    kind: Literal["choice", "int", "float", "levels"]
     long_name: str
     meaning: str
     units: str = "1"
@@ -82,9 +83,49 @@ PARAMETERS = {
             "solver",
             "choice",
             "solver",
-            "moments solves the Gaussian moments exactly",
+            "moments is exact for Gaussian networks, lindblad truncates the Fock space",
             default="moments",
-            choices=("moments",),
+            choices=("moments", "lindblad"),
+        ),
+        Parameter(
+            "engine",
+            "choice",
+            "engine of the Lindblad solver",
+            "auto is the fast engine, qutip the reference",
+            default="auto",
+            choices=("auto", "fast", "qutip"),
+        ),
+        Parameter(
+            "frame",
+            "choice",
+            "frame of the Lindblad solver",
+            "lab truncates the state as it is, displaced only its fluctuations around alpha(t)",
+            default="lab",
+            choices=("lab", "displaced"),
+        ),
+        Parameter(
+            "fock_levels",
+            "levels",
+            "Fock levels per mode",
+            "of the Lindblad solver: a number, auto, or {charger: ..., battery: ...} where 2 makes a qubit",
+            default="auto",
+        ),
+        Parameter(
+            "tolerance",
+            "float",
+            "tolerated truncation error",
+            "a Lindblad point with a larger truncation_error is suspect",
+            default=1e-3,
+            positive=True,
+        ),
+        Parameter(
+            "memory",
+            "float",
+            "memory a point may take",
+            "limit of a Lindblad point: auto climbs up to it, a plan beyond it is refused",
+            units="GB",
+            default=2.0,
+            positive=True,
         ),
         Parameter(
             "N",
@@ -138,6 +179,22 @@ PARAMETERS = {
             units="rad",
             default=0.0,
         ),
+        Parameter(
+            "kerr",
+            "float",
+            "Kerr nonlinearity of the batteries",
+            "K of K/2 b^dag b^dag b b on every battery; needs solver lindblad",
+            units="omega",
+            default=0.0,
+        ),
+        Parameter(
+            "kerr_charger",
+            "float",
+            "Kerr nonlinearity of the charger",
+            "K of K/2 a^dag a^dag a a on the charger; needs solver lindblad",
+            units="omega",
+            default=0.0,
+        ),
     )
 }
 
@@ -154,14 +211,14 @@ class Variable:
     dtype : str
     fill : float or int
         Value of a point that has not been solved.
-    group : {'scalar', 'mode', 'time', 'always'}
+    group : {'scalar', 'mode', 'time', 'lindblad', 'always'}
         `scalar` variables are the default outputs, `mode` ones are asked for, `time` ones need `times`,
-        `always` ones cannot be left out.
+        `lindblad` ones come with that solver, `always` ones cannot be left out.
     """
 
     name: str
     long_name: str
-    group: Literal["scalar", "mode", "time", "always"]
+    group: Literal["scalar", "mode", "time", "lindblad", "always"]
     units: str = "omega"
     extra_dims: tuple[str, ...] = ()
     dtype: str = "float64"
@@ -180,6 +237,22 @@ VARIABLES = {
         Variable("energy_t", "energy from vacuum at t = 0", "time", extra_dims=("mode", "time")),
         Variable("ergotropy_t", "ergotropy from vacuum at t = 0", "time", extra_dims=("mode", "time")),
         Variable(
+            "truncation_error",
+            "largest relative error of energy and ergotropy over modes and times",
+            "lindblad",
+            units="1",
+        ),
+        Variable("top_population", "largest population of a mode's highest level", "lindblad", units="1"),
+        Variable("levels_used", "Fock levels used, largest over modes", "lindblad", units="1", dtype="int16", fill=0),
+        Variable(
+            "levels_needed",
+            "Fock levels that should meet the tolerance, 0 if unknown",
+            "lindblad",
+            units="1",
+            dtype="int16",
+            fill=0,
+        ),
+        Variable(
             "solve_seconds",
             "solver time, the point's share of its block",
             "always",
@@ -191,7 +264,8 @@ VARIABLES = {
     )
 }
 
-OUTPUTS = tuple(v.name for v in VARIABLES.values() if v.group != "always")
+OUTPUTS = tuple(v.name for v in VARIABLES.values() if v.group in ("scalar", "mode", "time"))
+VERDICT = tuple(v.name for v in VARIABLES.values() if v.group == "lindblad")
 STEADY_SCALARS = tuple(v.name for v in VARIABLES.values() if v.group == "scalar")
 TIME_RESOLVED = tuple(v.name for v in VARIABLES.values() if v.group == "time")
 

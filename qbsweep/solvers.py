@@ -1,27 +1,15 @@
 """The solvers, by the name that a sweep file gives them."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 
-from qbsweep.moments import moments_cost, solve_moments
-from qbsweep.physics.network import FloatArray
-from qbsweep.points import Points
+from qbsweep.points import Solver
 
-
-@dataclass(frozen=True, slots=True)
-class Solver:
-    """A solver and its cost.
-
-    Attributes
-    ----------
-    solve : callable
-        ``(points, outputs) -> {name: array}``, arrays of shape ``points.shape`` and then mode, time.
-    cost : callable
-        ``(n_modes, n_times, n_scalars) -> (seconds per drift matrix, seconds per point)``.
-    """
-
-    solve: Callable[[Points, Sequence[str]], dict[str, FloatArray]]
-    cost: Callable[[int, int, int], tuple[float, float]]
+MODULES = {"moments": "qbsweep.moments", "lindblad": "qbsweep.lindblad"}
 
 
-SOLVERS = {"moments": Solver(solve_moments, moments_cost)}
+@cache
+def solver(name: str) -> Solver:
+    """Return a solver; its module is loaded now, because QuTiP and numba take seconds that moments need not wait."""
+    found: Solver = import_module(MODULES[name]).SOLVER
+    return found

@@ -140,17 +140,19 @@ def resolve(file: SweepFile) -> SweepSpec:
         else:
             raise GrammarError((), f"`{name}` must be given, in `parameters` or as an axis in `sweep`")
     times = None if file.times is None else time_axis(file.times)
+    solvers = (axes if "solver" in axes else fixed)["solver"].values
     topologies = (axes if "topology" in axes else fixed)["topology"].values
     spec = SweepSpec(
         name=file.name,
         axes=axes,
         fixed=fixed,
         times=times,
-        outputs=_outputs(file.outputs, times),
+        outputs=_outputs(file.outputs, times) + (schema.VERDICT if "lindblad" in solvers else ()),
         networks={name: form for name, form in file.networks.items() if name in topologies},
     )
     _check_topologies(spec, file.networks)
     _check_size(spec)
+    _check_linear(spec)
     return spec
 
 
@@ -192,6 +194,27 @@ def _check_size(spec: SweepSpec) -> None:
             f"a sweep must have at most {MAX_POINTS} points, but this one has {points} ({sizes}); "
             "take fewer values per axis",
         )
+
+
+def _check_linear(spec: SweepSpec) -> None:
+    """Refuse what is not linear where it cannot be solved: with moments, and in the displaced frame."""
+    for name in ("kerr", "kerr_charger", "fock_levels"):
+        section = "sweep" if name in spec.axes else "parameters"
+        for value in spec.values(name):
+            if name == "fock_levels":
+                nonlinear = isinstance(value, str) and any(part.endswith(" 2") for part in value.split(", "))
+                what = f"`fock_levels` {value} makes qubits"
+            else:
+                nonlinear, what = bool(value), f"`{name}` is {value}"
+            if nonlinear and "moments" in spec.values("solver"):
+                raise GrammarError(
+                    (section, name),
+                    f"{what}, which needs `solver: lindblad`: the moment solver is for Gaussian networks only",
+                )
+            if nonlinear and "displaced" in spec.values("frame"):
+                raise GrammarError(
+                    (section, name), f"{what}, which needs `frame: lab`: only a linear network can be displaced"
+                )
 
 
 def _check_own(spec: SweepSpec, topology: str) -> None:
@@ -241,7 +264,7 @@ def dump_spec(spec: SweepSpec) -> str:
     }
     if spec.times is not None:
         data["times"] = spec.times.given
-    data["outputs"] = list(spec.outputs)
+    data["outputs"] = [name for name in spec.outputs if name not in schema.VERDICT]
     if spec.networks:
         data["networks"] = {
             name: form.model_dump(mode="json", exclude_none=True) for name, form in spec.networks.items()

@@ -71,6 +71,11 @@ class Store:
         with readable(self.path):
             return {name: np.asarray(array[region]) for name, array in self._arrays.items()}
 
+    def read_one(self, name: str) -> NDArray[Any]:
+        """Return one variable, whole."""
+        with readable(self.path):
+            return np.asarray(self._arrays[name][...])
+
     def select(self, indices: Sequence[NDArray[np.intp]]) -> dict[str, NDArray[Any]]:
         """Return all variables at the product of index arrays, one per dimension of the grid."""
         with readable(self.path):

@@ -17,8 +17,8 @@ from qbsweep.plan import Plan
 from qbsweep.progress import duration
 from qbsweep.run import Progress
 from qbsweep.rundir import RunDirectory
-from qbsweep.schema import FAILED, PENDING, STEADY_SCALARS
-from qbsweep.store import readable
+from qbsweep.schema import FAILED, PENDING, STEADY_SCALARS, SUSPECT
+from qbsweep.store import Store, readable
 
 _MAX_ROWS = 16
 _MAX_POINTS = 20_000_000  # of one network; more would take memory for a table that is a courtesy
@@ -83,7 +83,7 @@ def plan_table(plan: Plan, cores: int) -> Table:
         "points": f"{plan.points:,} ({shape})",
         "blocks": f"{plan.blocks:,} of up to {' x '.join(map(str, plan.block_shape)) or '1'} points",
         "time": f"{duration(plan.seconds)} of computing, about {duration(plan.seconds / cores)} on {cores} cores",
-        "memory": f"{size_of(plan.block_bytes)} of results per block",
+        "memory": f"{size_of(plan.block_bytes)} of results per block, {size_of(plan.point_memory)} for a point",
         "disk": f"{size_of(plan.bytes)} before compression, {plan.files:,} files",
     }
     for name, text in rows.items():
@@ -100,12 +100,13 @@ def size_of(count: float) -> str:
     return f"{count:.3g} TB"
 
 
-def state(directory: RunDirectory, progress: Progress) -> dict[str, Any]:
+def state(directory: RunDirectory, store: Store, progress: Progress) -> dict[str, Any]:
     """Return the state of a run as plain data: what `status --json` prints."""
     holder = directory.lock_holder()
     finished = sum(progress.points.values()) - progress.points["pending"]
     rate = recent_rate(directory)
     running = holder is not None
+    needed, unknown = levels_needed(store) if progress.points["suspect"] else (None, 0)
     return {
         "directory": str(directory.path),
         "state": "running" if running else "complete" if progress.complete else "interrupted",
@@ -117,8 +118,28 @@ def state(directory: RunDirectory, progress: Progress) -> dict[str, Any]:
         "points_per_second": rate,
         "eta_seconds": progress.points["pending"] / rate if rate and running else None,
         "running": holder,
+        "levels_needed": needed,
+        "levels_unknown": unknown,
         "exit_code": progress.exit_code,
     }
+
+
+def levels_needed(store: Store) -> tuple[int | None, int]:
+    """Return the Fock levels that would have met the tolerance at all suspect points where that is known.
+
+    And the number of suspect points where it is not.
+    """
+    needed = store.read_one("levels_needed")[store.status() == SUSPECT]
+    known = needed[needed > 0]
+    return (int(known.max()) if len(known) else None), int(len(needed) - len(known))
+
+
+def suspect_text(needed: int | None, unknown: int) -> str:
+    """Say what would mend the suspect points."""
+    parts = [f"`fock_levels: {needed}` should meet the tolerance"] if needed else []
+    if unknown:
+        parts.append(f"{unknown:,} of them cannot tell how many levels they need")
+    return "; ".join(parts)
 
 
 def recent_rate(directory: RunDirectory, window: int = 50) -> float | None:
@@ -141,6 +162,8 @@ def state_table(data: dict[str, Any]) -> Table:
         table.add_row("rate", f"{data['points_per_second']:,.0f} points/s")
     if data["eta_seconds"] is not None:
         table.add_row("left", duration(data["eta_seconds"]))
+    if data["suspect"]:
+        table.add_row("suspect", suspect_text(data["levels_needed"], data["levels_unknown"]))
     if data["running"]:
         table.add_row("run by", f"process {data['running']['pid']} on {data['running']['host']}")
     return table

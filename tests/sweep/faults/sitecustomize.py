@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 
 if "FAULT" in os.environ:
-    from qbsweep import solvers
+    from qbsweep import moments
+    from qbsweep.points import Solver
 
     _fault = json.loads(os.environ["FAULT"])
-    _solver = solvers.SOLVERS["moments"]
+    _solver = moments.SOLVER
 
     def _solve(points, outputs):
         in_worker = multiprocessing.parent_process() is not None
@@ -35,4 +36,4 @@ if "FAULT" in os.environ:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, unlimited))
         return _solver.solve(points, outputs)
 
-    solvers.SOLVERS["moments"] = solvers.Solver(_solve, _solver.cost)
+    moments.SOLVER = Solver(_solve, _solver.cost)

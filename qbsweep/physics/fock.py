@@ -1,0 +1,232 @@
+"""One point of the Lindblad solver: energies and ergotropies, with everything needed to judge them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qbsweep.errors import QbsweepError, choices
+from qbsweep.physics import fock_steady, lindblad, propagator
+from qbsweep.physics.fock_blocks import BlockOperator
+from qbsweep.physics.fock_bounds import spectral_ellipse
+from qbsweep.physics.fock_model import FockModel, Levels, amplitudes, fock_model, require_relaxing
+from qbsweep.physics.fock_operator import DenseOperator, Operator
+from qbsweep.physics.fock_terms import Generator, generator, ungauge
+from qbsweep.physics.network import Array, ComplexArray, FloatArray, Network, drift_matrix, phase_factor
+
+ENGINES = ("auto", "fast", "qutip")
+
+
+@dataclass(frozen=True, slots=True)
+class FockResult:
+    """What a truncated Fock space gives for one point.
+
+    Attributes
+    ----------
+    levels : tuple of int
+        Fock levels of every mode.
+    energy, ergotropy : array or None
+        Steady values of every mode, in omega, shape (modes,); None if not asked for.
+    energy_t, ergotropy_t : array or None
+        The same at the times asked for, shape (modes, times), starting from vacuum at time 0.
+    top_population : float
+        Largest population of a mode's highest level, over modes (without qubits) and times.
+    error : float
+        Bound (evolution) or estimate (steady state) of rho's error in the trace norm, at this truncation; NaN
+        from QuTiP, which reports none.
+    converged : bool
+        Whether the numerical method reached its tolerance; it says nothing about the truncation.
+    reason : str
+        What went wrong, empty if nothing did.
+    applications : int
+        How often the Liouvillian was applied (0 for QuTiP).
+    rho, rho_t : array or None
+        Steady density matrix (D, D) and density matrices (times, D, D) in the model's frame, on request.
+    """
+
+    levels: tuple[int, ...]
+    energy: FloatArray | None
+    ergotropy: FloatArray | None
+    energy_t: FloatArray | None
+    ergotropy_t: FloatArray | None
+    top_population: float
+    error: float
+    converged: bool
+    reason: str
+    applications: int
+    rho: ComplexArray | None
+    rho_t: ComplexArray | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reduced:
+    """Reduced states (times, modes, d, d), upper triangles, gauge of `phases`, and how good they are."""
+
+    states: Array
+    phases: FloatArray
+    error: float
+    applications: int
+    reason: str
+    rho: ComplexArray | None
+
+
+def solve(
+    network: Network,
+    levels: Levels,
+    *,
+    epsilon: float,
+    n_th: float = 0.0,
+    r: float = 0.0,
+    theta_r: float = 0.0,
+    kerr: float | Sequence[float] = 0.0,
+    frame: str = "lab",
+    times: Sequence[float] | None = None,
+    steady: bool = True,
+    engine: str = "auto",
+    keep_rho: bool = False,
+) -> FockResult:
+    """Solve the master equation (2), (15), (16) of one point in a truncated Fock space.
+
+    Parameters
+    ----------
+    network : Network
+    levels : int, sequence of int or mapping
+        Fock levels, see `fock_model.mode_levels`.
+    epsilon, n_th, r, theta_r, kerr, frame
+        See `fock_model.fock_model`.
+    times : sequence of float, optional
+        Increasing times from 0 on, in 1/omega: adds the evolution from vacuum.
+    steady : bool
+        Also solve for the steady state.
+    engine : {'auto', 'fast', 'qutip'}
+        'auto' is 'fast', which serves every model; 'qutip' is the reference.
+    keep_rho : bool
+        Return density matrices too.
+
+    Raises
+    ------
+    QbsweepError
+        For parameters out of range. A method that does not converge is no error: see `converged`.
+    """
+    model = fock_model(network, levels, epsilon=epsilon, n_th=n_th, r=r, theta_r=theta_r, kerr=kerr, frame=frame)
+    return solve_model(model, times=times, steady=steady, engine=engine, keep_rho=keep_rho)
+
+
+def solve_model(
+    model: FockModel,
+    *,
+    times: Sequence[float] | None = None,
+    steady: bool = True,
+    engine: str = "auto",
+    keep_rho: bool = False,
+) -> FockResult:
+    """Solve a model that `fock_model` built and checked; see `solve`."""
+    if engine not in ENGINES:
+        raise QbsweepError(f"`engine` must be {choices(ENGINES)}, but is '{engine}'")
+    if not steady and times is None:
+        raise QbsweepError("there is nothing to solve: neither the steady state nor any time is asked for")
+    grid = None if times is None else _check_times(times)
+    if steady:
+        require_relaxing(model)
+    parts = _solve_qutip(model, grid, steady) if engine == "qutip" else _solve_fast(model, grid, steady, keep_rho)
+    fields: dict[str, Any] = {"energy": None, "ergotropy": None, "energy_t": None, "ergotropy_t": None}
+    for name, part in parts.items():
+        values = _observables(model, part, grid if name else None)
+        fields["energy" + name], fields["ergotropy" + name] = values if name else (v[:, 0] for v in values)
+    rhos = {name: part.rho if keep_rho else None for name, part in parts.items()}
+    reasons = [part.reason for part in parts.values() if part.reason]
+    steady_rho = rhos.get("")
+    return FockResult(
+        levels=model.levels,
+        **fields,
+        top_population=max(_top_population(model, part.states) for part in parts.values()),
+        error=max(part.error for part in parts.values()),
+        converged=not reasons,
+        reason="; ".join(reasons),
+        applications=sum(part.applications for part in parts.values()),
+        rho=None if steady_rho is None else steady_rho[0],
+        rho_t=rhos.get("_t"),
+    )
+
+
+def _check_times(times: Sequence[float]) -> FloatArray:
+    grid = np.asarray(times, dtype=float)
+    if grid.ndim != 1 or not len(grid):
+        raise QbsweepError("`times` must be a list of at least one time")
+    if not (np.all(np.isfinite(grid)) and grid[0] >= 0 and np.all(np.diff(grid) > 0)):
+        raise QbsweepError("`times` must be finite, increasing and start at 0 or later")
+    return grid
+
+
+def build_operator(model: FockModel) -> tuple[Operator, Generator]:
+    """Return the Liouvillian as the fast engine applies it, and the generator it came from."""
+    terms = generator(model)
+    return (BlockOperator if model.conserves_number else DenseOperator)(terms), terms
+
+
+def _solve_fast(model: FockModel, times: FloatArray | None, steady: bool, keep_rho: bool) -> dict[str, _Reduced]:
+    operator, terms = build_operator(model)
+    parts = {}
+    if steady:
+        slowest = -float(np.max(np.linalg.eigvals(drift_matrix(model.network)).real))
+        # Without drive and squeezing the truncated thermal state is stationary, whatever the network:
+        # detailed balance holds jump by jump, and the residual proves it. Elsewhere, start from vacuum.
+        guess = operator.thermal(model.occupation if model.conserves_number else 0.0)
+        found = fock_steady.steady_state(operator, guess, slowest)
+        rho = ungauge(operator.matrix(found.state), terms)[None] if keep_rho else None
+        states = operator.reduced(found.state)[None]
+        parts[""] = _Reduced(states, terms.phases, found.error, found.applications, found.reason, rho)
+    if times is not None:
+        run = propagator.propagate(
+            operator, operator.thermal(0.0), times, spectral_ellipse(model, terms), keep_states=keep_rho
+        )
+        rho = np.array([ungauge(operator.matrix(x), terms) for x in run.states]) if keep_rho else None
+        parts["_t"] = _Reduced(run.reduced, terms.phases, run.error, run.applications, run.reason, rho)
+    return parts
+
+
+def _solve_qutip(model: FockModel, times: FloatArray | None, steady: bool) -> dict[str, _Reduced]:
+    found = {"": lindblad.steady_state(model)[None]} if steady else {}
+    if times is not None:
+        found["_t"] = lindblad.evolve(model, times)
+    d = max(model.levels)
+    parts = {}
+    for name, rho in found.items():
+        states = np.zeros((len(rho), len(model.levels), d, d), dtype=complex)
+        for row, matrix in enumerate(rho):
+            for m, state in enumerate(lindblad.reduced_states(matrix, model.levels)):
+                states[row, m, : len(state), : len(state)] = np.triu(state)
+        parts[name] = _Reduced(states, np.zeros(len(model.levels)), np.nan, 0, "", rho)
+    return parts
+
+
+def _observables(model: FockModel, part: _Reduced, times: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+    """Return energy and ergotropy of every mode, in omega, shape (modes, times).
+
+    Energy ``sum_k k rho_kk``, ergotropy its excess over ``sum_k k lambda_k`` with the eigenvalues
+    lambda in descending order. A displacement changes neither the eigenvalues nor, therefore, the
+    passive energy; it adds ``|alpha|^2 + 2 Re(conj(alpha) <d>)`` to the energy.
+    """
+    shape = (len(model.levels), len(part.states))
+    energy, ergotropy = np.empty(shape), np.empty(shape)
+    alpha = amplitudes(model, times) if model.frame == "displaced" else np.zeros(shape, dtype=complex)
+    for m, d in enumerate(model.levels):
+        state = part.states[:, m, :d, :d]
+        populations = np.diagonal(state, axis1=1, axis2=2).real
+        turn = phase_factor(float(part.phases[m]))
+        mean = turn * (np.diagonal(state, 1, 1, 2).conj() @ np.sqrt(np.arange(1, d)))
+        number = populations @ np.arange(d)
+        energy[m] = number + np.abs(alpha[m]) ** 2 + 2 * (alpha[m].conj() * mean).real
+        trusted = np.isfinite(number)
+        passive = np.full(len(number), np.nan)
+        passive[trusted] = np.linalg.eigvalsh(state[trusted], "U")[:, ::-1] @ np.arange(d)
+        # The diagonal is majorised by the eigenvalues, so only rounding could make this negative.
+        ergotropy[m] = np.maximum(energy[m] - passive, 0.0)
+    return energy, ergotropy
+
+
+def _top_population(model: FockModel, states: Array) -> float:
+    """Return the largest population of a truncated mode's highest level at any time; 0 without such modes."""
+    tops = [float(np.max(states[:, m, d - 1, d - 1].real)) for m, d in enumerate(model.levels) if not model.qubits[m]]
+    return max(tops, default=0.0)

@@ -1,0 +1,181 @@
+"""The steady state by a Krylov method: BiCGStab(2), preconditioned by the Liouvillian's diagonal.
+
+``A x = 0`` with trace 1 is solved as ``(A - mu |0><0| tr) x = -mu |0><0|``: A conserves the trace, so the
+trace of both sides gives tr x = 1, and then A x = 0. Vectors are real (Hermitian matrices form a real
+space); two minimal-residual steps at a time follow the complex eigenvalues that BiCGStab itself cannot,
+and a shadow residual with a random part keeps sublattice symmetries from breaking it down.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from qbsweep.physics.fock_operator import Operator
+from qbsweep.physics.network import Array, FloatArray
+
+TOLERANCE = 1e-9  # of the trace norm
+MAX_APPLICATIONS = 30_000
+PATIENCE = 4000  # applications without a new best residual after which the method has stalled
+
+
+@dataclass(frozen=True, slots=True)
+class SteadyState:
+    """What `steady_state` found.
+
+    Attributes
+    ----------
+    state : array
+        In the operator's layout.
+    residual : float
+        ``||A rho||`` in the Frobenius norm, in units of omega, computed from the state itself.
+    error : float
+        Estimate of the error of rho in the trace norm: the residual's trace norm over the slowest rate.
+    applications : int
+    reason : str
+        Why the state cannot be trusted; empty if it can.
+    """
+
+    state: Array
+    residual: float
+    error: float
+    applications: int
+    reason: str
+
+
+class _System:
+    """``z -> (A - mu |0><0| tr) M z`` on packed vectors, M the inverse of the shifted diagonal."""
+
+    def __init__(self, operator: Operator, rate: float) -> None:
+        self.operator, self.rate = operator, rate
+        self.x, self.image = operator.zeros(), operator.zeros()
+        self.inverse = 1 / (operator.packed_diagonal() - rate)
+        self.scaled = np.empty_like(self.inverse)
+        self.applications = 0
+
+    def residual(self, packed: Array) -> Array:
+        """``-mu |0><0| - (A - mu |0><0| tr) x``."""
+        self.operator.unpack(packed, self.x)
+        out = np.empty_like(packed)
+        self._apply(out)
+        out *= -1
+        out[0] -= self.rate
+        return out
+
+    def preconditioned(self, z: FloatArray, out: FloatArray) -> None:
+        """``out = (A - mu |0><0| tr) M z`` on the real views of packed vectors."""
+        np.multiply(self.inverse, z.view(self.inverse.dtype), out=self.scaled)
+        self.operator.unpack(self.scaled, self.x)
+        self._apply(out.view(self.inverse.dtype))
+
+    def _apply(self, out: Array) -> None:
+        """``out = (A - mu |0><0| tr) x`` of the state in `self.x`."""
+        self.operator.step(self.x, self.image, self.x, 1.0, 0.0, 0.0, 0.0)
+        self.operator.pack(self.image, out)
+        out[0] -= self.rate * self.operator.trace(self.x)
+        self.applications += 1
+
+
+def _shadow(residual: FloatArray) -> FloatArray:
+    """Return the residual's direction and a random one, half and half."""
+    random = np.random.default_rng(1).normal(size=len(residual))
+    return np.asarray(residual / np.linalg.norm(residual) + random / np.linalg.norm(random))
+
+
+@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+def _turn(u, r, beta, count):  # type: ignore[no-untyped-def]
+    """``u[:count] = r[:count] - beta u[:count]``."""
+    for i in range(count):
+        for k in range(u.shape[1]):
+            u[i, k] = r[i, k] - beta * u[i, k]
+
+
+@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+def _advance(r, u, y, alpha, count):  # type: ignore[no-untyped-def]
+    """``r[:count] -= alpha u[1:count + 1]``, ``y += alpha u[0]``."""
+    for k in range(len(y)):
+        y[k] += alpha * u[0, k]
+    for i in range(count):
+        for k in range(len(y)):
+            r[i, k] -= alpha * u[i + 1, k]
+
+
+@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+def _minimise(r, u, y, first, second):  # type: ignore[no-untyped-def]
+    """Take the two minimal-residual steps in y, u[0] and r[0]; return ``r[0] . r[0]``."""
+    norm = 0.0
+    for k in range(len(y)):
+        y[k] += first * r[0, k] + second * r[1, k]
+        u[0, k] -= first * u[1, k] + second * u[2, k]
+        r[0, k] -= first * r[1, k] + second * r[2, k]
+        norm += r[0, k] * r[0, k]
+    return norm
+
+
+def _bicgstab2(system: _System, residual: FloatArray, target: float) -> FloatArray:
+    """BiCGStab(2) of Sleijpen and Fokkema (1993) from 0 until the residual's norm meets the target.
+
+    Stops early, with the best it has, on a breakdown or a stall; the caller measures what it got.
+    """
+    y = np.zeros_like(residual)
+    r, u = np.zeros((3, len(residual))), np.zeros((3, len(residual)))
+    r[0] = residual
+    shadow = _shadow(residual)
+    rho, alpha, omega = 1.0, 0.0, 1.0
+    best, best_at, best_y = math.inf, system.applications, y
+    while system.applications < MAX_APPLICATIONS and system.applications - best_at < PATIENCE:
+        rho *= -omega
+        for j in range(2):
+            product = float(r[j] @ shadow)
+            _turn(u, r, alpha * product / rho, j + 1)
+            rho = product
+            system.preconditioned(u[j], u[j + 1])
+            along = float(u[j + 1] @ shadow)
+            if rho == 0 or along == 0 or not math.isfinite(along):
+                return best_y
+            alpha = rho / along
+            _advance(r, u, y, alpha, j + 1)
+            system.preconditioned(r[j], r[j + 1])
+        gamma = np.linalg.lstsq(r[1:] @ r[1:].T, r[1:] @ r[0], rcond=None)[0]
+        omega = float(gamma[1])
+        norm = math.sqrt(_minimise(r, u, y, float(gamma[0]), omega))
+        if norm < target or omega == 0 or not math.isfinite(norm):
+            return y if norm < target else best_y
+        if norm < best / 10:
+            best, best_at, best_y = norm, system.applications, y.copy()
+    return best_y
+
+
+def steady_state(operator: Operator, guess: Array, slowest: float, *, tolerance: float = TOLERANCE) -> SteadyState:
+    """Return the steady state, with a residual computed from it.
+
+    Parameters
+    ----------
+    operator : Operator
+    guess : array
+        Any state of trace 1, in the operator's layout: the nearer, the faster.
+    slowest : float
+        Slowest relaxation rate of the network's amplitudes, in units of omega.
+    tolerance : float
+        Largest estimated error of rho in the trace norm.
+    """
+    system = _System(operator, slowest)
+    scale = math.sqrt(operator.dimension) / slowest  # from the residual's Frobenius norm to the error
+    x = np.empty_like(system.inverse)
+    operator.pack(guess, x)
+    for _ in range(4):  # a restart refreshes the residual and the shadow after a breakdown
+        residual = system.residual(x)
+        norm = float(np.linalg.norm(residual))
+        if norm * scale <= tolerance or system.applications >= MAX_APPLICATIONS:
+            break
+        y = _bicgstab2(system, residual.view(np.float64), 0.5 * tolerance / scale)
+        x = x + system.inverse * y.view(system.inverse.dtype)
+    else:
+        norm = float(np.linalg.norm(system.residual(x)))
+    state = operator.zeros()
+    operator.unpack(x, state)
+    state /= operator.trace(state)
+    error = norm * scale
+    reason = "" if error <= tolerance else f"steady state: estimated error {error:.1e} above {tolerance:.0e}"
+    return SteadyState(state, norm, error, system.applications, reason)

@@ -1,0 +1,105 @@
+"""The master equation (2), (15), (16) in QuTiP: the readable reference and the general fallback.
+
+Every term is written as it stands in `qbsweep.physics.fock_model`, with QuTiP's truncated operators.
+"""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # QuTiP warns at import where matplotlib is missing; nothing here plots
+    import qutip  # type: ignore[import-untyped]
+
+from qbsweep.physics.fock_model import FockModel
+from qbsweep.physics.network import ComplexArray, FloatArray, coherent_matrix, jump_operators
+
+
+def mode_operators(levels: Sequence[int]) -> list[qutip.Qobj]:
+    """Return the annihilation operator of every mode in the product space."""
+    return [
+        qutip.tensor([qutip.destroy(d) if k == m else qutip.qeye(d) for k, d in enumerate(levels)])
+        for m in range(len(levels))
+    ]
+
+
+def hamiltonian(model: FockModel) -> qutip.Qobj:
+    """Return ``sum_jk h[j,k] c_j^dag c_k + epsilon (c_0 + c_0^dag) + sum_m K_m/2 c_m^dag^2 c_m^2``."""
+    c = mode_operators(model.levels)
+    h = coherent_matrix(model.network)
+    H = model.drive * (c[0] + c[0].dag())
+    for j, k in zip(*np.nonzero(h), strict=True):
+        H += complex(h[j, k]) * c[j].dag() * c[k]
+    for operator, strength in zip(c, model.kerr, strict=True):
+        if strength:
+            H += strength / 2 * operator.dag() * operator.dag() * operator * operator
+    return H
+
+
+def jumps(model: FockModel) -> list[qutip.Qobj]:
+    """Return the jumps ``L = sum_m L[m] c_m``, local losses first, then one per nonreciprocal edge."""
+    c = mode_operators(model.levels)
+    rows = [row for row in jump_operators(model.network) if row.any()]
+    return [sum(complex(row[m]) * c[m] for m in np.flatnonzero(row)) for row in rows]
+
+
+def pair_dissipator(operator: qutip.Qobj) -> qutip.Qobj:
+    """Return the superoperator ``L'[o] rho = o rho o - {o o, rho}/2`` of the squeezed bath (16)."""
+    square = operator * operator
+    return qutip.sprepost(operator, operator) - (qutip.spre(square) + qutip.spost(square)) / 2
+
+
+def liouvillian(model: FockModel) -> qutip.Qobj:
+    """Return the whole generator as one superoperator, all bath terms of (16) included."""
+    P, Q = model.occupation, model.anomaly
+    L = qutip.liouvillian(hamiltonian(model))
+    for jump in jumps(model):
+        L += (P + 1) * qutip.lindblad_dissipator(jump)
+        if P:
+            L += P * qutip.lindblad_dissipator(jump.dag())
+        if Q:
+            L -= Q * pair_dissipator(jump) + Q.conjugate() * pair_dissipator(jump.dag())
+    return L
+
+
+def vacuum(levels: Sequence[int]) -> qutip.Qobj:
+    """Return the vacuum of every mode as a density matrix."""
+    return qutip.ket2dm(qutip.tensor([qutip.basis(d, 0) for d in levels]))
+
+
+def steady_state(model: FockModel) -> ComplexArray:
+    """Return the steady density matrix, shape (D, D), by QuTiP's direct solver."""
+    return np.asarray(qutip.steadystate(liouvillian(model)).full())
+
+
+def evolve(model: FockModel, times: Sequence[float] | FloatArray, tolerance: float = 1e-10) -> ComplexArray:
+    """Return the density matrices at `times` from vacuum, shape (times, D, D), by Verner's 9(8) method."""
+    grid = np.asarray(times, dtype=float)
+    # QuTiP starts at the first time given, and we always start at 0.
+    late = grid if grid[0] == 0 else np.concatenate([[0.0], grid])
+    options = {"method": "vern9", "atol": tolerance * 1e-3, "rtol": tolerance, "nsteps": 10**7}
+    options["progress_bar"] = ""
+    result = qutip.mesolve(liouvillian(model), vacuum(model.levels), late, options=options)
+    return np.array([state.full() for state in result.states[len(late) - len(grid) :]])
+
+
+def reduced_states(rho: ComplexArray, levels: Sequence[int]) -> list[ComplexArray]:
+    """Return the reduced density matrix of every mode of ``rho``, shape (D, D): a list of (d_m, d_m)."""
+    state = qutip.Qobj(rho, dims=[list(levels), list(levels)])
+    return [np.asarray(state.ptrace(m).full()) for m in range(len(levels))]
+
+
+def stored_energy(reduced: ComplexArray) -> float:
+    """``sum_k k rho_kk`` of one mode, in omega."""
+    return float(np.arange(len(reduced)) @ np.diagonal(reduced).real)
+
+
+def passive_energy(reduced: ComplexArray) -> float:
+    """``sum_k k lambda_k``, the eigenvalues lambda in descending order, in omega."""
+    return float(np.arange(len(reduced)) @ np.linalg.eigvalsh(reduced)[::-1])
+
+
+def extractable_energy(reduced: ComplexArray) -> float:
+    """Ergotropy of one mode's reduced state: its energy less its passive energy, in omega."""
+    return stored_energy(reduced) - passive_energy(reduced)
