@@ -17,6 +17,7 @@ from qbsweep.schema import FAILED, OK, SUSPECT, TIME_RESOLVED, VARIABLES, VERDIC
 
 _GIGABYTE = 1e9
 _TYPICAL_LEVELS = 8  # what a climb is expected to end with, for its predicted cost
+_FAR = 3  # times the levels used: an extrapolation beyond says nothing
 _COARSER = 2  # levels less, for the extrapolation of how many would have sufficed
 
 
@@ -142,11 +143,12 @@ def _too_large(model: FockModel, needed: float, budget: float) -> str:
 def _write(
     arrays: dict[str, Array], index: tuple[int, ...], omega: float, result: FockResult, verdict: Verdict
 ) -> None:
+    needed = verdict.sufficient_levels or 0
     values: dict[str, Array | float] = {
         "truncation_error": verdict.truncation_error,
         "top_population": verdict.top_population,
         "levels_used": max(result.levels),
-        "levels_needed": min(verdict.sufficient_levels or 0, np.iinfo(np.int16).max),
+        "levels_needed": needed if needed <= _FAR * max(result.levels) else 0,
     }
     if result.energy is not None and result.ergotropy is not None:
         energy, ergotropy = omega * result.energy, omega * result.ergotropy
