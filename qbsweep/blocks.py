@@ -1,5 +1,6 @@
 """The unit of work: solve one block of a run directory and write it. What every executor executes."""
 
+import errno
 import os
 import socket
 import time
@@ -17,6 +18,8 @@ from qbsweep.evaluate import Failure, solve_box
 from qbsweep.grid import Slices, boxes
 from qbsweep.schema import FAILED, OK, PENDING, SUSPECT
 from qbsweep.store import Store
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Report:
     failures : list of Failure
         Points that could not be solved.
     error, cause : str
-        Why the block was not written, and the kind of reason: 'write', 'memory', 'worker' or 'error'.
+        Why the block was not written, and the kind of reason: 'full' (no room), 'write', 'memory', 'worker' or 'error'.
     """
 
     block: int
@@ -85,7 +88,7 @@ def solve_block(task: Task) -> Report:
         if fresh.any():
             store.write(region, arrays)
     except OSError as error:
-        return _broken(task, "write", error)
+        return _broken(task, "full" if error.errno in _NO_ROOM else "write", error)
     except MemoryError as error:
         return _broken(task, "memory", error)
     except Exception as error:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,7 +79,7 @@ def run_command(
             directory.write_text("plan.json", json.dumps(plan.to_json(), indent=1))
             cores = 1 if executor == "serial" else workers or available_cores()
             console.print(summary.plan_table(plan, cores))
-            with _executor(executor, workers) as execute:
+            with _executor(executor, workers, directory.path) as execute:
                 pending = run.pending_blocks(store, store.status())
                 watch = Watcher(console, block_costs(store.spec, store.grid), pending)
                 with watch.showing():
@@ -93,7 +92,7 @@ def run_command(
 
 
 @contextlib.contextmanager
-def _executor(name: str, workers: int | None) -> Iterator[run.Executor]:
+def _executor(name: str, workers: int | None, directory: Path) -> Iterator[run.Executor]:
     if name == "serial":
         yield run.serial
         return
@@ -101,6 +100,7 @@ def _executor(name: str, workers: int | None) -> Iterator[run.Executor]:
 
     make = cluster.local_executor(workers) if name == "local" else cluster.remote_executor(name)
     with make as execute:
+        execute.require_files(directory)
         console.print(f"{execute.n_workers} workers, dashboard {execute.dashboard}")
         yield execute
 
@@ -155,29 +155,21 @@ def schema_command() -> None:
     print(json.dumps(grammar.json_schema(), indent=1))
 
 
-class _Interrupted(BaseException):
-    """SIGINT or SIGTERM; not KeyboardInterrupt, which typer would turn into its own exit code."""
-
-
-def _interrupt(*_: object) -> None:
-    raise _Interrupted
-
-
 def main() -> None:
-    """Entry point: a user's mistake is one sentence on stderr and exit code 2."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    """Run a command; a user's mistake is one sentence and exit code 2, a refusal of the system one and exit code 1."""
     try:
         code = app(standalone_mode=False)
     except (QbsweepError, typer.TyperException) as error:
         sentence = error.format_message() if isinstance(error, typer.TyperException) else str(error)
         print(f"qbsweep: {sentence}", file=sys.stderr)
         sys.exit(2)
-    except _Interrupted:
-        print("qbsweep: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+    except BrokenPipeError:
+        sys.exit(1)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"qbsweep: the system refused: {error.strerror or error}{where}; nothing is lost", file=sys.stderr)
+        sys.exit(1)
+    except MemoryError as error:
+        print(f"qbsweep: out of memory: {error or 'the sweep is too large for this machine'}", file=sys.stderr)
         sys.exit(1)
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

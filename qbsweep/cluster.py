@@ -3,7 +3,9 @@
 import contextlib
 import itertools
 import logging
+import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -17,6 +19,7 @@ from qbsweep.plan import available_cores
 
 _WINDOW = 4  # blocks in flight per worker; the rest stays in the driver, so the scheduler stays small
 _CONNECT_SECONDS = 30
+_WORKERLESS_SECONDS = 60
 
 _CONFIG = {
     # A death counts at once: attempts are counted per block, by cause, in `run.run_blocks`.
@@ -61,6 +64,14 @@ class DaskExecutor:
         waiting = itertools.chain([first], waiting)
         flying: dict[Future[Any], Task] = {}
         finished = as_completed(loop=self._client.loop)
+        try:
+            yield from self._run(waiting, per_worker, flying, finished)
+        finally:
+            self._client.cancel(list(flying))  # an interrupted run leaves nothing behind on a shared scheduler
+
+    def _run(
+        self, waiting: Iterator[Task], per_worker: int, flying: dict[Future[Any], Task], finished: Any
+    ) -> Iterator[Report]:
         while True:
             room = max(1, self.n_workers * per_worker) - len(flying)
             for task in itertools.islice(waiting, max(0, room)):
@@ -69,9 +80,37 @@ class DaskExecutor:
                 finished.add(future)
             if not flying:
                 return
+            self._wait_for(finished)
             future = next(finished)
             yield _report(future, flying.pop(future))
             future.release()
+
+    def _wait_for(self, finished: Any) -> None:
+        """Wait for the next block, but not for workers that do not come back."""
+        alone = time.monotonic()
+        checked = alone
+        while not finished.has_ready():
+            time.sleep(0.002)
+            now = time.monotonic()
+            if now - checked > 2:
+                checked = now
+                alone = now if self.n_workers else alone
+                if now - alone > _WORKERLESS_SECONDS:
+                    raise QbsweepError("all Dask workers are gone and none came back; start some and run again")
+
+    def require_files(self, directory: Path) -> None:
+        """Refuse workers that do not see the run directory, before they fail every block."""
+        blind = [
+            address
+            for address, sees in self._client.run(_sees, str(directory.resolve() / "data.zarr")).items()
+            if not sees
+        ]
+        if blind:
+            raise QbsweepError(f"the Dask worker {blind[0]} does not see {directory}; it needs the same file system")
+
+
+def _sees(path: str) -> bool:
+    return Path(path).is_dir()
 
 
 def _report(future: Future[Any], task: Task) -> Report:

@@ -29,8 +29,10 @@ VALUE_PARAMETERS = ("J", "kappa", "epsilon", "omega", "n_th", "r", "theta_r", "k
 NETWORK_PARAMETERS = tuple(name for name in PARAMETERS if name not in VALUE_PARAMETERS)
 """Parameters that a solver is called once for each value of; the dimensions of a grid begin with them."""
 NUMERICS = ("fock_levels", "frame", "engine", "tolerance", "memory")
-MAX_SEPARATE_FAILURES = 50
-"""So many failing points of a block are told apart; the rest of it is then reported as one group."""
+MAX_LOGGED_FAILURES = 50
+"""So many failures of a block are logged one by one, the rest of them as a number."""
+
+_NOT_FINITE = "the result is not finite: the parameters, or their ratios, leave double precision"
 
 Values = dict[str, Array]
 
@@ -112,16 +114,16 @@ def _solve_network(
         _assign(spec, solved, targets)
         for index, reason in solved.reasons.items():
             here = {name: values[name][i : i + 1] for name, i in zip(VALUE_PARAMETERS, index, strict=True)}
-            failures.append(Failure(*_labels(spec, names, here), reason))
+            _log(failures, Failure(*_labels(spec, names, here), reason))
     except MemoryError:
         raise  # of the whole worker: the block as such is at fault, and counted as such
     except Exception as error:
         longest = max(VALUE_PARAMETERS, key=lambda name: len(values[name]))
         length = len(values[longest])
-        if length == 1 or len(failures) >= MAX_SEPARATE_FAILURES:
+        if length == 1:
             targets["status"][...] = schema.FAILED
             text = f"{type(error).__name__}: {error}"
-            failures.append(Failure(*_labels(spec, names, values), text, traceback.format_exc()))
+            _log(failures, Failure(*_labels(spec, names, values), text, traceback.format_exc()))
             return
         axis = [name for name in VALUE_PARAMETERS if name in spec.axes].index(longest)
         for half in (slice(0, length // 2), slice(length // 2, length)):
@@ -161,6 +163,15 @@ def make_points(spec: SweepSpec, names: dict[str, Scalar], values: Values) -> Po
     return Points(network=network, J=J, kappa=kappa, times=times, numerics=numerics, **rest)
 
 
+def _log(failures: list[Failure], failure: Failure) -> None:
+    """Append a failure; beyond the limit only count it, in the last entry."""
+    if len(failures) < MAX_LOGGED_FAILURES:
+        failures.append(failure)
+        return
+    hidden = failures.pop().points if len(failures) > MAX_LOGGED_FAILURES else 0
+    failures.append(Failure({}, hidden + failure.points, f"more of the same block, the last: {failure.error}"))
+
+
 def _labels(spec: SweepSpec, names: dict[str, Scalar], values: Values) -> tuple[dict[str, Any], int]:
     """Return the labels of a product of points, and their number."""
     labels: dict[str, Any] = {}
@@ -191,12 +202,12 @@ def _flag_non_finite(spec: SweepSpec, chosen: Values, solution: Solution) -> Non
     if not bad.any():
         return
     status[bad] = schema.FAILED
-    for where in np.argwhere(bad)[:MAX_SEPARATE_FAILURES]:
-        labels = {name: chosen[name][i].item() for name, i in zip(spec.axes, where, strict=True)}
-        solution.failures.append(Failure(labels, 1, "the result is not finite: a parameter is too large"))
-    hidden = int(bad.sum()) - MAX_SEPARATE_FAILURES
+    for where in np.argwhere(bad)[: MAX_LOGGED_FAILURES + 1]:
+        labels = {name: chosen[name].tolist()[i] for name, i in zip(spec.axes, where, strict=True)}
+        _log(solution.failures, Failure(labels, 1, _NOT_FINITE))
+    hidden = int(bad.sum()) - MAX_LOGGED_FAILURES - 1
     if hidden > 0:
-        solution.failures.append(Failure({}, hidden, "the result is not finite: a parameter is too large"))
+        _log(solution.failures, Failure({}, hidden, _NOT_FINITE))
 
 
 def _own_modes(spec: SweepSpec, chosen: Values, ndim: int) -> NDArray[np.bool_]:

@@ -65,7 +65,9 @@ def extended(store: Store, spec: SweepSpec, grid: Grid, path: Path, provenance: 
     A copy, not a resize: the new axes keep the order of the sweep file, wherever values were added, and
     until the copy is complete the old dataset is untouched.
     """
-    allocate(path, spec, grid, provenance)
+    latest = dict(store.provenance)
+    before = [*(latest.pop("extends") or ()), latest]
+    allocate(path, spec, grid, {**provenance, "extends": before})
     target = Store(path)
     origins = _origins(store.spec, spec)
     for number in range(grid.n_blocks):

@@ -84,7 +84,7 @@ def solve_moments(points: Points, outputs: Sequence[str]) -> dict[str, FloatArra
     in_time = [name for name in outputs if name in TIME_RESOLVED]
     if steady:
         bath = _Bath(points)
-        for tile in _tiles(len(J), max(256, min(_TILE, _TILE_ENTRIES // net.n_modes))):
+        for tile in _tiles(len(J), _steady_tile(net, bath)):
             _solve_steady(net, J[tile], kappa[tile], bath, {name: results[name][tile] for name in steady})
     if in_time and points.times is not None:
         bath = _Bath(points, trailing=2)
@@ -105,6 +105,12 @@ def _extra(name: str, net: Family, points: Points) -> tuple[int, ...]:
 
 def _tiles(count: int, size: int) -> Iterator[slice]:
     return (slice(start, start + size) for start in range(0, count, size))
+
+
+def _steady_tile(net: Family, bath: "_Bath") -> int:
+    """Members at once: few where whole matrices are solved, for a graph with loops or its pair moments."""
+    is_dense = net.parents is None or (bath.is_squeezed and not (net.is_directed or net.is_resolvent))
+    return max(1, min(_TILE, _TILE_ENTRIES // (8 * net.n_modes**2 if is_dense else net.n_modes)))
 
 
 def _time_tile(n_modes: int, n_times: int, inner: int) -> int:
@@ -164,8 +170,14 @@ def moments_cost(problem: Problem) -> tuple[float, float]:
     """Predict the seconds and bytes of a point; measured on one core of a 2020s machine."""
     n_modes, n_times = problem.n_modes, problem.n_times
     per_matrix = 20e-9 + 5e-9 * n_modes
+    if not problem.is_tree:
+        per_matrix += 2e-6 + 1.5e-9 * n_modes**3
+    if problem.is_squeezed:  # as if every network needed a solve for its pair moments
+        per_matrix += 6e-9 * n_modes**2 if problem.is_tree else 3e-8 * n_modes**3
     if n_times:
         per_matrix += 2e-9 * n_modes**2 * (n_modes + 1) * n_times**0.5 + 4e-9 * n_modes**2 * n_times + 20e-6
+    if n_times and not problem.is_uniform:
+        per_matrix += n_times * (5e-6 + 1e-8 * n_modes**3)
     return per_matrix / problem.baths + 4e-9 * problem.n_scalars, 8.0 * n_modes**2 * max(n_times, 1)
 
 

@@ -11,11 +11,12 @@ import numpy as np
 from qbsweep import evaluate
 from qbsweep.axes import Scalar
 from qbsweep.grid import Grid, Slices, fit_blocks
-from qbsweep.physics.network import FloatArray
+from qbsweep.physics.dynamics import uniform_step
+from qbsweep.physics.network import FloatArray, tree_parents
 from qbsweep.points import Points, Problem
 from qbsweep.schema import TIME_RESOLVED, VARIABLES, VERDICT
 from qbsweep.solvers import solver
-from qbsweep.spec import SweepSpec
+from qbsweep.spec import SweepSpec, build_network
 
 BLOCK_SECONDS = 10.0
 """Default upper bound of a block's predicted seconds: what a crash can cost, per worker."""
@@ -98,7 +99,7 @@ def _costs(spec: SweepSpec) -> tuple[FloatArray, float]:
     for where in np.ndindex(seconds.shape):
         names |= {name: spec.values(name)[i] for name, i in zip(swept, where, strict=True)}
         # The moment solver's cost depends on the size only, that of the other on everything.
-        relevant = names.values() if names["solver"] == "lindblad" else (names["solver"], names["N"])
+        relevant = names.values() if names["solver"] == "lindblad" else (names["solver"], names["topology"], names["N"])
         key = tuple(relevant)
         if key not in known:
             known[key] = solver(str(names["solver"])).cost(_problem(spec, dict(names)))
@@ -122,8 +123,18 @@ def _problem(spec: SweepSpec, names: dict[str, Scalar]) -> Problem:
         n_scalars=sum(math.prod(extra[dim] for dim in VARIABLES[name].extra_dims) for name in spec.outputs),
         baths=math.prod(len(spec.axis(name)) for name in evaluate.VALUE_PARAMETERS[2:]),
         steady=any(name not in TIME_RESOLVED for name in spec.outputs if name not in VERDICT),
+        is_tree=str(names["topology"]) not in spec.networks or _is_tree(spec, names),
+        is_squeezed=bool(spec.axis("r").array.any()),
+        is_uniform=spec.times is None or uniform_step(spec.times.array[None]) is not None,
         points=representative,
     )
+
+
+def _is_tree(spec: SweepSpec, names: dict[str, Scalar]) -> bool:
+    network = build_network(
+        spec, str(names["topology"]), int(names["N"]), str(names["coupling"]), str(names["realization"])
+    )
+    return tree_parents(network) is not None
 
 
 def make_grid(spec: SweepSpec, block_seconds: float = BLOCK_SECONDS) -> Grid:

@@ -99,6 +99,8 @@ class Problem:
         Points that share a drift matrix.
     steady : bool
         Whether the steady state is asked for.
+    is_tree, is_squeezed, is_uniform : bool
+        Whether the graph has no loops, some bath squeezes, and the times are equally spaced from 0.
     points : callable
         Makes representative `Points`: the largest bath and drive, a median coupling. Not cheap at large N.
     """
@@ -108,6 +110,9 @@ class Problem:
     n_scalars: int
     baths: int
     steady: bool
+    is_tree: bool
+    is_squeezed: bool
+    is_uniform: bool
     points: Callable[[], Points]
 
 

@@ -102,15 +102,22 @@ def prepare(spec: SweepSpec, directory: RunDirectory, block_seconds: float = BLO
     store.remove_leftovers()
     if store.spec.digest() != spec.digest():
         check_extends(store.spec, spec, directory.path)
-        extended(store, spec, make_grid(spec, block_seconds), directory.replacement, provenance())
+        try:
+            extended(store, spec, make_grid(spec, block_seconds), directory.replacement, provenance())
+        except BaseException:
+            directory.recover()  # no room for two datasets, say: do not leave half of one
+            raise
         directory.swap()
-        _write_sweep(directory, spec)
         store = Store(directory.data)
+    _write_sweep(directory, spec)  # a killed run may have left an older one, or none
     return store
 
 
 def _write_sweep(directory: RunDirectory, spec: SweepSpec) -> None:
-    directory.write_text("sweep.yaml", f"{SWEEP_HEADER}Digest {spec.digest()}.\n{dump_spec(spec)}")
+    text = f"{SWEEP_HEADER}Digest {spec.digest()}.\n{dump_spec(spec)}"
+    path = directory.path / "sweep.yaml"
+    if not path.exists() or path.read_text(encoding="utf-8", errors="replace") != text:
+        directory.write_text("sweep.yaml", text)
 
 
 @contextlib.contextmanager
@@ -167,7 +174,7 @@ def _failure_line(report: Report, failure: Failure) -> dict[str, Any]:
 
 
 def _give_up(directory: RunDirectory, store: Store, report: Report) -> None:
-    """Mark a block that could not be written as failed; where not even that can be written it stays pending."""
+    """Mark a block that could not be written as failed; for want of room it stays pending instead."""
     region = store.grid.block(report.block)
     status = store.read_status(region)
     pending = status == PENDING
@@ -180,8 +187,9 @@ def _give_up(directory: RunDirectory, store: Store, report: Report) -> None:
     )
     with _surviving_a_full_disk():
         append_line(directory.failures_file, _failure_line(report, failure))
-    with _surviving_a_full_disk():
-        store.set_status(region, np.where(pending, np.int8(FAILED), status))
+    if report.cause != "full":
+        with _surviving_a_full_disk():
+            store.set_status(region, np.where(pending, np.int8(FAILED), status))
 
 
 def _surviving_a_full_disk() -> contextlib.AbstractContextManager[None]:

@@ -5,10 +5,11 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -145,8 +146,9 @@ def _read_lock(path: Path) -> dict[str, Any] | None:
 class Lock:
     """One run at a time per directory, safe against crashes.
 
-    The lock is a file that names its owner. On the same host the owner's pid and start time tell whether
-    it lives; on another one, its heartbeat (the file's modification time) does.
+    The lock is a file that names its owner, and a kernel lock that lives as long as the owner does. On the same
+    host the owner's pid and start time tell whether it lives; on another one, its heartbeat (the file's
+    modification time) does.
     """
 
     def __init__(self, directory: RunDirectory) -> None:
@@ -161,39 +163,46 @@ class Lock:
         }
 
     def __enter__(self) -> Self:
-        with self._guard():
-            holder = _read_lock(self._path)
-            if holder is not None and _is_alive(self._path, holder):
-                job = f", job {holder['job']}" if holder.get("job") else ""
-                raise QbsweepError(
-                    f"{self._path.parent} is being run by process {holder['pid']} on {holder['host']}{job}; "
-                    "wait for it, stop it, or give another --out"
-                )
-            scratch = self._path.with_name(".lock.new")
-            scratch.write_text(json.dumps(self._me), encoding="utf-8")
-            scratch.replace(self._path)
+        self._held = self._path.with_name(".lock.held").open("w")
+        try:
+            # The kernel drops this lock with its owner, whatever clocks and process numbers say.
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._held.close()
+            raise QbsweepError(self._refusal(_read_lock(self._path))) from None
+        except OSError:  # not every network file system has flock: the heartbeat below is then all there is
+            pass
+        holder = _read_lock(self._path)
+        if holder is not None and _is_alive(self._path, holder):
+            self._held.close()
+            raise QbsweepError(self._refusal(holder))
+        scratch = self._path.with_name(".lock.new")
+        scratch.write_text(json.dumps(self._me), encoding="utf-8")
+        scratch.replace(self._path)
         self._heart.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._heart.join()
-        with self._guard():
-            if _read_lock(self._path) == self._me:
-                self._path.unlink(missing_ok=True)
+        if _read_lock(self._path) == self._me:
+            self._path.unlink(missing_ok=True)
+        self._held.close()
 
-    @contextlib.contextmanager
-    def _guard(self) -> Iterator[None]:
-        """Serialise looking and taking; the kernel drops this lock with its owner."""
-        with self._path.with_name(".lock.guard").open("w") as file:
-            # Not every network file system has flock; the rename above is then all there is.
-            with contextlib.suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def _refusal(self, holder: dict[str, Any] | None) -> str:
+        owner = "another process"
+        if holder is not None:
+            job = f", job {holder['job']}" if holder.get("job") else ""
+            owner = f"process {holder['pid']} on {holder['host']}{job}"
+        return f"{self._path.parent} is being run by {owner}; wait for it, stop it, or give another --out"
 
     def _beat(self) -> None:
         while not self._stop.wait(_HEARTBEAT_SECONDS):
             with contextlib.suppress(OSError):
+                if _read_lock(self._path) not in (self._me, None):
+                    # This process was suspended for so long that another host took over: leave the field.
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    return
                 os.utime(self._path)
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,23 +80,35 @@ def build_network(spec: SweepSpec, topology: str, N: int, coupling: str, realiza
     form = spec.networks.get(topology)
     if form is None:
         return TOPOLOGIES[topology](N, coupling=coupling, realization=realization)
+    depths = _depths(form)
     return Network(
         kappa=(1.0,) * (N + 1) if form.kappa is None else tuple(form.kappa),
-        edges=tuple(_own_edge(edge, coupling, realization) for edge in form.edges),
+        edges=tuple(_own_edge(edge, depths[edge.modes[0]], coupling, realization) for edge in form.edges),
         detuning=tuple(form.detuning or ()),
     )
 
 
-def _own_edge(form: EdgeForm, coupling: str, realization: str) -> Edge:
-    edge = uniform_edge(*form.modes, form.J, coupling, realization, 1j, 1)
-    return Edge(
-        edge.u,
-        edge.v,
-        edge.J,
+def _depths(form: NetworkForm) -> dict[int, int]:
+    """Return the number of edges between the charger and every mode."""
+    depths, frontier = {0: 0}, [0]
+    for mode in frontier:
+        for edge in form.edges:
+            if mode in edge.modes:
+                other = sum(edge.modes) - mode
+                if other not in depths:
+                    depths[other] = depths[mode] + 1
+                    frontier.append(other)
+    return depths
+
+
+def _own_edge(form: EdgeForm, depth: int, coupling: str, realization: str) -> Edge:
+    # On a tree these are the amplitudes (i, 1, -i, -1, ...) of the built-in chain and star.
+    amplitude = (1j, 1, -1j, -1)
+    edge = uniform_edge(*form.modes, form.J, coupling, realization, amplitude[depth % 4], amplitude[(depth + 1) % 4])
+    return replace(
+        edge,
         theta=edge.theta if form.theta is None else form.theta,
         Gamma=edge.Gamma if form.Gamma is None else form.Gamma,
-        p_u=edge.p_u,
-        p_v=edge.p_v,
     )
 
 

@@ -6,6 +6,7 @@ either done or pending, never half done.
 """
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ from qbsweep.spec import parse_spec
 Arrays = Mapping[str, NDArray[Any]]
 
 
+PROVENANCE = ("versions", "git_commit", "host", "created", "extends")
+
+
 class Store:
     """An allocated dataset.
 
@@ -32,6 +36,8 @@ class Store:
     path : Path
     id : str
         Of this allocation: a dataset that was put in its place has another.
+    provenance : dict
+        Where its first results come from, and those before, if it was extended.
     spec : SweepSpec
         As recorded in the dataset itself.
     grid : Grid
@@ -46,6 +52,7 @@ class Store:
             version = group.attrs["qbsweep_format"]
             if version == schema.FORMAT:
                 self.id = str(group.attrs["dataset_id"])
+                self.provenance: dict[str, Any] = {name: group.attrs.get(name) for name in PROVENANCE}
                 self.spec = parse_spec(str(group.attrs["spec"]))
                 self._arrays = {name: _array(group, name) for name in stored_variables(self.spec)}
                 for name in ("mode", *self.spec.axes, *self.spec.fixed):
@@ -82,11 +89,22 @@ class Store:
             return {name: np.asarray(array.oindex[tuple(indices)]) for name, array in self._arrays.items()}
 
     def write(self, region: Slices, arrays: Arrays) -> None:
-        """Write a whole block, `status` last."""
+        """Write a whole block, `status` last.
+
+        A worker that outlived its run must not write into a dataset that has taken the place of its own, so
+        the dataset's id is read again before the data and before `status`.
+        """
+        self._require_own()
         for name, array in self._arrays.items():
             if name != "status":
                 array[region] = arrays[name]
+        self._require_own()
         self._arrays["status"][region] = arrays["status"]
+
+    def _require_own(self) -> None:
+        attributes = json.loads((self.path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+        if attributes["dataset_id"] != self.id:
+            raise QbsweepError(f"{self.path} was replaced while it was being run; nothing was written to it")
 
     def set_status(self, region: Slices, status: NDArray[np.int8]) -> None:
         """Write the status of a whole block whose other variables stay."""
@@ -116,6 +134,8 @@ def readable(path: Path) -> Iterator[None]:
     """Say of anything that cannot be read that the dataset is damaged."""
     try:
         yield
+    except MemoryError:
+        raise
     except Exception as error:
         raise QbsweepError(
             f"{path} is damaged or not a qbsweep dataset ({_one_line(error)}); "

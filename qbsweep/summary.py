@@ -144,10 +144,12 @@ def suspect_text(needed: int | None, unknown: int) -> str:
 
 def recent_rate(directory: RunDirectory, window: int = 50) -> float | None:
     """Return points per second over the last events, None if there are too few to tell."""
-    events = [e for e in directory.events() if {"time", "points"} <= set(e)][-window:]
+    holder = directory.lock_holder()
+    since = holder["started"] if holder else 0.0  # an earlier run says nothing about this one
+    events = [e for e in directory.events() if {"time", "points"} <= set(e) and e["time"] >= since][-window:]
     if len(events) < 2:
         return None
-    now = time.time() if directory.lock_holder() else events[-1]["time"]
+    now = time.time() if holder else events[-1]["time"]
     return float(sum(e["points"] for e in events[1:]) / max(now - events[0]["time"], 1e-3))
 
 

@@ -13,7 +13,7 @@ end of a long and very weakly coupled chain) they lose digits and become 0, with
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -134,6 +134,7 @@ def _depths(parents: tuple[int, ...]) -> list[int]:
     return depths
 
 
+@lru_cache(maxsize=8)
 def _ancestor_pairs(parents: tuple[int, ...]) -> list[list[tuple[int, int]]]:
     """All pairs (j, k) that some X_mm depends on, grouped by summed depth, each unordered pair once."""
     depth = _depths(parents)

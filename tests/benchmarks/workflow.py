@@ -44,7 +44,7 @@ def run(sweep: Path, out: Path) -> tuple[float, float]:
     """Wall seconds of a fresh `qbsweep run`, and the largest resident memory of its driver in MB."""
     shutil.rmtree(out, ignore_errors=True)
     started = time.perf_counter()
-    command = [sys.executable, "-m", "qbsweep.cli", "run", str(sweep), "--out", str(out), "--workers", str(WORKERS)]
+    command = [sys.executable, "-m", "qbsweep", "run", str(sweep), "--out", str(out), "--workers", str(WORKERS)]
     process = psutil.Popen(command, stdout=subprocess.DEVNULL)
     peak = 0.0
     while process.poll() is None:

@@ -252,10 +252,15 @@ def test_only_ratios_of_rates_matter(networks, points, data, unit, n_th, r):
 def test_predicted_cost_grows_with_the_work():
     def seconds(**changes: int) -> float:
         size = {"n_modes": 9, "n_times": 0, "n_scalars": 4, "baths": 1, **changes}
-        return moments_cost(Problem(**size, steady=True, points=lambda: pytest.fail("not needed")))[0]
+        shape = {"is_tree": True, "is_squeezed": False, "is_uniform": True}
+        shape |= {name: size.pop(name) for name in list(size) if name in shape}
+        return moments_cost(Problem(**size, **shape, steady=True, points=lambda: pytest.fail("not needed")))[0]
 
     assert seconds() > 0
     assert seconds(n_modes=1001) > 10 * seconds()
     assert seconds(n_times=100) > seconds()
     assert seconds(baths=100) < seconds()
     assert seconds(n_scalars=8) > seconds()
+    assert seconds(is_tree=False) > 10 * seconds()
+    assert seconds(is_squeezed=True) > seconds()
+    assert seconds(n_times=100, is_uniform=False) > 2 * seconds(n_times=100)

@@ -93,7 +93,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run directory, never to be changed."""
     folder = tmp_path_factory.mktemp("finished")
     (folder / "sweep.yaml").write_text(GOOD)
-    command = [sys.executable, "-W", "error", "-m", "qbsweep.cli", "run", str(folder / "sweep.yaml")]
+    command = [sys.executable, "-W", "error", "-m", "qbsweep", "run", str(folder / "sweep.yaml")]
     command += ["--executor", "serial", "--out", str(folder / "out")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

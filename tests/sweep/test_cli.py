@@ -310,7 +310,7 @@ def test_status_for_people(full: Path) -> None:
 
 def test_the_real_command(tmp_path: Path) -> None:
     written(tmp_path, text({"J": "[0.1, 0.2]"}))
-    command = [sys.executable, "-W", "error", "-m", "qbsweep.cli", "run", "given.yaml", "--executor", "serial"]
+    command = [sys.executable, "-W", "error", "-m", "qbsweep", "run", "given.yaml", "--executor", "serial"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert opened(tmp_path / "runs" / "test").sizes["J"] == 2  # the default of --out

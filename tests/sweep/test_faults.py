@@ -41,7 +41,7 @@ class Run:
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         environment = {**os.environ, "PYTHONPATH": str(FAULTS), "FAULT": json.dumps(self.fault)}
-        command = [sys.executable, "-m", "qbsweep.cli", "run", str(self.sweep), "--out", str(self.out)]
+        command = [sys.executable, "-m", "qbsweep", "run", str(self.sweep), "--out", str(self.out)]
         command += ["--workers", "2", "--block-seconds", "1e-4", *options]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

@@ -170,7 +170,7 @@ def test_two_hundred_points_of_both_solvers_survive_a_kill(tmp_path: Path) -> No
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def start(out: str, executor: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "qbsweep.cli", "run", str(sweep), "--out", str(tmp_path / out)]
+        command = [sys.executable, "-m", "qbsweep", "run", str(sweep), "--out", str(tmp_path / out)]
         command += ["--executor", executor, "--workers", "2", "--block-seconds", "0.02"]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

@@ -1,0 +1,34 @@
+"""Entry point of the command line: what has to be in place before numpy and the rest are imported."""
+
+import os
+import signal
+import sys
+
+
+class Interrupted(BaseException):
+    """SIGINT or SIGTERM; not KeyboardInterrupt, which typer would turn into its own exit code."""
+
+
+def _interrupt(*_: object) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # one is enough; the clean-up is not to be interrupted
+    raise Interrupted
+
+
+def main() -> None:
+    """Run a command, single-threaded as the workers are; an interrupt at any moment is one sentence."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        from qbsweep.cli import main as command
+
+        command()
+    except Interrupted:
+        print("qbsweep: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
