@@ -1,6 +1,6 @@
 """Measure the Lindblad solver against QuTiP: ratios of one run, one core, equal levels, times and error.
 
-    OMP_NUM_THREADS=1 taskset -c 0 python tests/benchmarks/bench_lindblad.py [--full] [--repeat 5]
+    OMP_NUM_THREADS=1 taskset -c 0 python tests/benchmarks/lindblad.py [--full] [--repeat 5]
 
 Without ``--full`` the QuTiP baselines that take more than about a minute are skipped. QuTiP runs at its
 best settings: `tsit5` on a Liouvillian merged beforehand into one csr matrix, acting on rho as a column;
