@@ -9,6 +9,7 @@ and of QuTiP the largest deviation of a photon number from the fast engine's.
 """
 
 import argparse
+import contextlib
 import statistics
 import time
 import warnings
@@ -157,6 +158,56 @@ def bench_steady(repeat: int) -> None:
         print(line + (f" wanted {wanted}x" if wanted else ""), flush=True)
 
 
+def others(model: FockModel, tolerance: float) -> dict[str, Callable[[], np.ndarray]]:
+    """Other ways to evolve a vacuum or thermal point; each returns the last photon number of every mode."""
+    P, H, L = model.occupation, lindblad.hamiltonian(model), lindblad.jumps(model)
+    jumps = [(P + 1) ** 0.5 * jump for jump in L] + ([P**0.5 * jump.dag() for jump in L] if P else [])
+    numbers = [c.dag() * c for c in lindblad.mode_operators(model.levels)]
+    vacuum = lindblad.vacuum(model.levels)
+    options = {"rtol": tolerance, "atol": tolerance * 1e-2, "nsteps": 10**8, "progress_bar": ""}
+
+    def by_qutip(**more: Any) -> np.ndarray:
+        result = qutip.mesolve(H, vacuum, TIMES, jumps, e_ops=numbers, options={**options, **more})
+        return np.array([values[-1].real for values in result.expect])
+
+    ways = {"QuTiP default (adams)": by_qutip, "QuTiP matrix_form": lambda: by_qutip(matrix_form=True)}
+    with contextlib.suppress(ImportError):
+        import dynamiqs as dq
+
+        dq.set_precision("double")
+        arrays = [[dq.asqarray(q.full(), layout=dq.dia) for q in group] for group in ([H], jumps, numbers)]
+        rho = dq.asqarray((vacuum * vacuum.dag() if vacuum.isket else vacuum).full())
+
+        def by_dynamiqs() -> np.ndarray:
+            result = dq.mesolve(
+                arrays[0][0], arrays[1], rho, TIMES, exp_ops=arrays[2], save_states=False, progress_meter=False,
+                method=dq.method.Tsit5(rtol=tolerance, atol=tolerance * 1e-2, max_steps=10**7),
+            )  # fmt: skip
+            return np.asarray(result.expects[:, -1].real)
+
+        ways["dynamiqs (CPU, dia)"] = by_dynamiqs
+    return ways
+
+
+def bench_others(tolerance: float) -> None:
+    """Evolution of small points against QuTiP's defaults, its matrix form, and dynamiqs where it is installed."""
+    print("\nevolution, lab frame, 200 times: seconds, ratio, largest difference at the last time")
+    for N, levels, n_th in ((1, 8, 1.0), (2, 4, 1.0)):
+        model = point(N, levels, n_th, "lab")
+        work = lambda model=model: solve_model(model, times=TIMES, steady=False)  # noqa: E731
+        reference = work().energy_t[:, -1]
+        fast = timed(work, 7)
+        for name, other in others(model, tolerance).items():
+            try:
+                difference = np.max(np.abs(other() - reference))  # and compiles
+            except Exception as error:  # a peer's failure is its own result
+                print(f"N={N} d={levels} n_th={n_th:g} {name:22s} failed: {type(error).__name__}: {error}"[:160])
+                continue
+            slow = timed(other, 2)
+            line = f"N={N} d={levels} n_th={n_th:g} {name:22s} {statistics.median(slow):8.3f} s  {ratio(slow, fast)}"
+            print(f"{line}  difference {difference:.0e}", flush=True)
+
+
 def bench_bandwidth() -> None:
     """One application of the dense kernel against the bandwidth of the memory that rho fills."""
     print("\nkernel against a triad on arrays of the same bytes")
@@ -187,6 +238,7 @@ def main() -> None:
     parser.add_argument("--tolerance", type=float, default=1e-8, help="QuTiP's relative tolerance")
     arguments = parser.parse_args()
     bench_bandwidth()
+    bench_others(arguments.tolerance)
     bench_steady(arguments.repeat)
     bench_evolution(arguments.full, arguments.repeat, arguments.tolerance)
 
