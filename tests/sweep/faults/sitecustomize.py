@@ -25,6 +25,8 @@ if "FAULT" in os.environ:
         in_worker = multiprocessing.parent_process() is not None
         if in_worker:
             time.sleep(_fault.get("sleep", 0.0))
+            with Path(_fault["solved"]).open("a") as log:  # what was really computed, whatever was reported
+                log.write(f"{points.J.min()!r}\n")
         poisoned = Path(_fault.get("armed", "/nonexistent")).exists() and np.isclose(points.J, _fault["J"]).any()
         if poisoned and _fault["kind"] == "raise":
             raise ArithmeticError("the poisoned coupling")
