@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from qbsweep.physics.network import Array, ComplexArray, Network, edge_entries, tree_parents
+from qbsweep.physics.matrices import edge_entries
+from qbsweep.physics.network import Array, ComplexArray, Network, tree_parents
 
 Entries = dict[tuple[int, int], complex]
 

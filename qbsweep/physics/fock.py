@@ -13,7 +13,8 @@ from qbsweep.physics.fock_bounds import spectral_ellipse
 from qbsweep.physics.fock_model import FockModel, Levels, amplitudes, fock_model, require_relaxing
 from qbsweep.physics.fock_operator import DenseOperator, Operator
 from qbsweep.physics.fock_terms import Generator, generator, ungauge
-from qbsweep.physics.network import Array, ComplexArray, FloatArray, Network, drift_matrix, phase_factor
+from qbsweep.physics.matrices import drift_matrix
+from qbsweep.physics.network import Array, ComplexArray, FloatArray, Network, phase_factor
 
 ENGINES = ("auto", "fast", "qutip")
 

@@ -20,7 +20,8 @@ from scipy.linalg import expm
 
 from qbsweep.errors import QbsweepError, choices, unknown
 from qbsweep.physics.gaussian import bath_anomaly, bath_occupation
-from qbsweep.physics.network import ComplexArray, FloatArray, Network, drift_matrix, phase_factor
+from qbsweep.physics.matrices import drift_matrix
+from qbsweep.physics.network import ComplexArray, FloatArray, Network, phase_factor
 
 FRAMES = ("lab", "displaced")
 ROLES = ("charger", "battery")

@@ -13,7 +13,8 @@ with warnings.catch_warnings():
     import qutip  # type: ignore[import-untyped]
 
 from qbsweep.physics.fock_model import FockModel
-from qbsweep.physics.network import ComplexArray, FloatArray, coherent_matrix, jump_operators
+from qbsweep.physics.matrices import coherent_matrix, jump_operators
+from qbsweep.physics.network import ComplexArray, FloatArray
 
 
 def mode_operators(levels: Sequence[int]) -> list[qutip.Qobj]:

@@ -14,14 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import expm, solve, solve_sylvester
 
-from qbsweep.physics.network import (
-    Array,
-    FloatArray,
-    Network,
-    damping_matrix,
-    drift_matrix,
-    squeezing_matrix,
-)
+from qbsweep.physics.matrices import damping_matrix, drift_matrix, squeezing_matrix
+from qbsweep.physics.network import Array, FloatArray, Network
 
 
 @dataclass(frozen=True, slots=True)

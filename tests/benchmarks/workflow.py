@@ -22,7 +22,8 @@ from scipy.linalg import solve, solve_continuous_lyapunov  # noqa: E402
 from timing import ratio, seconds  # noqa: E402
 
 from qbsweep.evaluate import solve_box  # noqa: E402
-from qbsweep.physics.network import cascaded, damping_matrix, drift_matrix  # noqa: E402
+from qbsweep.physics.matrices import damping_matrix, drift_matrix  # noqa: E402
+from qbsweep.physics.network import cascaded  # noqa: E402
 from qbsweep.plan import make_grid  # noqa: E402
 from qbsweep.spec import load_spec  # noqa: E402
 

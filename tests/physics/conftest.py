@@ -7,15 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from qbsweep.physics.network import (
-    Edge,
-    Network,
-    cascaded,
-    coherent_matrix,
-    damping_matrix,
-    parallel,
-    squeezing_matrix,
-)
+from qbsweep.physics.matrices import coherent_matrix, damping_matrix, squeezing_matrix
+from qbsweep.physics.network import Edge, Network, cascaded, parallel
 from qbsweep.physics.reference import evolved_moments, steady_moments
 from qbsweep.points import Points
 

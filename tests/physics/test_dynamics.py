@@ -11,7 +11,8 @@ from qbsweep.physics.closed_forms import nonreciprocal_cascaded_energy_in_time
 from qbsweep.physics.dynamics import evolved_populations, expm1, propagated, uniform_step
 from qbsweep.physics.family import family
 from qbsweep.physics.gaussian import bath_anomaly, bath_occupation
-from qbsweep.physics.network import Edge, Network, cascaded, drift_matrix, scaled
+from qbsweep.physics.matrices import drift_matrix
+from qbsweep.physics.network import Edge, Network, cascaded, scaled
 from qbsweep.physics.reference import evolved_moments
 from qbsweep.physics.steady import anomaly_ratios, coherent_populations
 

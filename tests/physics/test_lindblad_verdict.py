@@ -20,7 +20,8 @@ from qbsweep.physics.fock_verdict import (
     sufficient_levels,
     truncation_error,
 )
-from qbsweep.physics.network import cascaded, drift_matrix, jump_operators, parallel
+from qbsweep.physics.matrices import drift_matrix, jump_operators
+from qbsweep.physics.network import cascaded, parallel
 
 KAPPA = 0.003
 J_OP = KAPPA / 2  # N = 1

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from qbsweep.moments import solve_moments
 from qbsweep.physics.closed_forms import nonreciprocal_cascaded_energy, nonreciprocal_parallel_energy, optimal_coupling
 from qbsweep.physics.family import family
-from qbsweep.physics.network import Edge, Network, cascaded, drift_matrix, parallel, scaled
+from qbsweep.physics.matrices import drift_matrix
+from qbsweep.physics.network import Edge, Network, cascaded, parallel, scaled
 from qbsweep.physics.reference import steady_moments
 from qbsweep.physics.steady import anomaly_ratios, coherent_populations, pair_matrices
 
