@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from qbsweep import grammar
 from qbsweep.errors import unknown
-from qbsweep.grammar import AxisForm, FixedForm, GrammarError
+from qbsweep.forms import MAX_AXIS_VALUES, AxisForm, FixedForm
+from qbsweep.grammar import GrammarError
 from qbsweep.physics.network import FloatArray
 from qbsweep.schema import PARAMETERS
 
@@ -152,9 +153,9 @@ def _range(arguments: Sequence[float], name: str, where: Where) -> FloatArray:
     if step == 0 or (stop - start) / step < 0:
         raise GrammarError(where, f"`range` of `{name}` must reach {stop:g} from {start:g}, but its step is {step:g}")
     steps = (stop - start) / step * (1 + 1e-12) + 1e-9
-    if not steps < grammar.MAX_AXIS_VALUES:
+    if not steps < MAX_AXIS_VALUES:
         raise GrammarError(
-            where, f"`range` of `{name}` must have at most {grammar.MAX_AXIS_VALUES} values, but has {steps:.3g}"
+            where, f"`range` of `{name}` must have at most {MAX_AXIS_VALUES} values, but has {steps:.3g}"
         )
     count = math.floor(steps) + 1
     return np.asarray(start + step * np.arange(count), dtype=float)

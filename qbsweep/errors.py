@@ -20,6 +20,8 @@ def shown(value: object) -> str:
     """Write a value of the user's on one line, shortened if it is long."""
     if value is None or value == "":
         return "empty"
+    if isinstance(value, (dict, list)):
+        return "a mapping" if isinstance(value, dict) else "a list"
     try:
         text = " ".join(str(value).split())
     except ValueError:  # Python does not print integers of thousands of digits

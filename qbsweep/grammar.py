@@ -1,12 +1,10 @@
 """The grammar of the sweep file as pydantic models made from `schema.PARAMETERS`, and its error sentences."""
 
-import re
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     PlainValidator,
@@ -14,108 +12,28 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     create_model,
-    model_validator,
 )
 
 from qbsweep import schema
 from qbsweep.errors import QbsweepError, choices, shown, unknown
+from qbsweep.forms import (
+    ROLES,
+    AxisForm,
+    EdgeForm,
+    FixedForm,
+    LevelsForm,
+    Model,
+    Name,
+    NetworkForm,
+    Number,
+    levels_label,
+)
 from qbsweep.schema import PARAMETERS, Parameter
-
-MAX_AXIS_VALUES = 10_000_000
-MAX_LEVELS = 1000
-ROLES = ("charger", "battery")
-
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Count = Annotated[int, Field(strict=True, ge=1, le=MAX_AXIS_VALUES)]
-Mode = Annotated[int, Field(strict=True, ge=0)]
-Name = Annotated[str, Field(strict=True)]
-AnyModel = TypeVar("AnyModel", bound=BaseModel)
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class AxisForm(_Model):
-    """An axis given by a rule; exactly one of the rules, and a unit if not the parameter's own."""
-
-    values: Annotated[list[Number], Field(min_length=1)] | None = Field(None, description="the values themselves")
-    linspace: tuple[Number, Number, Count] | None = Field(None, description="[start, stop, count]")
-    geomspace: tuple[Number, Number, Count] | None = Field(None, description="[start, stop, count], both above 0")
-    logspace: tuple[Number, Number, Count] | None = Field(None, description="[log10 start, log10 stop, count]")
-    range: Annotated[list[Number], Field(min_length=2, max_length=3)] | None = Field(
-        None, description="[start, stop] or [start, stop, step], stop included"
-    )
-    unit: Name | None = Field(None, description="J_op for J, 1/kappa for times")
-
-
-class FixedForm(_Model):
-    """A fixed value in a unit that is not the parameter's own."""
-
-    value: Number
-    unit: Name
-
-
-class LevelsForm(_Model):
-    """Fock levels by role."""
-
-    charger: Annotated[int, Field(ge=2)]
-    battery: Annotated[int, Field(ge=2)]
-
-
-class EdgeForm(_Model):
-    """An edge of a network of one's own."""
-
-    modes: tuple[Mode, Mode]
-    J: Annotated[Number, Field(ge=0)] = Field(1.0, description="multiple of the sweep's J")
-    theta: Number | None = Field(None, description="phase in rad; default: that of `realization`")
-    Gamma: Annotated[Number, Field(ge=0)] | None = Field(
-        None, description="multiple of the sweep's J; default: 2 J of the edge if nonreciprocal, else 0"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _pair(cls, data: Any) -> Any:
-        return {"modes": data} if isinstance(data, list) else data
-
-
-class NetworkForm(_Model):
-    """A network of one's own: any graph on modes 0 (charger) to N (terminal battery)."""
-
-    edges: Annotated[list[EdgeForm], Field(min_length=1)]
-    kappa: list[Annotated[Number, Field(gt=0)]] | None = Field(
-        None, description="multiples of the sweep's kappa, one per mode; default 1"
-    )
-    detuning: list[Number] | None = Field(None, description="in omega, one per mode; default 0")
-
-
-def _levels(value: Any) -> int | str:
-    """Return `fock_levels` as a number or a label; raises ValueError with the rest of a sentence."""
-    if value == "auto":
-        return "auto"
-    if isinstance(value, str) and re.fullmatch(r"charger \d+, battery \d+", value):
-        value = {role: int(count) for role, count in (part.split() for part in value.split(", "))}
-    if isinstance(value, dict):
-        for role in value:
-            if role not in ROLES:
-                raise ValueError(f"must have the roles {' and '.join(ROLES)}, but names '{role}'")
-        if set(value) != set(ROLES):
-            raise ValueError(f"must have the roles {' and '.join(ROLES)}, but lacks one")
-        return ", ".join(f"{role} {_levels_number(value[role])}" for role in ROLES)
-    return _levels_number(value)
-
-
-def _levels_number(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"must be a whole number, auto, or {{charger: ..., battery: ...}}, but is {_shown(value)}")
-    if not 2 <= value <= MAX_LEVELS:
-        raise ValueError(f"must be at least 2 and at most {MAX_LEVELS}, but is {value}")
-    return value
 
 
 def _value_type(p: Parameter) -> Any:
     if p.kind == "levels":
-        return Annotated[Any, PlainValidator(_levels, json_schema_input_type=LevelsForm | int | Literal["auto"])]
+        return Annotated[Any, PlainValidator(levels_label, json_schema_input_type=LevelsForm | int | Literal["auto"])]
     if p.kind == "choice":
         # A topology may also be the name of one of the file's own networks.
         return Name if p.name == "topology" else Literal[p.choices]
@@ -155,11 +73,11 @@ Output: Any = Literal[schema.OUTPUTS]
 VALUE_TYPES: dict[str, Any] = {p.name: _value_type(p) for p in PARAMETERS.values()}
 
 
-def _section(name: str, types: dict[str, Any]) -> type[_Model]:
+def _section(name: str, types: dict[str, Any]) -> type[Model]:
     fields: dict[str, Any] = {
         p.name: (types[p.name] | None, Field(None, description=p.meaning)) for p in PARAMETERS.values()
     }
-    return create_model(name, __base__=_Model, **fields)
+    return create_model(name, __base__=Model, **fields)
 
 
 Parameters = _section("Parameters", {p.name: _fixed_type(p, VALUE_TYPES[p.name]) for p in PARAMETERS.values()})
@@ -169,7 +87,7 @@ Sweep = _section(
 )
 
 
-class SweepFile(_Model):
+class SweepFile(Model):
     """A sweep: fixed parameters, axes, and what to compute. Every parameter is in one of the two."""
 
     name: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
@@ -299,7 +217,7 @@ def _sentence(kind: str, loc: tuple[Any, ...], where: tuple[Any, ...], ctx: dict
             return unknown("output", value, valid)
         return f"{_subject(where)} must be {choices(valid)}, but {_found(where, value)}"
     if kind in ("tuple_type", "list_type") and where[-1] in AxisForm.model_fields:
-        return f"{_subject(where)} must be {_rule(where[-1])}, but is {_shown(value)}"
+        return f"{_subject(where)} must be {_rule(where[-1])}, but is {shown(value)}"
     plain = {key: int(v) if isinstance(v, float) and v.is_integer() else v for key, v in ctx.items()}
     requirement = _LIMITS.get(kind, kind.replace("_", " ")).format(**plain)
     if kind in ("int_type", "int_from_float") and isinstance(value, float) and value.is_integer():
@@ -343,12 +261,8 @@ def _is_axis_value(where: tuple[Any, ...]) -> bool:
 
 def _found(where: tuple[Any, ...], value: Any) -> str:
     if _is_axis_value(where):
-        return f"axis value {where[-1] + 1} is {_shown(value)}"
-    return f"is {_shown(value)}"
-
-
-def _shown(value: Any) -> str:
-    return f"a {_noun(value)}" if isinstance(value, (dict, list)) else shown(value)
+        return f"axis value {where[-1] + 1} is {shown(value)}"
+    return f"is {shown(value)}"
 
 
 def _entries(count: int) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 from qbsweep import grammar, schema
 from qbsweep.axes import Axis, Scalar, fixed_axis, swept_axis, time_axis
 from qbsweep.errors import QbsweepError, unknown
-from qbsweep.grammar import EdgeForm, GrammarError, NetworkForm, SweepFile
+from qbsweep.forms import EdgeForm, NetworkForm
+from qbsweep.grammar import GrammarError, SweepFile
 from qbsweep.physics.network import TOPOLOGIES, Edge, Network, uniform_edge
 from qbsweep.schema import PARAMETERS
 from qbsweep.yamlfile import dump_yaml, parse_yaml, read_yaml
