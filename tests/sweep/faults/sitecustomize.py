@@ -25,6 +25,7 @@ if "FAULT" in os.environ:
         in_worker = multiprocessing.parent_process() is not None
         if in_worker:
             time.sleep(_fault.get("sleep", 0.0))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             with Path(_fault["solved"]).open("a") as log:  # what was really computed, whatever was reported
                 log.write(f"{points.J.min()!r}\n")
         poisoned = Path(_fault.get("armed", "/nonexistent")).exists() and np.isclose(points.J, _fault["J"]).any()
@@ -32,10 +33,9 @@ if "FAULT" in os.environ:
             raise ArithmeticError("the poisoned coupling")
         if poisoned and in_worker and _fault["kind"] == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        if in_worker:  # files of this process may not grow beyond the limit: writing a chunk fails for real
-            unlimited = resource.RLIM_INFINITY
-            limit = 300 if poisoned and _fault["kind"] == "full" else unlimited
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, unlimited))
+        if poisoned and in_worker and _fault["kind"] == "full":
+            # Files of this process may not grow beyond the limit: writing the chunk fails for real.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (300, resource.RLIM_INFINITY))
         return _solver.solve(points, outputs)
 
     moments.SOLVER = Solver(_solve, _solver.cost)
