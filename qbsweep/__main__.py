@@ -19,6 +19,7 @@ def main() -> None:
     """Run a command, single-threaded as the workers are; an interrupt at any moment is one sentence."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
+    os.umask(os.umask(0o022) | 0o002)  # results are nobody else's to change, whatever the user's umask
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:

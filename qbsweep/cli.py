@@ -5,34 +5,24 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from qbsweep import grammar, run, summary
+from qbsweep import cli_jobs, grammar, run, summary
+from qbsweep.cli_options import BlockSeconds, Out, RetryFailed, SweepFile, Workers, console, show_result
 from qbsweep.errors import QbsweepError
 from qbsweep.plan import BLOCK_SECONDS, available_cores, block_costs, make_grid, make_plan
 from qbsweep.progress import Watcher, duration
-from qbsweep.rundir import RunDirectory
 from qbsweep.spec import load_spec
-from qbsweep.store import Store
 
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-console = Console(soft_wrap=True)
+app.add_typer(cli_jobs.app)
 _EXECUTORS = ("local", "serial")
-
-SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="The sweep file (YAML).")]
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]
-Out = Annotated[Path | None, typer.Option("--out", help="The run directory; default runs/<name>.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; default: one per core.")]
-BlockSeconds = Annotated[
-    float, typer.Option(min=1e-6, help="Longest predicted time of a block: what a crash can cost a worker.")
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -55,7 +45,7 @@ def run_command(
     out: Out = None,
     workers: Workers = None,
     executor: Annotated[str, typer.Option(help="serial, local, or the address of a Dask scheduler.")] = "local",
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Solve failed points again.")] = False,
+    retry_failed: RetryFailed = False,
     block_seconds: BlockSeconds = BLOCK_SECONDS,
 ) -> None:
     """Run a sweep on this machine, or resume it; finished points are never computed again."""
@@ -69,7 +59,7 @@ def run_command(
     with run.locked(path) as directory:
         store = run.prepare(spec, directory, block_seconds)
         if retry_failed:
-            console.print(f"{store.reset_failed():,} failed points will be solved again")
+            console.print(f"{run.reset_failed(directory, store):,} failed points will be solved again")
         before = run.progress_of(store)
         if before.complete:
             console.print("all points are solved already")
@@ -87,7 +77,7 @@ def run_command(
             console.print(f"finished in {duration(watch.seconds)}")
             for error, count in watch.unwritten.items():
                 console.print(f"{count} blocks were not written: {error}")
-    _show_result(directory, store, progress)
+    show_result(directory, store, progress)
     raise typer.Exit(progress.exit_code)
 
 
@@ -103,50 +93,6 @@ def _executor(name: str, workers: int | None, directory: Path) -> Iterator[run.E
         execute.require_files(directory)
         console.print(f"{execute.n_workers} workers, dashboard {execute.dashboard}")
         yield execute
-
-
-def _show_result(directory: RunDirectory, store: Store, progress: run.Progress) -> None:
-    table = summary.best_points(directory.data)
-    if table is not None and table.row_count:
-        console.print(table)
-    points = progress.points
-    console.print(", ".join(f"{points[name]:,} {name}" for name in ("ok", "suspect", "failed", "pending")))
-    if points["suspect"]:
-        console.print(f"suspect: {summary.suspect_text(*summary.levels_needed(store))}")
-    if points["failed"]:
-        console.print(f"why: qbsweep failures {directory.path}; again: qbsweep run ... --retry-failed")
-    console.print(f'xarray.open_zarr("{directory.data}")', highlight=False)
-
-
-@app.command("status")
-def status_command(
-    directory: Directory, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
-) -> None:
-    """Show how far a run is; exit code 0 complete, 1 not complete, 3 complete with failed points."""
-    run_directory, store = run.open_run(directory)
-    state = summary.state(run_directory, store, run.progress_of(store))
-    if as_json:
-        print(json.dumps(state))
-    else:
-        console.print(summary.state_table(state))
-    raise typer.Exit(state["exit_code"])
-
-
-@app.command("failures")
-def failures_command(directory: Directory) -> None:
-    """Show which points failed, and why."""
-    run_directory, store = run.open_run(directory)
-    records = run_directory.failures()
-    for record in records:
-        labels = ", ".join(f"{name} {_label(value)}" for name, value in record["labels"].items())
-        count = f"{record['points']} points: " if record["points"] > 1 else ""
-        console.print(f"{count}{labels or 'the point'}\n    {record['error']}", highlight=False)
-    failed = run.progress_of(store).points["failed"]
-    console.print(f"{failed:,} points are failed now; {len(records)} failures are on record in failures.jsonl")
-
-
-def _label(value: Any) -> str:
-    return f"{value[0]} to {value[-1]} ({len(value)} values)" if isinstance(value, list) else str(value)
 
 
 @app.command("schema")

@@ -3,15 +3,20 @@
 import contextlib
 import itertools
 import logging
+import math
+import os
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import dask
 from distributed import Client, Future, LocalCluster, as_completed
 from distributed.scheduler import KilledWorker
 from distributed.security import Security
+from distributed.utils import get_ip, get_ip_interface
 
 from qbsweep.blocks import Report, Task, solve_block
 from qbsweep.errors import QbsweepError
@@ -20,8 +25,9 @@ from qbsweep.plan import available_cores
 _WINDOW = 4  # blocks in flight per worker; the rest stays in the driver, so the scheduler stays small
 _CONNECT_SECONDS = 30
 _WORKERLESS_SECONDS = 60
+_WATCH_SECONDS = 0.5
 
-_CONFIG = {
+CONFIG = {
     # A death counts at once: attempts are counted per block, by cause, in `run.run_blocks`.
     "distributed.scheduler.allowed-failures": 0,
     # Blocks wait in the scheduler, not on workers: a dying worker takes down only what it was running.
@@ -33,13 +39,88 @@ _CONFIG = {
     "distributed.worker.profile.enabled": False,
     "distributed.worker.preload": ["qbsweep.worker"],
 }
+RETURNED = "returned"
+"""Cause of a report that is none: the block goes back to the queue, and its attempt does not count."""
+DIED = "the worker process died while it solved this block (killed, out of memory, or crashed)"
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A block whose worker is gone: the worker's name, and when (`time.monotonic`) that was noticed."""
+
+    task: Task
+    worker: str
+    noticed: float
+
+    def report(self, error: str, cause: str) -> Report:
+        """Return the report that its worker did not live to send."""
+        return Report(self.task.block, self.task.attempt, error=error, cause=cause)
+
+
+class Pool(Protocol):
+    """What an executor has to know of the workers it runs on."""
+
+    def send(self, client: Client, task: Task) -> Future[Any]:
+        """Hand a block to the scheduler."""
+
+    def judge(self, loss: Loss) -> Report | None:
+        """Return what to make of a lost block, or None if that cannot be told yet."""
+
+    def watch(self, workers: int, waiting: bool) -> None:
+        """Look after the workers, about twice a second; told whether blocks wait for one. May raise to end the run."""
+
+
+class GivenPool:
+    """Workers that somebody else starts and stops; a block that was on one that died is to blame."""
+
+    def __init__(self) -> None:
+        self._seen = time.monotonic()
+
+    def send(self, client: Client, task: Task) -> Future[Any]:
+        """Hand a block to the scheduler."""
+        return client.submit(solve_block, task, pure=False, retries=0)
+
+    def judge(self, loss: Loss) -> Report:
+        """Blame the block."""
+        return loss.report(
+            "the worker process died while it solved this block (killed, out of memory, or crashed)", "worker"
+        )
+
+    def watch(self, workers: int, waiting: bool) -> None:
+        """Wait for workers, but not for those that do not come back."""
+        del waiting
+        now = time.monotonic()
+        self._seen = now if workers else self._seen
+        if now - self._seen > _WORKERLESS_SECONDS:
+            raise QbsweepError("all Dask workers are gone and none came back; start some and run again")
+
+
+class _Queue:
+    """Blocks that wait in the driver; those that came back go first."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._tasks = iter(tasks)
+        self._front: deque[Task] = deque()
+
+    def put_back(self, task: Task) -> None:
+        self._front.append(task)
+
+    def peek(self) -> Task | None:
+        if not self._front:
+            self._front.extend(itertools.islice(self._tasks, 1))
+        return self._front[0] if self._front else None
+
+    def take(self) -> Task:
+        return self._front.popleft()
 
 
 class DaskExecutor:
     """Executor on the workers of a Dask scheduler."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, pool: Pool | None = None) -> None:
         self._client = client
+        self._pool = pool or GivenPool()
+        self._workers, self._watched = 0, -math.inf
 
     @property
     def dashboard(self) -> str:
@@ -54,49 +135,59 @@ class DaskExecutor:
     def __call__(self, tasks: Iterable[Task]) -> Iterator[Report]:
         """Run blocks with a bounded number in flight; yield their reports as they finish.
 
-        Blocks that are tried again run one per worker: if that dies, no other block is to blame.
+        A block that a worker hands back, or leaves behind through no fault of the block, is sent again.
         """
-        waiting = iter(tasks)
-        first = next(waiting, None)
-        if first is None:
-            return
-        per_worker = _WINDOW if first.attempt == 1 else 1
-        waiting = itertools.chain([first], waiting)
+        queue = _Queue(tasks)
         flying: dict[Future[Any], Task] = {}
+        losses: list[Loss] = []
         finished = as_completed(loop=self._client.loop)
         try:
-            yield from self._run(waiting, per_worker, flying, finished)
+            while flying or losses or queue.peek():
+                self._watch(queue, len(flying) + len(losses))
+                self._fill(queue, flying, finished)
+                for task, report in [*self._landed(finished, flying, losses), *self._judged(losses)]:
+                    if report.cause == RETURNED:
+                        queue.put_back(task)
+                    else:
+                        yield report
         finally:
             self._client.cancel(list(flying))  # an interrupted run leaves nothing behind on a shared scheduler
 
-    def _run(
-        self, waiting: Iterator[Task], per_worker: int, flying: dict[Future[Any], Task], finished: Any
-    ) -> Iterator[Report]:
-        while True:
-            room = max(1, self.n_workers * per_worker) - len(flying)
-            for task in itertools.islice(waiting, max(0, room)):
-                future = self._client.submit(solve_block, task, pure=False, retries=0)
-                flying[future] = task
-                finished.add(future)
-            if not flying:
-                return
-            self._wait_for(finished)
-            future = next(finished)
-            yield _report(future, flying.pop(future))
-            future.release()
+    def _watch(self, queue: _Queue, in_flight: int) -> None:
+        now = time.monotonic()
+        if now - self._watched > _WATCH_SECONDS:
+            self._watched = now
+            self._workers = self.n_workers
+            self._pool.watch(self._workers, queue.peek() is not None or in_flight > self._workers)
 
-    def _wait_for(self, finished: Any) -> None:
-        """Wait for the next block, but not for workers that do not come back."""
-        alone = time.monotonic()
-        checked = alone
+    def _fill(self, queue: _Queue, flying: dict[Future[Any], Task], finished: Any) -> None:
+        """Send blocks; those that are tried again one per worker: if that dies, no other block is to blame."""
+        while (task := queue.peek()) and len(flying) < self._workers * (_WINDOW if task.attempt == 1 else 1):
+            future = self._pool.send(self._client, queue.take())
+            flying[future] = task
+            finished.add(future)
+
+    def _landed(
+        self, finished: Any, flying: dict[Future[Any], Task], losses: list[Loss]
+    ) -> Iterator[tuple[Task, Report]]:
+        until = time.monotonic() + _WATCH_SECONDS
         while not finished.has_ready():
+            if time.monotonic() > until or not flying:
+                return
             time.sleep(0.002)
-            now = time.monotonic()
-            if now - checked > 2:
-                checked = now
-                alone = now if self.n_workers else alone
-                if now - alone > _WORKERLESS_SECONDS:
-                    raise QbsweepError("all Dask workers are gone and none came back; start some and run again")
+        future = next(finished)
+        task = flying.pop(future)
+        error = future.exception() if future.status == "error" else None
+        if isinstance(error, KilledWorker):
+            losses.append(Loss(task, str(error.last_worker.name), time.monotonic()))
+        else:
+            yield task, _report(future, task, error)
+        future.release()
+
+    def _judged(self, losses: list[Loss]) -> list[tuple[Task, Report]]:
+        judged = [(loss, report) for loss in losses if (report := self._pool.judge(loss)) is not None]
+        losses[:] = [loss for loss in losses if loss not in [known for known, _ in judged]]
+        return [(loss.task, report) for loss, report in judged]
 
     def require_files(self, directory: Path) -> None:
         """Refuse workers that do not see the run directory, before they fail every block."""
@@ -113,15 +204,11 @@ def _sees(path: str) -> bool:
     return Path(path).is_dir()
 
 
-def _report(future: Future[Any], task: Task) -> Report:
+def _report(future: Future[Any], task: Task, error: BaseException | None) -> Report:
     if future.status == "finished":
         report: Report = future.result()
         return report
-    if future.status == "error":
-        error = future.exception()
-        if isinstance(error, KilledWorker):
-            text = "the worker process died while it solved this block (killed, out of memory, or crashed)"
-            return Report(task.block, task.attempt, error=text, cause="worker")
+    if error is not None:
         return Report(task.block, task.attempt, error=f"{type(error).__name__}: {error}", cause="error")
     return Report(task.block, task.attempt, error=f"the task was {future.status}", cause="worker")
 
@@ -129,7 +216,7 @@ def _report(future: Future[Any], task: Task) -> Report:
 @contextlib.contextmanager
 def local_executor(workers: int | None) -> Iterator[DaskExecutor]:
     """Start local worker processes, one thread each, behind TLS with credentials of this run only."""
-    with dask.config.set(_CONFIG):
+    with dask.config.set(CONFIG):
         cluster = LocalCluster(
             n_workers=workers or available_cores(),
             threads_per_worker=1,
@@ -156,3 +243,52 @@ def remote_executor(address: str) -> Iterator[DaskExecutor]:
         ) from None
     with client:
         yield DaskExecutor(client)
+
+
+@contextlib.contextmanager
+def listening_client(interface: str, security: Security) -> Iterator[tuple[Client, str]]:
+    """Start a scheduler in this process that workers elsewhere can reach with the credentials; yields its address."""
+    with dask.config.set(CONFIG):
+        cluster = LocalCluster(
+            n_workers=0,
+            security=security,
+            host=address_of(interface),
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        )
+        with cluster, Client(cluster, set_as_default=False) as client:
+            yield client, cluster.scheduler_address
+
+
+def address_of(interface: str) -> str:
+    """Return this machine's address on a network interface, by default on the one that leads out."""
+    if not interface:
+        return str(get_ip())
+    try:
+        return str(get_ip_interface(interface))
+    except ValueError as error:
+        raise QbsweepError(f"`interface` of the profile: {error}") from None
+
+
+def create_credentials(folder: Path) -> None:
+    """Make a key and a certificate that only the user of this process can read: whoever has them may run code."""
+    security = Security.temporary()
+    folder.mkdir(mode=0o700)
+    for name in ("tls_client_key", "tls_client_cert"):
+        descriptor = os.open(folder / f"{name}.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(str(getattr(security, name)))
+
+
+def load_credentials(folder: Path) -> Security:
+    """Return the credentials of `create_credentials`, for a scheduler, a worker or a client."""
+    key, certificate = (str(folder / f"tls_client_{name}.pem") for name in ("key", "cert"))
+    for path in (key, certificate):
+        if not Path(path).exists():
+            raise QbsweepError(f"{path} is missing; `qbsweep submit` makes new credentials")
+    roles = {
+        f"tls_{role}_{kind}": path
+        for role in ("client", "scheduler", "worker")
+        for kind, path in (("key", key), ("cert", certificate))
+    }
+    return Security(require_encryption=True, tls_ca_file=certificate, **roles)

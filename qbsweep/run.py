@@ -5,6 +5,8 @@ reference; whatever else executes must give the same dataset.
 """
 
 import contextlib
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +28,7 @@ from qbsweep.store import Store
 
 Executor = Callable[[Iterable[Task]], Iterator[Report]]
 MAX_ATTEMPTS = 3
-"""So often is a block tried that dies or cannot be written; what raises in a solver is not tried again."""
+"""So often is a block tried, per cause, that dies or cannot be written; what raises in a solver is not tried again."""
 
 
 def serial(tasks: Iterable[Task]) -> Iterator[Report]:
@@ -134,6 +136,12 @@ def locked(path: Path) -> Iterator[RunDirectory]:
         yield RunDirectory(path)
 
 
+def reset_failed(directory: RunDirectory, store: Store) -> int:
+    """Make failed points pending again, with all their attempts; returns how many. The caller holds the lock."""
+    directory.attempts_file.unlink(missing_ok=True)
+    return store.reset_failed()
+
+
 def run_blocks(
     directory: RunDirectory,
     store: Store,
@@ -142,24 +150,47 @@ def run_blocks(
 ) -> Progress:
     """Run every pending block and record events and failures; the caller holds the lock.
 
-    A block that was not written (its worker died, the disk was full) is tried again after all others,
-    `MAX_ATTEMPTS` times in all, and then marked as failed with the reason.
+    A block that was not written (its worker died, the disk was full) is tried again after all others, until its
+    attempts for one cause, those of earlier runs included, reach the limit of `attempts_allowed`; then it is
+    marked as failed with the reason. For want of room it stays pending instead.
     """
+    digest = store.spec.digest()
     todo = pending_blocks(store, store.status())
     _note_unreported(directory, store, todo)
-    for attempt in range(1, MAX_ATTEMPTS + 1):
+    spent = Counter((try_["block"], try_["cause"]) for try_ in directory.attempts() if try_.get("spec") == digest)
+    attempts = Counter(block for block, _ in spent.elements())
+    todo.sort(key=lambda block: attempts[block] > 0)
+    while todo:
         unwritten: list[int] = []
-        for report in executor(Task(str(directory.path.resolve()), store.id, block, attempt) for block in todo):
+        for report in executor(
+            Task(str(directory.path.resolve()), store.id, block, attempts[block] + 1) for block in todo
+        ):
             if not report.error:
                 _record(directory, store, report)
-            elif attempt < MAX_ATTEMPTS:
-                unwritten.append(report.block)
-                continue
             else:
+                spent[report.block, report.cause] += 1
+                attempts[report.block] += 1
+                _note_attempt(directory, report, digest)
+                if spent[report.block, report.cause] < attempts_allowed(report.cause):
+                    unwritten.append(report.block)
+                    continue
                 _give_up(directory, store, report)
             watch(report)
         todo = unwritten
     return progress_of(store)
+
+
+def attempts_allowed(cause: str) -> int:
+    """Return how often a block is tried; one that had a whole walltime to itself gains nothing from another."""
+    return 1 if cause == "walltime" else MAX_ATTEMPTS
+
+
+def _note_attempt(directory: RunDirectory, report: Report, digest: str) -> None:
+    """Remember a failed attempt beyond this driver's life; one for want of room is nobody's fault."""
+    if report.cause != "full":
+        with _surviving_a_full_disk():
+            record = {"block": report.block, "cause": report.cause, "error": report.error, "spec": digest}
+            append_line(directory.attempts_file, {**record, "time": round(time.time(), 3)})
 
 
 def _record(directory: RunDirectory, store: Store, report: Report) -> None:
@@ -174,7 +205,7 @@ def _failure_line(report: Report, failure: Failure) -> dict[str, Any]:
 
 
 def _give_up(directory: RunDirectory, store: Store, report: Report) -> None:
-    """Mark a block that could not be written as failed; for want of room it stays pending instead."""
+    """Mark a block that could not be written as failed, unless for want of room."""
     region = store.grid.block(report.block)
     status = store.read_status(region)
     pending = status == PENDING

@@ -44,6 +44,15 @@ class RunDirectory:
         """One line per failed point, or per group of points that failed together."""
         return self.path / "failures.jsonl"
 
+    @property
+    def attempts_file(self) -> Path:
+        """One line per attempt at a block that came to nothing."""
+        return self.path / "attempts.jsonl"
+
+    def attempts(self) -> list[dict[str, Any]]:
+        """Return all attempts that came to nothing, oldest first."""
+        return [record for record in _read_lines(self.attempts_file) if {"block", "cause"} <= set(record)]
+
     def events(self) -> list[dict[str, Any]]:
         """Return all events, oldest first; a line that is none (cut short by a crash, say) is skipped."""
         return [record for record in _read_lines(self.events_file) if "block" in record]

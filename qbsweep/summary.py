@@ -3,6 +3,7 @@
 import itertools
 import math
 import time
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def plan_table(plan: Plan, cores: int) -> Table:
     rows = {
         "points": f"{plan.points:,} ({shape})",
         "blocks": f"{plan.blocks:,} of up to {' x '.join(map(str, plan.block_shape)) or '1'} points",
-        "time": f"{duration(plan.seconds)} of computing, about {duration(plan.seconds / cores)} on {cores} cores",
+        "time": f"{duration(plan.seconds)} of computing, {duration(plan.seconds / cores)} on {cores} cores",
         "memory": f"{size_of(plan.block_bytes)} of results per block, {size_of(plan.point_memory)} for a point",
         "disk": f"{size_of(plan.bytes)} before compression, {plan.files:,} files",
     }
@@ -100,8 +101,10 @@ def size_of(count: float) -> str:
     return f"{count:.3g} TB"
 
 
-def state(directory: RunDirectory, store: Store, progress: Progress) -> dict[str, Any]:
-    """Return the state of a run as plain data: what `status --json` prints."""
+def state(
+    directory: RunDirectory, store: Store, progress: Progress, queue: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the state of a run, and of its Slurm jobs if it has any, as plain data: what `status --json` prints."""
     holder = directory.lock_holder()
     finished = sum(progress.points.values()) - progress.points["pending"]
     rate = recent_rate(directory)
@@ -109,7 +112,7 @@ def state(directory: RunDirectory, store: Store, progress: Progress) -> dict[str
     needed, unknown = levels_needed(store) if progress.points["suspect"] else (None, 0)
     return {
         "directory": str(directory.path),
-        "state": "running" if running else "complete" if progress.complete else "interrupted",
+        "state": _state_name(running, progress, queue),
         "points": sum(progress.points.values()),
         **progress.points,
         "finished": finished,
@@ -121,7 +124,15 @@ def state(directory: RunDirectory, store: Store, progress: Progress) -> dict[str
         "levels_needed": needed,
         "levels_unknown": unknown,
         "exit_code": progress.exit_code,
+        "slurm": queue,
     }
+
+
+def _state_name(running: bool, progress: Progress, queue: dict[str, Any] | None) -> str:
+    if running or progress.complete:
+        return "running" if running else "complete"
+    queued = queue is not None and any(job["alive"] and job["role"] == "driver" for job in queue["jobs"])
+    return "queued" if queued else "interrupted"
 
 
 def levels_needed(store: Store) -> tuple[int | None, int]:
@@ -168,4 +179,25 @@ def state_table(data: dict[str, Any]) -> Table:
         table.add_row("suspect", suspect_text(data["levels_needed"], data["levels_unknown"]))
     if data["running"]:
         table.add_row("run by", f"process {data['running']['pid']} on {data['running']['host']}")
+    if data["slurm"]:
+        _add_jobs(table, data["slurm"])
     return table
+
+
+def _add_jobs(table: Table, queue: dict[str, Any]) -> None:
+    """Add what Slurm says of the jobs: the driver with its reason and time, workers by their state."""
+    if not queue["answers"]:
+        table.add_row("jobs", f"driver {queue['driver_id']}; Slurm does not answer from here")
+        return
+    for job in queue["jobs"]:
+        if job["role"] == "driver":
+            left = f", {duration(job['seconds_left'])} left" if job["active"] and job["seconds_left"] else ""
+            where = f" on {job['node']}" if job["node"] else f" ({job['reason']})" if job["reason"] else ""
+            table.add_row("driver job", f"{job['id']} {job['state']}{where}{left}")
+    workers = [job for job in queue["jobs"] if job["role"] == "worker"]
+    states = Counter(job["state"] + (f" ({job['reason']})" if job["state"] == "PENDING" else "") for job in workers)
+    if states:
+        counts = ", ".join(f"{count} {name}" for name, count in states.items())
+        table.add_row("worker jobs", f"{queue['worker_id']}: {counts}")
+    if not queue["jobs"]:
+        table.add_row("jobs", "none in the queue any more")

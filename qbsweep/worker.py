@@ -1,11 +1,217 @@
-"""Loaded by every Dask worker process before it takes blocks."""
+"""What a Dask worker process does besides solving blocks: mind its time, and say why it ends.
 
+`solve_within` runs in worker processes of Slurm jobs only; the preload (`dask_setup`) in all.
+"""
+
+import asyncio
+import logging
+import os
+import resource
 import signal
+import sys
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import NoReturn
 
-import qbsweep.blocks  # noqa: F401  what the first block would otherwise wait for
+import dask
+from distributed import Status, Worker
+
+from qbsweep.blocks import Report, Task, solve_block
+from qbsweep.cluster import CONFIG, RETURNED, address_of, load_credentials
+from qbsweep.errors import QbsweepError
+from qbsweep.jobfiles import AGAIN, DISMISSED, JobFiles, Marker, Note
+
+_CONNECT_SECONDS = 60
+_LAST_SECONDS = 10.0  # before the walltime: what is still being solved then is left behind
+_TERM_SECONDS = 5.0  # after SIGTERM, which Slurm follows up with SIGKILL
+_ORPHAN_SECONDS = 20.0  # a block may be finished and written without a scheduler, but not for long
+_FETCH_SECONDS = 5.0
 
 
 def dask_setup(worker: object) -> None:
     """Leave Ctrl-C to the driver: the terminal sends it to all processes, and the driver stops the workers."""
     del worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@dataclass(slots=True)
+class Job:
+    """What a worker process knows of the Slurm job that it is in.
+
+    Attributes
+    ----------
+    files : JobFiles
+    name : str
+        Of this worker.
+    marker : Marker
+    ends : float
+        When the walltime is over, in seconds since the epoch.
+    is_fresh : bool
+        Nothing was solved yet, and (nearly) the whole walltime lies ahead: there is no better moment for a long block.
+    leaving : int
+        Exit code once this process takes no more blocks, 0 before.
+    leave_by : float
+        When it has to be gone, finished or not.
+    why : str
+        For the block that it leaves behind.
+    running : Task or None
+    gave_all : bool
+        The running block had the whole walltime.
+    """
+
+    files: JobFiles
+    name: str
+    marker: Marker
+    ends: float
+    is_fresh: bool
+    leaving: int = 0
+    leave_by: float = float("inf")
+    why: str = ""
+    running: Task | None = None
+    gave_all: bool = False
+
+    def leave(self, code: int, by: float, why: str) -> None:
+        """Take no more blocks and be gone by then."""
+        self.leaving = code
+        self.leave_by = min(self.leave_by, by)
+        self.why = why
+
+    def takes(self, predicted: float, now: float) -> bool:
+        """Whether a block of so many predicted seconds is begun now."""
+        return not self.leaving and (self.is_fresh or now + predicted < self.ends - _LAST_SECONDS)
+
+    def note(self) -> Note:
+        """Say of what is left behind whether it is the block's fault: it is if it had a whole walltime."""
+        block = self.running.block if self.running else None
+        if self.leaving == AGAIN and self.gave_all:
+            return Note("walltime", block, f"the block does not fit the walltime of its job: {self.why}")
+        return Note("left", block, self.why)
+
+
+_job: Job | None = None
+
+
+def solve_within(task: Task, predicted: float) -> Report:
+    """Solve a block if it can be finished within the walltime; otherwise hand it back and leave.
+
+    Parameters
+    ----------
+    task : Task
+    predicted : float
+        Seconds that the block should take.
+    """
+    job = _job
+    if job is None:
+        raise RuntimeError("solve_within runs in a worker process of a Slurm job only")
+    if not job.takes(predicted, time.time()):
+        if not job.leaving:
+            job.leave(AGAIN, job.ends, "the walltime was nearly over")
+        return Report(task.block, task.attempt, error="handed back: too little time is left", cause=RETURNED)
+    job.gave_all, job.is_fresh, job.running = job.is_fresh, False, task
+    job.marker.write(task.block)
+    try:
+        return solve_block(task)
+    finally:
+        job.running = None
+        job.marker.write(None)
+
+
+def dismiss() -> None:
+    """End this worker: the driver has no more blocks for it."""
+    if _job is not None:
+        _job.leave(DISMISSED, time.time() + _ORPHAN_SECONDS, "the driver dismissed this worker")
+
+
+def work(job: Job, address: str, folder: str) -> NoReturn:
+    """Serve a scheduler as a worker with one thread until it is gone, or until this process has to leave.
+
+    Exits with 0 if the scheduler is gone, AGAIN if the time is up, DISMISSED if there is nothing left to do.
+    """
+    global _job  # blocks are solved in a thread of this process, called by Dask with their task and nothing else
+    _job = job
+    for number in (signal.SIGUSR1, signal.SIGTERM):
+        signal.signal(number, partial(_on_signal, job))
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it cries for every connection that ends
+    with dask.config.set(CONFIG):
+        code = asyncio.run(_serve(job, address, folder))
+    _exit(code)
+
+
+def _exit(code: int) -> NoReturn:
+    """End at once: the thread that solves a block cannot be interrupted and would be waited for."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _on_signal(job: Job, number: int, _: object) -> None:
+    if number == signal.SIGUSR1:  # Slurm's early warning
+        job.leave(AGAIN, job.ends - _LAST_SECONDS, "the walltime is over")
+    else:
+        job.leave(AGAIN, time.time() + _TERM_SECONDS, "its job was ended (cancelled, preempted, or out of time)")
+
+
+async def _serve(job: Job, address: str, folder: str) -> int:
+    parent = os.getppid()
+    record = job.files.record()
+    if record is None:
+        raise QbsweepError(f"{job.files.run} was not submitted")
+    # A block that wants more gets a MemoryError and is reported, instead of the job being killed with all that it runs.
+    resource.setrlimit(resource.RLIMIT_DATA, (record.memory * 10**6, resource.RLIM_INFINITY))
+    worker = Worker(
+        address,
+        name=job.name,
+        nthreads=1,
+        security=load_credentials(job.files.credentials),
+        host=address_of(record.interface),
+        dashboard_address="127.0.0.1:0",
+        memory_limit=0,
+        death_timeout=_CONNECT_SECONDS,
+        local_directory=folder,
+    )
+    if not await _connected(worker, job.files, address):
+        return 0
+    print(f"worker {job.name} works for {address}", flush=True)
+    while worker.status == Status.running:
+        await asyncio.sleep(0.05)
+        if os.getppid() != parent:
+            job.leave(AGAIN, time.time() + _TERM_SECONDS, "its job's supervisor died")
+        if job.leaving:
+            worker.status = Status.paused  # the scheduler sends no more blocks; what it sent goes to others
+            await _leave(job, worker)
+            return job.leaving
+    job.leave(AGAIN, time.time() + _ORPHAN_SECONDS, "the driver was gone")
+    print(f"worker {job.name} has lost its driver", flush=True)
+    await _finish(job)
+    _exit(0)
+
+
+async def _connected(worker: Worker, files: JobFiles, address: str) -> bool:
+    """Start a worker; gives up on a scheduler that the driver does not name any more."""
+    starting = asyncio.ensure_future(worker.start())
+    while not starting.done():
+        await asyncio.wait([starting], timeout=0.5)
+        if not starting.done() and (files.scheduler() or ("",))[0] != address:
+            _exit(0)
+    return not isinstance(starting.exception(), (OSError, TimeoutError)) and worker.status == Status.running
+
+
+async def _finish(job: Job) -> None:
+    """Wait for the running block while there is time."""
+    while job.running is not None and time.time() < job.leave_by:
+        await asyncio.sleep(0.02)
+
+
+async def _leave(job: Job, worker: Worker) -> None:
+    """Finish the running block if there is time, let its report be fetched, and go."""
+    await _finish(job)
+    print(f"worker {job.name} leaves: {job.why}", flush=True)
+    if job.running is not None:
+        # Without a farewell the scheduler reports the block as lost, and the driver looks for this note.
+        job.files.write_note(job.name, job.note())
+        _exit(job.leaving)
+    until = time.time() + _FETCH_SECONDS
+    while worker.data and time.time() < until:
+        await asyncio.sleep(0.02)
+    await asyncio.wait_for(worker.close(executor_wait=False), timeout=_FETCH_SECONDS)

@@ -1,7 +1,7 @@
 """Loaded by every Python process of a fault test: makes the moment solver slow, raise, or kill its worker.
 
-FAULT is a JSON object: `sleep` seconds per solve; `kind` raise | kill | full; `J` the poisoned coupling; the fault
-is armed while the file `armed` exists. `kill` and `full` strike in worker processes only.
+FAULT is a JSON object: `sleep` seconds per solve; `kind` raise | kill | full | slow; `J` the poisoned coupling; the
+fault is armed while the file `armed` exists. All but `raise` strike in worker processes only.
 """
 
 import json
@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -22,7 +23,7 @@ if "FAULT" in os.environ:
     _solver = moments.SOLVER
 
     def _solve(points, outputs):
-        in_worker = multiprocessing.parent_process() is not None
+        in_worker = multiprocessing.parent_process() is not None or "work" in sys.argv[1:2]
         if in_worker:
             time.sleep(_fault.get("sleep", 0.0))
             resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -33,6 +34,8 @@ if "FAULT" in os.environ:
             raise ArithmeticError("the poisoned coupling")
         if poisoned and in_worker and _fault["kind"] == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if poisoned and in_worker and _fault["kind"] == "slow":
+            time.sleep(_fault["seconds"])
         if poisoned and in_worker and _fault["kind"] == "full":
             # Files of this process may not grow beyond the limit: writing the chunk fails for real.
             resource.setrlimit(resource.RLIMIT_FSIZE, (300, resource.RLIM_INFINITY))

@@ -1,0 +1,168 @@
+"""Commands on a run directory and its Slurm jobs."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from qbsweep import run, submit, summary
+from qbsweep.cli_options import (
+    AsJson,
+    BlockSeconds,
+    Directory,
+    Out,
+    RetryFailed,
+    SweepFile,
+    console,
+    show_result,
+)
+from qbsweep.errors import QbsweepError
+from qbsweep.jobfiles import JobFiles, Marker
+from qbsweep.plan import BLOCK_SECONDS
+from qbsweep.profile import MAX_WORKERS, load_profile, parse_minutes
+from qbsweep.spec import load_spec
+
+app = typer.Typer()
+_WATCH_SECONDS = 5.0
+
+
+@app.command("submit")
+def submit_command(
+    sweep: SweepFile,
+    out: Out = None,
+    profile: Annotated[str | None, typer.Option(help="Site profile: a file, or a name in slurm/.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=MAX_WORKERS, help="Worker processes in all.")] = None,
+    walltime: Annotated[
+        str | None, typer.Option("--time", help="Walltime of the jobs: 90min, 12h, 1-00:00:00.")
+    ] = None,
+    retry_failed: RetryFailed = False,
+    block_seconds: BlockSeconds = BLOCK_SECONDS,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the job scripts, change nothing.")] = False,
+) -> None:
+    """Run a sweep on a Slurm cluster, or go on with it: submits jobs and returns."""
+    spec = load_spec(sweep)
+    site = load_profile(profile)
+    path = out or Path("runs") / spec.name
+    prepared = submit.decide(spec, path, site, workers, _minutes(walltime), block_seconds)
+    if prepared.doubt:
+        console.print(prepared.doubt)
+    if dry_run:
+        for name, text in prepared.scripts.items():
+            print(f"# ---- {path}/slurm/{name}\n{text}")
+        return
+    submit.refuse_if_queued(path)
+    submit.check(prepared)
+    with run.locked(path) as directory:
+        store = run.prepare(spec, directory, block_seconds)
+        if retry_failed:
+            console.print(f"{run.reset_failed(directory, store):,} failed points will be solved again")
+        progress = run.progress_of(store)
+        if progress.complete:
+            console.print("all points are solved already; nothing was submitted")
+            show_result(directory, store, progress)
+            raise typer.Exit(progress.exit_code)
+        directory.write_text("plan.json", json.dumps(prepared.plan.to_json(), indent=1))
+        record = submit.send(prepared, directory)
+    resources = prepared.job.resources
+    console.print(summary.plan_table(prepared.plan, resources.workers))
+    workers_text = f", workers {record.worker_id}" if record.worker_id else ""
+    console.print(
+        f"submitted: driver {record.driver_id}{workers_text} ({resources.workers} processes, "
+        f"{resources.memory} MB each, up to {resources.minutes} min a job)\n"
+        f"you may log out; next: qbsweep status {path} [--watch], logs {path}, cancel {path}",
+        highlight=False,
+    )
+
+
+def _minutes(text: str | None) -> int | None:
+    try:
+        return None if text is None else parse_minutes(text)
+    except ValueError as error:
+        raise QbsweepError(f"`--time` {error}") from None
+
+
+@app.command("status")
+def status_command(
+    directory: Directory,
+    as_json: AsJson = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again and again until the run has ended.")] = False,
+) -> None:
+    """Show how far a run is; exit code 0 complete, 1 not complete, 3 complete with failed points."""
+    while True:
+        state = _state(directory)
+        if as_json:
+            print(json.dumps(state), flush=True)
+        else:
+            console.print(summary.state_table(state))
+        if not watch or state["state"] not in ("running", "queued"):
+            raise typer.Exit(state["exit_code"])
+        time.sleep(_WATCH_SECONDS)
+
+
+def _state(path: Path) -> dict[str, Any]:
+    directory, store = run.open_run(path)
+    return summary.state(directory, store, run.progress_of(store), submit.queue_state(path))
+
+
+@app.command("failures")
+def failures_command(directory: Directory) -> None:
+    """Show which points failed, and why."""
+    run_directory, store = run.open_run(directory)
+    records = run_directory.failures()
+    for record in records:
+        labels = ", ".join(f"{name} {_label(value)}" for name, value in record["labels"].items())
+        count = f"{record['points']} points: " if record["points"] > 1 else ""
+        console.print(f"{count}{labels or 'the point'}\n    {record['error']}", highlight=False)
+    failed = run.progress_of(store).points["failed"]
+    console.print(f"{failed:,} points are failed now; {len(records)} failures are on record in failures.jsonl")
+
+
+def _label(value: Any) -> str:
+    return f"{value[0]} to {value[-1]} ({len(value)} values)" if isinstance(value, list) else str(value)
+
+
+@app.command("logs")
+def logs_command(
+    directory: Directory,
+    lines: Annotated[int, typer.Option(min=1, help="Lines of each log, from its end.")] = 10,
+) -> None:
+    """Show the end of the logs of a run's Slurm jobs."""
+    run.open_run(directory)
+    for file in submit.log_files(directory):
+        console.print(f"==> {file} <==", highlight=False)
+        text = file.read_text(encoding="utf-8", errors="replace")
+        print("\n".join(text.splitlines()[-lines:]))
+
+
+@app.command("cancel")
+def cancel_command(directory: Directory) -> None:
+    """Cancel the Slurm jobs of a run; what is finished stays, and `submit` goes on from there."""
+    run.open_run(directory)
+    cancelled = submit.cancel(directory)
+    console.print(f"cancelled: {', '.join(cancelled)}" if cancelled else "no job of this run is running or waiting")
+
+
+@app.command("driver", hidden=True)
+def driver_command(directory: Directory) -> None:
+    """Run a submitted sweep; the driver job calls this."""
+    from qbsweep.driver import drive  # starting Dask costs a second that the other commands need not pay
+
+    raise typer.Exit(drive(directory, console))
+
+
+@app.command("work", hidden=True)
+def work_command(
+    directory: Directory,
+    address: Annotated[str, typer.Argument()],
+    name: Annotated[str, typer.Argument()],
+    marker: Annotated[Path, typer.Option()],
+    ends: Annotated[float, typer.Option()],
+    folder: Annotated[str, typer.Option()],
+    fresh: Annotated[bool, typer.Option("--fresh")] = False,
+) -> None:
+    """Work for a scheduler; the worker jobs call this."""
+    from qbsweep import worker
+
+    worker.work(worker.Job(JobFiles(directory), name, Marker(marker), ends, fresh), address, folder)

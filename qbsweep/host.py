@@ -1,0 +1,175 @@
+"""What a worker job runs: keep worker processes on the driver's scheduler, replace those that die, leave in time.
+
+`python -m qbsweep.host DIR` imports next to nothing, so that it costs a job little beside its workers.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from qbsweep import slurm
+from qbsweep.jobfiles import AGAIN, DISMISSED, JobFiles, Marker, Note, Record
+
+PATIENCE = 60.0
+"""Seconds to wait for a driver, if Slurm does not know of one that is queued."""
+_QUEUED_PATIENCE = 300.0  # for a driver that is queued; longer, and this job would only burn its allocation
+_ASK_SECONDS = 10.0
+_FRESH = 0.8  # of the walltime: a process that has so much left will not see more of it after a requeue
+_MAX_CRASHES = 5  # deaths in a row of a process that never lived for a minute
+
+
+@dataclass(slots=True)
+class _Seat:
+    """One worker process, or its place."""
+
+    number: int
+    marker: Marker
+    process: subprocess.Popen[bytes] | None = None
+    name: str = ""
+    started: float = 0.0
+    crashes: int = 0
+
+
+class Host:
+    """Supervisor of the worker processes of one job (or of one task of it).
+
+    Parameters
+    ----------
+    files : JobFiles
+    record : Record
+    processes : int
+        Worker processes to keep.
+    folder : Path
+        For temporary files, on the node's own disk.
+    """
+
+    def __init__(self, files: JobFiles, record: Record, processes: int, folder: Path) -> None:
+        self._files, self._record, self._folder = files, record, folder
+        left = slurm.seconds_left()
+        self._ends = time.time() + (record.seconds if left is None else left)
+        self._seats = [_Seat(number, Marker(folder / f"{number}.block")) for number in range(processes)]
+        self._leaving: int | None = None  # the signal that asks for it
+        for number in (signal.SIGUSR1, signal.SIGTERM):
+            signal.signal(number, self._leave)
+
+    def _leave(self, number: int, _: object) -> None:
+        """Pass on Slurm's word that the job is about to end."""
+        self._leaving = number
+        for seat in self._seats:
+            if seat.process is not None:
+                seat.process.send_signal(number)
+
+    def run(self) -> int:
+        """Serve one scheduler after the other, until there is none or the time is up; returns the exit code."""
+        lost = ""
+        while not self._leaving and (found := self._find_scheduler(lost)):
+            address, lost = found
+            codes = self._serve(address, lost)
+            if codes == {DISMISSED}:
+                return 0
+            if AGAIN in codes:
+                break
+        else:
+            codes = {AGAIN} if self._leaving == signal.SIGUSR1 else set()
+        # SIGTERM comes from scancel, which is to be obeyed, or from a preemption, after which Slurm requeues by itself.
+        again = AGAIN in codes and self._leaving != signal.SIGTERM and not self._files.finished.exists()
+        return AGAIN if again else 0
+
+    def _find_scheduler(self, lost: str) -> tuple[str, str] | None:
+        """Wait for a driver; None if there is none to be expected."""
+        started = asked = time.monotonic()
+        queued = False
+        while not self._leaving and not self._files.finished.exists():
+            found = self._files.scheduler()
+            if found and (found[1] != lost or time.monotonic() - started > 3) and _answers(found[0]):
+                return found
+            now = time.monotonic()
+            if now - asked > _ASK_SECONDS:
+                asked = now
+                jobs = slurm.queue(self._record.driver_name)
+                if jobs is not None and not any(job.active for job in jobs):
+                    print("the driver job has ended; so does this one", flush=True)
+                    return None
+                # One that is completing may be about to be requeued, or has been cancelled.
+                queued = any(job.alive for job in jobs or ())
+            if now - started > (_QUEUED_PATIENCE if queued else PATIENCE):
+                print("no driver came; this job ends, and a driver will requeue it", flush=True)
+                return None
+            time.sleep(0.2)
+        return None
+
+    def _serve(self, address: str, driver: str) -> set[int]:
+        """Keep the worker processes running until all have ended for good; returns their exit codes."""
+        codes: set[int] = set()
+        working = list(self._seats)
+        for seat in working:
+            seat.crashes = 0
+            self._start(seat, address)
+        while working:
+            time.sleep(0.1)
+            for seat in list(working):
+                code = seat.process.poll() if seat.process else 0
+                if code is None:
+                    continue
+                seat.process = None
+                if code in (0, AGAIN, DISMISSED) or self._leaving:
+                    codes.add(code)
+                    working.remove(seat)
+                elif self._bury(seat, code) and (self._files.scheduler() or ("", ""))[1] == driver:
+                    self._start(seat, address)
+                else:
+                    working.remove(seat)
+        return codes
+
+    def _bury(self, seat: _Seat, code: int) -> bool:
+        """Say why a process died and on which block; returns whether another one has better prospects."""
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        text = f"the worker process died while it solved this block ({how}; out of memory, or killed?)"
+        self._files.write_note(seat.name, Note("killed", seat.marker.read(), text))
+        print(f"worker {seat.name} died with {how}", flush=True)
+        seat.crashes = seat.crashes + 1 if time.monotonic() - seat.started < 60 else 1
+        return seat.crashes < _MAX_CRASHES
+
+    def _start(self, seat: _Seat, address: str) -> None:
+        job, restarts = os.environ.get("SLURM_JOB_ID", "0"), os.environ.get("SLURM_RESTART_COUNT", "0")
+        node = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+        seat.started = time.monotonic()
+        seat.name = f"{node}-{job}-{restarts}-{os.getpid()}-{seat.number}-{int(time.time() * 1000)}"
+        seat.marker.write(None)
+        command = [sys.executable, "-m", "qbsweep", "work", str(self._files.run), address, seat.name]
+        command += ["--marker", str(seat.marker.path), "--ends", repr(self._ends), "--folder", str(self._folder)]
+        if self._ends - time.time() > _FRESH * self._record.seconds:
+            command.append("--fresh")
+        seat.process = subprocess.Popen(command)
+        if self._leaving:
+            seat.process.terminate()
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def main() -> int:
+    """Run a host; the arguments are the run directory and the number of worker processes."""
+    files = JobFiles(Path(sys.argv[1]))
+    record = files.record()
+    if record is None or not (files.run / "data.zarr").is_dir():
+        print(f"qbsweep: {files.run} is not a submitted run, seen from {socket.gethostname()}", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory(prefix="qbsweep-") as folder:
+        return Host(files, record, int(sys.argv[2]), Path(folder)).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""The `slurm` folder of a run directory: what submit, driver and worker jobs tell each other through files.
+
+Light on purpose: the supervisor of every worker job imports it, and it should start at once.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+AGAIN = 75
+"""Exit code of a driver or worker whose time is up while there is work left: its job is to be requeued."""
+DISMISSED = 76
+"""Exit code of a worker that the driver has no more blocks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What was submitted: `jobs.json`.
+
+    Attributes
+    ----------
+    token : str
+        8 hex digits, new with every submission. Job names contain it, so a job is never taken for another one, also
+        when a controller that lost its memory gives a job id away again.
+    driver_name, worker_name : str
+        Names of the driver job and of the array of worker jobs; the same in one allocation.
+    driver_id, worker_id : str
+        Slurm's job ids, for people; empty until submitted.
+    layout : {'jobs', 'allocation'}
+    seconds : int
+        Walltime of a worker job.
+    memory : int
+        MB of a worker process.
+    interface : str
+        Network interface to listen on; may be empty.
+    submitted : float
+        Seconds since the epoch.
+    """
+
+    token: str
+    driver_name: str
+    worker_name: str
+    driver_id: str
+    worker_id: str
+    layout: Literal["jobs", "allocation"]
+    workers: int
+    seconds: int
+    memory: int
+    interface: str
+    submitted: float
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Why a worker process ended: 'killed', 'walltime' or 'left', and on which block it was, if on any."""
+
+    why: Literal["killed", "walltime", "left"]
+    block: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobFiles:
+    """Paths in the `slurm` folder of a run directory."""
+
+    run: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder itself."""
+        return self.run / "slurm"
+
+    @property
+    def logs(self) -> Path:
+        """Output of the jobs."""
+        return self.folder / "logs"
+
+    @property
+    def credentials(self) -> Path:
+        """Key and certificate of this submission, readable by its user only."""
+        return self.folder / "tls"
+
+    @property
+    def starts(self) -> Path:
+        """One line per start and clean stop of a driver."""
+        return self.folder / "starts.jsonl"
+
+    @property
+    def finished(self) -> Path:
+        """Exists when no worker is needed any more."""
+        return self.folder / "finished"
+
+    @property
+    def _scheduler(self) -> Path:
+        return self.folder / "scheduler.json"
+
+    def start_anew(self) -> None:
+        """Make the folder ready for a submission; scripts and logs of earlier ones stay."""
+        for name in ("notes", "tls"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        for path in (self.finished, self.starts, self._scheduler):
+            path.unlink(missing_ok=True)
+        for path in (self.folder, self.logs, self.folder / "notes"):
+            path.mkdir(exist_ok=True)
+
+    def record(self) -> Record | None:
+        """Return what was submitted last, None if nothing was."""
+        try:
+            return Record(**json.loads((self.folder / "jobs.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write_record(self, record: Record) -> None:
+        """Write down what is submitted."""
+        _write(self.folder / "jobs.json", asdict(record))
+
+    def remove_record(self) -> None:
+        """Forget a submission that was refused."""
+        (self.folder / "jobs.json").unlink(missing_ok=True)
+
+    def scheduler(self) -> tuple[str, str] | None:
+        """Return address and id of the driver's scheduler, None if no driver runs."""
+        try:
+            content = json.loads(self._scheduler.read_text(encoding="utf-8"))
+            return str(content["address"]), str(content["id"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write_scheduler(self, address: str, identity: str) -> None:
+        """Tell workers where the scheduler is."""
+        _write(self._scheduler, {"address": address, "id": identity})
+
+    def remove_scheduler(self, identity: str) -> None:
+        """Tell workers that the scheduler is gone; one that has taken over stays."""
+        known = self.scheduler()
+        if known and known[1] == identity:
+            self._scheduler.unlink(missing_ok=True)
+
+    def note(self, worker: str) -> Note | None:
+        """Return why a worker process ended, None if it did not say."""
+        try:
+            return Note(**json.loads(self._note(worker).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write_note(self, worker: str, note: Note) -> None:
+        """Say why a worker process ends; best effort, for the disk may be full."""
+        with contextlib.suppress(OSError):
+            _write(self._note(worker), asdict(note))
+
+    def _note(self, worker: str) -> Path:
+        return self.folder / "notes" / f"{worker}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A file on the node's own disk that says on which block a worker process is; it outlives the process."""
+
+    path: Path
+
+    def write(self, block: int | None) -> None:
+        """Say which block is being solved now."""
+        self.path.write_text("" if block is None else str(block), encoding="ascii")
+
+    def read(self) -> int | None:
+        """Return the block that was being solved."""
+        try:
+            return int(self.path.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        scratch.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        scratch.replace(path)
+    except OSError:
+        scratch.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,253 @@
+"""Site profiles: what a Slurm cluster wants to be told, as a YAML file that is checked like a sweep."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from qbsweep.errors import QbsweepError, choices, shown, unknown
+from qbsweep.plan import Plan
+from qbsweep.yamlfile import read_yaml
+
+LAYOUTS = ("jobs", "allocation")
+MAX_WORKERS = 10_000
+_PLACES = (Path("slurm"), Path("~/.config/qbsweep"))
+_BASE_MB = 700  # what a process holds before it solves anything, rounded up
+_DRIVER_MB = 1500
+_WORKERS = 8
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[\w.,:;@%+=/&|*()\[\]-]+", value):
+        raise ValueError(f"must be one word, but is {shown(value)}")
+    return value
+
+
+def _line(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ValueError(f"must be one line of text, but is {shown(value)}")
+    return value
+
+
+def _folder(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[\w./${}~ -]+", value):
+        raise ValueError(f"must be a folder like /scratch or $TMPDIR, but is {shown(value)}")
+    return value
+
+
+def _lines(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"must be a list of lines, but is {shown(value)}")
+    return tuple(_line(item) for item in value)
+
+
+def _directives(value: Any) -> tuple[str, ...]:
+    for line in _lines(value):
+        if not line.startswith("-"):
+            raise ValueError(f"must be options of sbatch like --exclusive, but one is {shown(line)}")
+    return _lines(value)
+
+
+def parse_minutes(value: Any) -> int:
+    """Read a time: minutes, ``90min``, ``2h``, ``3 days``, or Slurm's ``[days-]hours:minutes:seconds``; rounds up."""
+    text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    minutes = 0.0
+    if re.fullmatch(r"\d+", text):
+        minutes = int(text)
+    elif found := re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)(?:ec|onds?|ours?|ays?)?", text):
+        minutes = float(found[1]) * {"s": 1 / 60, "m": 1, "min": 1, "h": 60, "d": 1440}[found[2]]
+    elif found := re.fullmatch(r"(?:(\d+)-)?(\d+):(\d\d)(?::(\d\d))?", text):
+        days, first, second, third = found.groups()
+        # hours:minutes after days, and with three fields; two fields alone are minutes:seconds, as in Slurm
+        long = days is not None or third is not None
+        clock = (int(first), int(second), int(third or 0)) if long else (0, int(first), int(second))
+        minutes = int(days or 0) * 1440 + clock[0] * 60 + clock[1] + clock[2] / 60
+    if not 0 < minutes < 10**6:
+        raise ValueError(f"must be a time like 90min, 12h or 1-00:00:00, but is {shown(value)}")
+    return math.ceil(minutes)
+
+
+def _megabytes(value: Any) -> int:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(MB?|GB?|TB?)", value) if isinstance(value, str) else None
+    megabytes = float(found[1]) * {"M": 1, "G": 1000, "T": 10**6}[found[2][0]] if found else 0.0
+    if not megabytes >= 300:
+        raise ValueError(f"must be a size like 2GB, at least 300MB, but is {shown(value)}")
+    return math.ceil(megabytes)
+
+
+def _count(most: int) -> BeforeValidator:
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+            raise ValueError(f"must be a whole number from 1 to {most}, but is {shown(value)}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _layout(value: Any) -> str:
+    if value not in LAYOUTS:
+        raise ValueError(f"must be {choices(LAYOUTS)}, but is {shown(value)}")
+    return str(value)
+
+
+Word = Annotated[str, BeforeValidator(_word)]
+Minutes = Annotated[int, BeforeValidator(parse_minutes)]
+Megabytes = Annotated[int, BeforeValidator(_megabytes)]
+Lines = Annotated[tuple[str, ...], BeforeValidator(_lines)]
+Directives = Annotated[tuple[str, ...], BeforeValidator(_directives)]
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DriverForm(_Form):
+    """What is different for the driver job."""
+
+    partition: Word | None = None
+    qos: Word | None = None
+    time: Minutes | None = None
+    memory: Megabytes | None = None
+    directives: Directives = ()
+
+
+class Profile(_Form):
+    """A site profile; everything may be left out.
+
+    Attributes
+    ----------
+    partition, account, qos, constraint : str
+        As in sbatch.
+    time : int
+        Walltime of a worker job in minutes.
+    cpus : int
+        Worker processes in one worker job; each has one thread.
+    memory : int
+        MB of each worker process.
+    workers : int
+        Worker processes in all.
+    layout : {'jobs', 'allocation'}
+        A driver job and an array of worker jobs, or all in one job.
+    directives : tuple of str
+        More options of sbatch.
+    setup : tuple of str
+        Shell lines before Python starts.
+    interface : str
+        Network interface that workers and driver talk over.
+    scratch : str
+        Folder for temporary files on a node.
+    driver : DriverForm
+    """
+
+    partition: Word | None = None
+    account: Word | None = None
+    qos: Word | None = None
+    constraint: Word | None = None
+    time: Minutes | None = None
+    cpus: Annotated[int, _count(1024)] = 1
+    memory: Megabytes | None = None
+    workers: Annotated[int, _count(MAX_WORKERS)] | None = None
+    layout: Annotated[str, BeforeValidator(_layout)] = "jobs"
+    directives: Directives = ()
+    setup: Lines = ()
+    interface: Word | None = None
+    scratch: Annotated[str, BeforeValidator(_folder)] | None = None
+    driver: DriverForm = DriverForm()
+
+
+def load_profile(name: str | None) -> Profile:
+    """Read a profile: a file, or a name that is looked up in ``slurm/`` and ``~/.config/qbsweep/``.
+
+    Raises
+    ------
+    QbsweepError
+        With the file, the line and one sentence.
+    """
+    if name is None:
+        return Profile()
+    path = _find(name)
+    content, lines = read_yaml(path)
+    if not isinstance(content, dict):
+        raise QbsweepError(f"{path}: a profile must be a mapping of `partition`, `time`, ..., but is {shown(content)}")
+    try:
+        return Profile.model_validate(content)
+    except ValidationError as error:
+        detail = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")[0]
+        where = detail["loc"]
+        line = f":{lines[where]}" if where in lines else ""
+        raise QbsweepError(f"{path}{line}: {_sentence(where, detail)}") from None
+
+
+def _find(name: str) -> Path:
+    if "/" in name or name.endswith((".yaml", ".yml")) or Path(name).is_file():
+        return Path(name)
+    places = [place.expanduser() / f"{name}.yaml" for place in _PLACES]
+    for path in places:
+        if path.is_file():
+            return path
+    raise QbsweepError(f"there is no profile '{name}': neither {places[0]} nor {places[1]} exists; give a file")
+
+
+def _sentence(where: tuple[Any, ...], detail: Any) -> str:
+    if detail["type"] == "extra_forbidden":
+        form = DriverForm if where[0] == "driver" else Profile
+        return unknown("key", str(where[-1]), form.model_fields)
+    subject = " of ".join(f"`{part}`" for part in reversed(where))
+    if detail["type"] == "value_error":
+        return f"{subject} {detail['ctx']['error']}"
+    return f"{subject} must be a mapping, but is {shown(detail['input'])}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What is asked of Slurm for one sweep.
+
+    Attributes
+    ----------
+    workers, jobs, cpus : int
+        Worker processes in all, worker jobs, and worker processes in each.
+    minutes, driver_minutes : int
+        Walltimes.
+    memory, driver_memory : int
+        MB of a worker process, and of the driver.
+    """
+
+    workers: int
+    jobs: int
+    cpus: int
+    minutes: int
+    driver_minutes: int
+    memory: int
+    driver_memory: int
+
+
+def resources(
+    profile: Profile, plan: Plan, pending: Sequence[float], workers: int | None, minutes: int | None
+) -> Resources:
+    """Decide what to ask for: what the user says, else the profile, else what the plan predicts, with a margin.
+
+    Parameters
+    ----------
+    pending : sequence of float
+        Predicted seconds of every block that is to be solved.
+    """
+    count = min(workers or profile.workers or _WORKERS, max(len(pending), 1))
+    cpus = min(profile.cpus, count)
+    jobs = math.ceil(count / cpus)
+    # Predictions are good to a factor of two or so; half an hour costs nothing in a queue.
+    predicted = 2 * max(sum(pending) / count, 2 * max(pending, default=0.0)) / 60 + 10
+    walltime = minutes or profile.time or int(min(max(30, 10 * math.ceil(predicted / 10)), 1440))
+    measured = _BASE_MB + 2 * (plan.point_memory + 4 * plan.block_bytes) / 1e6
+    return Resources(
+        workers=jobs * cpus,
+        jobs=jobs,
+        cpus=cpus,
+        minutes=walltime,
+        driver_minutes=profile.driver.time or minutes or profile.time or min(4 * walltime, 1440),
+        memory=profile.memory or 100 * math.ceil(max(measured, 1000) / 100),
+        driver_memory=profile.driver.memory or _DRIVER_MB + plan.blocks // 1000,
+    )

@@ -1,0 +1,146 @@
+"""Text of the job scripts: pure functions of a submission."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from qbsweep.jobfiles import AGAIN, JobFiles
+from qbsweep.profile import Profile, Resources
+
+_WARNING_SECONDS = 60  # Slurm's early signal, which Slurm itself may send up to a minute earlier
+_KILLED = "13[4-9]|143"  # by a signal that was not Slurm's own: crashed, out of memory, kill -9
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """All that the scripts depend on.
+
+    Attributes
+    ----------
+    driver_name, worker_name : str
+        Names of the jobs.
+    directory : Path
+        The run directory, absolute.
+    python : str
+        The interpreter that has qbsweep.
+    profile : Profile
+    resources : Resources
+    """
+
+    driver_name: str
+    worker_name: str
+    directory: Path
+    python: str
+    profile: Profile
+    resources: Resources
+
+
+def driver_script(job: Submission) -> str:
+    """Return the script of the job that runs the scheduler and the run loop."""
+    driver, res = job.profile.driver, job.resources
+    options = {
+        "job-name": job.driver_name,
+        "output": _log(job, "driver"),
+        "ntasks": 1,
+        "cpus-per-task": 1,
+        "mem": f"{res.driver_memory}M",
+        "partition": driver.partition or job.profile.partition,
+        "qos": driver.qos or job.profile.qos,
+    }
+    return _script(
+        job, res.driver_minutes, options, driver.directives, _supervised([_command(job, "-m", "qbsweep", "driver")])
+    )
+
+
+def worker_script(job: Submission) -> str:
+    """Return the script of the array of worker jobs."""
+    res = job.resources
+    options = {
+        "job-name": job.worker_name,
+        "array": f"0-{res.jobs - 1}",
+        "output": _log(job, "worker-%a"),
+        "ntasks": 1,
+        "cpus-per-task": res.cpus,
+        "mem": f"{res.cpus * res.memory}M",
+        "partition": job.profile.partition,
+        "qos": job.profile.qos,
+    }
+    return _script(
+        job, res.minutes, options, (), _supervised([_command(job, "-m", "qbsweep.host", last=str(res.cpus))])
+    )
+
+
+def allocation_script(job: Submission) -> str:
+    """Return the script of one job that runs driver and workers side by side."""
+    res = job.resources
+    options = {
+        "job-name": job.driver_name,
+        "output": _log(job, "driver"),
+        "ntasks": res.workers + 1,
+        "cpus-per-task": 1,
+        "mem-per-cpu": f"{max(res.memory, res.driver_memory)}M",
+        "partition": job.profile.partition,
+        "qos": job.profile.qos,
+    }
+    # --overlap: the steps share the allocation with this script; a worker that dies must not take the others along.
+    step = f"srun --overlap --kill-on-bad-exit=0 --ntasks={res.workers} --output={shlex.quote(_log(job, 'worker-%t'))}"
+    workers = f"{step} --open-mode=append {_command(job, '-m', 'qbsweep.host', last='1')} &"
+    return _script(job, res.minutes, options, (), _supervised([workers, _command(job, "-m", "qbsweep", "driver")]))
+
+
+def scripts(job: Submission) -> dict[str, str]:
+    """Return the scripts of a submission by the names of their files."""
+    if job.profile.layout == "allocation":
+        return {"driver.sh": allocation_script(job)}
+    return {"driver.sh": driver_script(job), "workers.sh": worker_script(job)}
+
+
+def _command(job: Submission, *words: str, last: str = "") -> str:
+    return shlex.join([job.python, *words, str(job.directory), *([last] if last else [])])
+
+
+def _log(job: Submission, name: str) -> str:
+    # Slurm expands % in the names of its log files.
+    return str(JobFiles(job.directory).logs).replace("%", "%%") + f"/{name}.log"
+
+
+def _time(minutes: int) -> str:
+    return f"{minutes // 1440}-{minutes // 60 % 24:02}:{minutes % 60:02}:00"
+
+
+def _script(job: Submission, minutes: int, options: dict[str, object], directives: tuple[str, ...], body: str) -> str:
+    common = {"account": job.profile.account, "constraint": job.profile.constraint}
+    given = {name: value for name, value in {**options, "time": _time(minutes), **common}.items() if value is not None}
+    lines = ["#!/bin/bash", *(f"#SBATCH --{name}={_quoted(str(value))}" for name, value in given.items())]
+    warning = min(_WARNING_SECONDS, 15 * minutes)
+    lines += ["#SBATCH --open-mode=append", "#SBATCH --requeue", f"#SBATCH --signal=B:USR1@{warning}"]
+    lines += [f"#SBATCH {directive}" for directive in (*job.profile.directives, *directives)]
+    lines += ["# Written by `qbsweep submit`.", *job.profile.setup]
+    if job.profile.scratch:
+        lines.append(f'export TMPDIR="{job.profile.scratch}"')
+    return "\n".join([*lines, body])
+
+
+def _quoted(value: str) -> str:
+    return f'"{value}"' if " " in value else value
+
+
+def _supervised(commands: list[str]) -> str:
+    """Run the last command, pass Slurm's signals on to it, and requeue this job if it is to run again."""
+    return f"""\
+stopped=
+trap 'kill -USR1 "$child" 2>/dev/null' USR1
+trap 'stopped=yes; kill -TERM "$child" 2>/dev/null' TERM
+{"".join(f"{command}{chr(10)}" for command in commands[:-1])}{commands[-1]} &
+child=$!
+wait "$child"
+while kill -0 "$child" 2>/dev/null; do wait "$child"; done
+wait "$child"
+code=$?
+case "$code$stopped" in
+    {AGAIN}|{_KILLED})
+        echo "exit code $code: back into the queue"
+        scontrol requeue "$SLURM_JOB_ID" ;;
+esac
+exit "$code"
+"""

@@ -1,0 +1,210 @@
+"""Submit a sweep to Slurm: decide, write the scripts, hand them over; and look at, or cancel, what was submitted."""
+
+import contextlib
+import re
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from qbsweep import run, slurm
+from qbsweep.errors import QbsweepError
+from qbsweep.grid import Grid
+from qbsweep.jobfiles import JobFiles, Record
+from qbsweep.plan import Plan, block_costs, make_grid, make_plan
+from qbsweep.profile import Profile, resources
+from qbsweep.rundir import RunDirectory
+from qbsweep.scripts import Submission, scripts
+from qbsweep.spec import SweepSpec
+from qbsweep.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A submission that is decided on but not made.
+
+    Attributes
+    ----------
+    plan : Plan
+    job : Submission
+    longest_block : float
+        Predicted seconds of the longest block.
+    token : str
+    """
+
+    plan: Plan
+    job: Submission
+    longest_block: float
+    token: str
+
+    @property
+    def scripts(self) -> dict[str, str]:
+        """Texts of the job scripts by the names of their files."""
+        return scripts(self.job)
+
+    @property
+    def doubt(self) -> str | None:
+        """Say so if a block is not likely to fit its walltime."""
+        seconds = 60 * self.job.resources.minutes
+        if self.longest_block < 0.5 * seconds:
+            return None
+        return (
+            f"the longest block is predicted to take {self.longest_block / 60:.0f} min, but a worker job lasts "
+            f"{seconds / 60:.0f} min; one that does not fit ends as failed: give more --time or less --block-seconds"
+        )
+
+
+def decide(
+    spec: SweepSpec, path: Path, profile: Profile, workers: int | None, minutes: int | None, block_seconds: float
+) -> Prepared:
+    """Decide what to submit; changes nothing, and asks nobody."""
+    where = path.absolute()
+    if not re.fullmatch(r"[^\"\\\x00-\x1f]+", str(where)):
+        raise QbsweepError(
+            f"{where} must not have quotes, backslashes or control characters in its path; give an --out"
+        )
+    grid, pending = _pending(spec, where, block_seconds)
+    plan = make_plan(spec, grid)
+    seconds = block_costs(spec, grid) * (plan.seconds / max(float(block_costs(spec, grid).sum()), 1e-30))
+    todo = seconds[pending].tolist()
+    wanted = resources(profile, plan, todo, workers, minutes)
+    token = secrets.token_hex(4)
+    name = f"qb-{spec.name}-{token}"
+    suffix = "" if profile.layout == "allocation" else "-workers"
+    job = Submission(name, name + suffix, where, sys.executable, profile, wanted)
+    return Prepared(plan, job, max(todo, default=0.0), token)
+
+
+def _pending(spec: SweepSpec, path: Path, block_seconds: float) -> tuple[Grid, Sequence[int]]:
+    """Return the grid, and the numbers of the blocks that are to be solved."""
+    if (path / "data.zarr").exists():
+        store = Store(path / "data.zarr")
+        if store.spec.digest() == spec.digest():
+            return store.grid, run.pending_blocks(store, store.status())
+    grid = make_grid(spec, block_seconds)
+    return grid, range(grid.n_blocks)
+
+
+def check(prepared: Prepared) -> None:
+    """Ask Slurm whether it would take the jobs, before anything is written."""
+    slurm.require()
+    for name, text in prepared.scripts.items():
+        slurm.check(text, f"the {name.removesuffix('.sh')} job")
+
+
+def refuse_if_queued(path: Path) -> None:
+    """Refuse a run directory whose jobs run or wait, and clear away workers that a dead driver left waiting."""
+    record = JobFiles(path).record()
+    if record is None:
+        return
+    jobs = slurm.queue(record.driver_name, record.worker_name)
+    if jobs is None:
+        raise QbsweepError(f"Slurm does not answer, and jobs of {path} may be waiting in it; try again later")
+    for job in jobs:
+        if job.alive and job.name == record.driver_name:
+            why = f" ({job.reason})" if job.reason else ""
+            raise QbsweepError(
+                f"{path} is submitted already: job {job.id} is {job.state}{why}; "
+                f"`qbsweep status {path}` follows it, `qbsweep cancel {path}` stops it"
+            )
+    if any(job.active for job in jobs):
+        slurm.cancel(record.worker_name)
+
+
+def send(prepared: Prepared, directory: RunDirectory) -> Record:
+    """Write scripts and credentials and submit; the caller holds the lock. What is refused leaves no job behind."""
+    if directory.path.stat().st_mode & 0o002:
+        raise QbsweepError(f"{directory.path} is writable by everybody; `chmod o-w {directory.path}` mends that")
+    from qbsweep.cluster import create_credentials  # loading Dask costs time that other commands need not pay
+
+    files, job = JobFiles(directory.path.absolute()), prepared.job
+    files.start_anew()
+    create_credentials(files.credentials)
+    for name, text in prepared.scripts.items():
+        (files.folder / name).write_text(text, encoding="utf-8")
+    record = Record(
+        token=prepared.token,
+        driver_name=job.driver_name,
+        worker_name=job.worker_name,
+        driver_id="",
+        worker_id="",
+        layout="allocation" if job.profile.layout == "allocation" else "jobs",
+        workers=job.resources.workers,
+        seconds=60 * job.resources.minutes,
+        memory=job.resources.memory,
+        interface=job.profile.interface or "",
+        submitted=time.time(),
+    )
+    files.write_record(record)  # first: whatever happens now, the names lead to the jobs
+    try:
+        texts = prepared.scripts
+        record = replace(record, driver_id=slurm.submit(texts["driver.sh"], "the driver job"))
+        if "workers.sh" in texts:
+            # Workers without a driver would only wait. (`after`: once it has begun.)
+            after = f"--dependency=after:{record.driver_id}"
+            record = replace(record, worker_id=slurm.submit(texts["workers.sh"], "the worker jobs", after))
+    except BaseException:
+        with contextlib.suppress(QbsweepError):
+            slurm.cancel(record.driver_name, record.worker_name)
+        files.remove_record()
+        raise
+    files.write_record(record)
+    return record
+
+
+def queue_state(path: Path) -> dict[str, Any] | None:
+    """Return the state of the jobs of a run as plain data, None if it was never submitted."""
+    record = JobFiles(path).record()
+    if record is None:
+        return None
+    jobs = slurm.queue(record.driver_name, record.worker_name)
+    return {
+        "layout": record.layout,
+        "driver_id": record.driver_id,
+        "worker_id": record.worker_id,
+        "submitted": record.submitted,
+        "workers": record.workers,
+        "answers": jobs is not None,
+        "jobs": [
+            {
+                "id": job.id,
+                "role": "driver" if job.name == record.driver_name else "worker",
+                "state": job.state,
+                "active": job.active,
+                "alive": job.alive,
+                "reason": job.reason,
+                "node": job.node,
+                "seconds_left": job.seconds_left,
+            }
+            for job in jobs or ()
+        ],
+    }
+
+
+def cancel(path: Path) -> list[str]:
+    """Cancel the jobs of a run; returns the ids of those that ran or waited."""
+    record = JobFiles(path).record()
+    if record is None:
+        raise QbsweepError(f"{path} was not submitted: there are no jobs to cancel")
+    slurm.require()
+    names = (record.driver_name, record.worker_name)
+    jobs = slurm.queue(*names)
+    if jobs is None:
+        raise QbsweepError("Slurm does not answer; nothing was cancelled, try again later")
+    active = [job.id for job in jobs if job.active]
+    if active:
+        # The driver first: left alone it would call back the workers that go.
+        slurm.cancel(*names)
+    return active
+
+
+def log_files(path: Path) -> list[Path]:
+    """Return the logs of the jobs of a run, the driver's first."""
+    logs = JobFiles(path).logs
+    found = sorted(logs.glob("*.log"), key=lambda file: (file.name != "driver.log", len(file.name), file.name))
+    if not found:
+        raise QbsweepError(f"{path} has no logs of jobs: it was not submitted, or none of its jobs has begun")
+    return found
