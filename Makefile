@@ -1,18 +1,29 @@
 # make quickstart   set up .venv, run a small sweep, show its result
 # make test         set up .venv, run the tests
 # make check        everything: lint, format, types, import rules, tests
+# make test-slurm   the tests on a private Slurm (slurm/devcluster install)
+# make faults       more of the random faults there: make faults SEEDS=50
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: quickstart test check lint bench figures clean
+SEEDS ?= 50
+
+.PHONY: quickstart test test-slurm faults check lint bench bench-slurm figures clean
 
 quickstart: $(VENV)/.user
 	$(BIN)/qbsweep run workflows/quickstart.yaml
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto -m 'not slurm'
+
+# Mostly waiting: more processes than cores do no harm.
+test-slurm: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 5 -m slurm tests/slurm
+
+faults: $(VENV)/.dev
+	QBSWEEP_FAULT_SEEDS=$(SEEDS) $(BIN)/python -m pytest -n 4 -k at_random tests/slurm/test_faults.py
 
 check: lint test
 
@@ -27,6 +38,9 @@ bench: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/solver.py
 	$(BIN)/python tests/benchmarks/workflow.py
 	$(BIN)/python tests/benchmarks/lindblad.py
+
+bench-slurm: $(VENV)/.dev
+	$(BIN)/python tests/benchmarks/cluster.py
 
 figures: $(VENV)/.dev
 	$(BIN)/qbsweep run workflows/fig1.yaml

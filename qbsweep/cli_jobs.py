@@ -55,6 +55,7 @@ def submit_command(
     submit.refuse_if_queued(path)
     submit.check(prepared)
     with run.locked(path) as directory:
+        submit.refuse_if_queued(path)  # again: another `submit` may have been quicker
         store = run.prepare(spec, directory, block_seconds)
         if retry_failed:
             console.print(f"{run.reset_failed(directory, store):,} failed points will be solved again")

@@ -170,19 +170,26 @@ class DaskExecutor:
     def _landed(
         self, finished: Any, flying: dict[Future[Any], Task], losses: list[Loss]
     ) -> Iterator[tuple[Task, Report]]:
+        """Wait for finished blocks; the reports of all that are ready are fetched at once, for that is a round trip."""
         until = time.monotonic() + _WATCH_SECONDS
         while not finished.has_ready():
             if time.monotonic() > until or not flying:
                 return
             time.sleep(0.002)
-        future = next(finished)
-        task = flying.pop(future)
-        error = future.exception() if future.status == "error" else None
-        if isinstance(error, KilledWorker):
-            losses.append(Loss(task, str(error.last_worker.name), time.monotonic()))
-        else:
-            yield task, _report(future, task, error)
-        future.release()
+        futures: list[Future[Any]] = finished.next_batch(block=False)
+        good = [future for future in futures if future.status == "finished"]
+        reports = dict(zip(good, self._client.gather(good), strict=True))
+        for future in futures:
+            task = flying.pop(future)
+            error = future.exception() if future.status == "error" else None
+            if isinstance(error, KilledWorker):
+                losses.append(Loss(task, str(error.last_worker.name), time.monotonic()))
+            elif future in reports:
+                yield task, reports[future]
+            else:
+                text = f"{type(error).__name__}: {error}" if error else f"the task was {future.status}"
+                yield task, Report(task.block, task.attempt, error=text, cause="error" if error else "worker")
+            future.release()
 
     def _judged(self, losses: list[Loss]) -> list[tuple[Task, Report]]:
         judged = [(loss, report) for loss in losses if (report := self._pool.judge(loss)) is not None]
@@ -202,15 +209,6 @@ class DaskExecutor:
 
 def _sees(path: str) -> bool:
     return Path(path).is_dir()
-
-
-def _report(future: Future[Any], task: Task, error: BaseException | None) -> Report:
-    if future.status == "finished":
-        report: Report = future.result()
-        return report
-    if error is not None:
-        return Report(task.block, task.attempt, error=f"{type(error).__name__}: {error}", cause="error")
-    return Report(task.block, task.attempt, error=f"the task was {future.status}", cause="worker")
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import logging
 import os
 import secrets
 import signal
@@ -20,7 +21,7 @@ from qbsweep import run, slurm
 from qbsweep.blocks import Report, Task
 from qbsweep.cluster import RETURNED, DaskExecutor, Loss, listening_client, load_credentials
 from qbsweep.errors import QbsweepError
-from qbsweep.jobfiles import AGAIN, JobFiles, Record
+from qbsweep.jobfiles import AGAIN, JobFiles, Note, Record
 from qbsweep.physics.network import FloatArray
 from qbsweep.plan import block_costs
 from qbsweep.progress import Watcher, duration
@@ -59,6 +60,7 @@ class SlurmPool:
         self._files, self._record, self._client, self._costs = files, record, client, costs
         self._recent: deque[tuple[float, float]] = deque(maxlen=50)
         self._lost: Counter[int] = Counter()
+        self._notes: dict[str, Note] = {}
         self._revived: Counter[str] = Counter()
         self._polled = self._peopled = time.monotonic()
         self._idle: set[str] = set()
@@ -80,19 +82,18 @@ class SlurmPool:
 
     def judge(self, loss: Loss) -> Report | None:
         """Blame a block only on evidence: its worker's note says that it was on this block, and why it ended."""
-        note = self._files.note(loss.worker)
-        if note is None and time.monotonic() - loss.noticed < _NOTE_SECONDS:
+        if loss.worker not in self._notes and (note := self._files.take_note(loss.worker)):
+            self._notes[loss.worker] = note
+        said = self._notes.get(loss.worker)
+        if said is None and time.monotonic() - loss.noticed < _NOTE_SECONDS:
             return None
-        if note is None:
+        if said is None:
             self._lost[loss.task.block] += 1
             if self._lost[loss.task.block] >= _MAX_LOST:
                 del self._lost[loss.task.block]
-                return loss.report(
-                    f"the job that solved this block vanished {_MAX_LOST} times (out of memory? node failures?)",
-                    "worker",
-                )
-        elif note.block == loss.task.block and note.why != "left":
-            return loss.report(note.text, "worker" if note.why == "killed" else "walltime")
+                return loss.report(f"the job that solved it vanished {_MAX_LOST} times (out of memory?)", "worker")
+        elif cause := said.cause(loss.task.block):
+            return loss.report(said.text, cause)
         return loss.report("its worker left", RETURNED)
 
     def watch(self, workers: int, waiting: bool) -> None:
@@ -130,7 +131,7 @@ class SlurmPool:
         idle = {address for address, tasks in self._client.processing().items() if not tasks}
         if gone := sorted(idle & self._idle):
             print(f"{len(gone)} idle workers are dismissed", flush=True)
-            self._client.run(dismiss, workers=gone, wait=False)
+            self._client.run(dismiss, workers=gone, on_error="ignore")
         self._idle = idle
 
 
@@ -144,6 +145,7 @@ def drive(path: Path, console: Console) -> int:
     """
     sys.stdout = _Unbreakable(sys.stdout)
     signal.signal(signal.SIGUSR1, _time_is_up)
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it cries for every worker that goes
     files = JobFiles(path)
     record = files.record()
     if record is None:
@@ -153,6 +155,9 @@ def drive(path: Path, console: Console) -> int:
             directory.recover()
             store = Store(directory.data)
             store.remove_leftovers()
+            for note in files.take_notes():  # of workers that ended while no driver was there
+                if note.block is not None and (cause := note.cause(note.block)):
+                    run.record_attempt(directory, store, Report(note.block, 1, error=note.text, cause=cause))
             _count_start(files, run.progress_of(store).blocks_done)
             try:
                 progress = _run(directory, store, files, record, console)

@@ -3,6 +3,7 @@
 `python -m qbsweep.host DIR` imports next to nothing, so that it costs a job little beside its workers.
 """
 
+import math
 import os
 import signal
 import socket
@@ -58,7 +59,7 @@ class Host:
         for number in (signal.SIGUSR1, signal.SIGTERM):
             signal.signal(number, self._leave)
 
-    def _leave(self, number: int, _: object) -> None:
+    def _leave(self, number: int, _: object = None) -> None:
         """Pass on Slurm's word that the job is about to end."""
         self._leaving = number
         for seat in self._seats:
@@ -83,48 +84,37 @@ class Host:
 
     def _find_scheduler(self, lost: str) -> tuple[str, str] | None:
         """Wait for a driver; None if there is none to be expected."""
-        started = asked = time.monotonic()
-        queued = False
-        while not self._leaving and not self._files.finished.exists():
+        started, hope = time.monotonic(), _Hope(self._record.driver_name)
+        while not self._leaving and not self._files.finished.exists() and hope.holds(_QUEUED_PATIENCE):
             found = self._files.scheduler()
             if found and (found[1] != lost or time.monotonic() - started > 3) and _answers(found[0]):
                 return found
-            now = time.monotonic()
-            if now - asked > _ASK_SECONDS:
-                asked = now
-                jobs = slurm.queue(self._record.driver_name)
-                if jobs is not None and not any(job.active for job in jobs):
-                    print("the driver job has ended; so does this one", flush=True)
-                    return None
-                # One that is completing may be about to be requeued, or has been cancelled.
-                queued = any(job.alive for job in jobs or ())
-            if now - started > (_QUEUED_PATIENCE if queued else PATIENCE):
-                print("no driver came; this job ends, and a driver will requeue it", flush=True)
-                return None
             time.sleep(0.2)
         return None
 
     def _serve(self, address: str, driver: str) -> set[int]:
         """Keep the worker processes running until all have ended for good; returns their exit codes."""
         codes: set[int] = set()
-        working = list(self._seats)
-        for seat in working:
+        hope: _Hope | None = None
+        for seat in self._seats:
             seat.crashes = 0
             self._start(seat, address)
-        while working:
+        while working := [seat for seat in self._seats if seat.process is not None]:
             time.sleep(0.1)
-            for seat in list(working):
+            is_there = (self._files.scheduler() or ("", ""))[1] == driver
+            for seat in working:
                 code = seat.process.poll() if seat.process else 0
                 if code is None:
                     continue
                 seat.process = None
                 if code in (0, AGAIN, DISMISSED) or self._leaving:
                     codes.add(code)
-                    working.remove(seat)
-                elif self._bury(seat, code) and (self._files.scheduler() or ("", ""))[1] == driver:
+                elif self._bury(seat, code) and is_there:
                     self._start(seat, address)
-                else:
-                    working.remove(seat)
+            # Without a driver a worker still finishes its block, unless none is to come back.
+            hope = None if is_there else hope or _Hope(self._record.driver_name)
+            if hope and (self._files.finished.exists() or not hope.holds(math.inf)):
+                self._leave(signal.SIGTERM)
         return codes
 
     def _bury(self, seat: _Seat, code: int) -> bool:
@@ -149,6 +139,28 @@ class Host:
         seat.process = subprocess.Popen(command)
         if self._leaving:
             seat.process.terminate()
+
+
+class _Hope:
+    """Whether a driver that is not there may be expected."""
+
+    def __init__(self, driver_name: str) -> None:
+        self._name = driver_name
+        self._since = self._asked = time.monotonic()
+        self._queued = self._ended = False
+
+    def holds(self, patience: float) -> bool:
+        """Whether to wait on: so many seconds for one that Slurm has in its queue, a minute if Slurm does not say."""
+        now = time.monotonic()
+        if now - self._asked > _ASK_SECONDS and not self._ended:
+            self._asked = now
+            jobs = slurm.queue(self._name)
+            self._ended = jobs is not None and not any(job.active for job in jobs)
+            # One that is completing may be about to be requeued, or has been cancelled.
+            self._queued = any(job.alive for job in jobs or ())
+            if self._ended:
+                print("the driver job has ended; so does this one", flush=True)
+        return not self._ended and now - self._since <= (patience if self._queued else PATIENCE)
 
 
 def _answers(address: str) -> bool:

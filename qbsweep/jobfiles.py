@@ -62,6 +62,11 @@ class Note:
     block: int | None
     text: str
 
+    def cause(self, block: int | None) -> str | None:
+        """Return the cause of a failed attempt at this block, None if the block is not to blame."""
+        blamed = {"killed": "worker", "walltime": "walltime"}
+        return blamed.get(self.why) if self.block is not None and self.block == block else None
+
 
 @dataclass(frozen=True, slots=True)
 class JobFiles:
@@ -104,7 +109,7 @@ class JobFiles:
             shutil.rmtree(self.folder / name, ignore_errors=True)
         for path in (self.finished, self.starts, self._scheduler):
             path.unlink(missing_ok=True)
-        for path in (self.folder, self.logs, self.folder / "notes"):
+        for path in (self.folder, self.logs, self._notes):
             path.mkdir(exist_ok=True)
 
     def record(self) -> Record | None:
@@ -140,12 +145,20 @@ class JobFiles:
         if known and known[1] == identity:
             self._scheduler.unlink(missing_ok=True)
 
-    def note(self, worker: str) -> Note | None:
-        """Return why a worker process ended, None if it did not say."""
+    def take_note(self, worker: str) -> Note | None:
+        """Return why a worker process ended, None if it did not say, and remove what it said."""
+        path = self._note(worker)
         try:
-            return Note(**json.loads(self._note(worker).read_text(encoding="utf-8")))
+            note = Note(**json.loads(path.read_text(encoding="utf-8")))
+            path.unlink()
         except (OSError, ValueError, TypeError):
             return None
+        return note
+
+    def take_notes(self) -> list[Note]:
+        """Return, and remove, the notes of all workers."""
+        notes = [self.take_note(path.stem) for path in sorted(self._notes.glob("*.json"))]
+        return [note for note in notes if note is not None]
 
     def write_note(self, worker: str, note: Note) -> None:
         """Say why a worker process ends; best effort, for the disk may be full."""
@@ -153,7 +166,27 @@ class JobFiles:
             _write(self._note(worker), asdict(note))
 
     def _note(self, worker: str) -> Path:
-        return self.folder / "notes" / f"{worker}.json"
+        return self._notes / f"{worker}.json"
+
+    @property
+    def _notes(self) -> Path:
+        return self.folder / "notes"
+
+    def keep_busy(self, block: int) -> None:
+        """Say, again and again, that a worker without a driver is still on this block."""
+        with contextlib.suppress(OSError):
+            (self._notes / f"block-{block}").touch()
+
+    def end_busy(self, block: int) -> None:
+        """Say that it is not any more."""
+        (self._notes / f"block-{block}").unlink(missing_ok=True)
+
+    def busy_since(self, block: int) -> float | None:
+        """Return when `keep_busy` was last called for this block, by the file system's clock; None if it is free."""
+        try:
+            return (self._notes / f"block-{block}").stat().st_mtime
+        except OSError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

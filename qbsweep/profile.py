@@ -56,11 +56,11 @@ def parse_minutes(value: Any) -> int:
     """Read a time: minutes, ``90min``, ``2h``, ``3 days``, or Slurm's ``[days-]hours:minutes:seconds``; rounds up."""
     text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
     minutes = 0.0
-    if re.fullmatch(r"\d+", text):
+    if re.fullmatch(r"\d{1,9}", text):
         minutes = int(text)
-    elif found := re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)(?:ec|onds?|ours?|ays?)?", text):
-        minutes = float(found[1]) * {"s": 1 / 60, "m": 1, "min": 1, "h": 60, "d": 1440}[found[2]]
-    elif found := re.fullmatch(r"(?:(\d+)-)?(\d+):(\d\d)(?::(\d\d))?", text):
+    elif found := re.fullmatch(r"(\d{1,9}(?:\.\d+)?)\s*(s|sec|seconds?|m|min|minutes?|h|hours?|d|days?)", text):
+        minutes = float(found[1]) * {"s": 1 / 60, "m": 1, "h": 60, "d": 1440}[found[2][0]]
+    elif found := re.fullmatch(r"(?:(\d{1,9})-)?(\d{1,9}):(\d\d)(?::(\d\d))?", text):
         days, first, second, third = found.groups()
         # hours:minutes after days, and with three fields; two fields alone are minutes:seconds, as in Slurm
         long = days is not None or third is not None
@@ -72,7 +72,7 @@ def parse_minutes(value: Any) -> int:
 
 
 def _megabytes(value: Any) -> int:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(MB?|GB?|TB?)", value) if isinstance(value, str) else None
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)\s*(MB?|GB?|TB?)", value) if isinstance(value, str) else None
     megabytes = float(found[1]) * {"M": 1, "G": 1000, "T": 10**6}[found[2][0]] if found else 0.0
     if not megabytes >= 300:
         raise ValueError(f"must be a size like 2GB, at least 300MB, but is {shown(value)}")

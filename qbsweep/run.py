@@ -8,7 +8,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -154,30 +154,63 @@ def run_blocks(
     attempts for one cause, those of earlier runs included, reach the limit of `attempts_allowed`; then it is
     marked as failed with the reason. For want of room it stays pending instead.
     """
-    digest = store.spec.digest()
     todo = pending_blocks(store, store.status())
     _note_unreported(directory, store, todo)
-    spent = Counter((try_["block"], try_["cause"]) for try_ in directory.attempts() if try_.get("spec") == digest)
-    attempts = Counter(block for block, _ in spent.elements())
-    todo.sort(key=lambda block: attempts[block] > 0)
+    attempts = _Attempts(directory, store, todo)
+    for report in attempts.exhausted():  # that failed for good while no driver was there to give them up
+        _give_up(directory, store, report)
+        watch(report)
+        todo.remove(report.block)
+    todo.sort(key=lambda block: attempts.at(block) > 0)
     while todo:
         unwritten: list[int] = []
         for report in executor(
-            Task(str(directory.path.resolve()), store.id, block, attempts[block] + 1) for block in todo
+            Task(str(directory.path.resolve()), store.id, block, attempts.at(block) + 1) for block in todo
         ):
             if not report.error:
                 _record(directory, store, report)
+            elif attempts.may_try_again(report):
+                unwritten.append(report.block)
+                continue
             else:
-                spent[report.block, report.cause] += 1
-                attempts[report.block] += 1
-                _note_attempt(directory, report, digest)
-                if spent[report.block, report.cause] < attempts_allowed(report.cause):
-                    unwritten.append(report.block)
-                    continue
                 _give_up(directory, store, report)
             watch(report)
         todo = unwritten
     return progress_of(store)
+
+
+class _Attempts:
+    """Failed attempts at the pending blocks by cause, those of earlier runs included."""
+
+    def __init__(self, directory: RunDirectory, store: Store, pending: list[int]) -> None:
+        self._directory, self._store = directory, store
+        self._by_cause: Counter[tuple[int, str]] = Counter()
+        self._last: dict[int, Report] = {}
+        blocks, digest = set(pending), store.digest
+        for old in directory.attempts():
+            if old["block"] in blocks and old.get("spec") == digest:
+                self._count(Report(old["block"], 0, error=str(old.get("error")), cause=str(old["cause"])))
+
+    def _count(self, report: Report) -> None:
+        self._by_cause[report.block, report.cause] += 1
+        self._last[report.block] = replace(report, attempt=self.at(report.block) + 1)
+
+    def _is_spent(self, report: Report) -> bool:
+        return self._by_cause[report.block, report.cause] >= attempts_allowed(report.cause)
+
+    def at(self, block: int) -> int:
+        """How often this block was tried in vain."""
+        return self._last[block].attempt if block in self._last else 0
+
+    def exhausted(self) -> list[Report]:
+        """Last reports of the blocks that are not to be tried again."""
+        return [report for report in self._last.values() if self._is_spent(report)]
+
+    def may_try_again(self, report: Report) -> bool:
+        """Count a failed attempt; returns whether another one is allowed."""
+        self._count(report)
+        record_attempt(self._directory, self._store, report)
+        return not self._is_spent(report)
 
 
 def attempts_allowed(cause: str) -> int:
@@ -185,17 +218,17 @@ def attempts_allowed(cause: str) -> int:
     return 1 if cause == "walltime" else MAX_ATTEMPTS
 
 
-def _note_attempt(directory: RunDirectory, report: Report, digest: str) -> None:
+def record_attempt(directory: RunDirectory, store: Store, report: Report) -> None:
     """Remember a failed attempt beyond this driver's life; one for want of room is nobody's fault."""
     if report.cause != "full":
+        record = {"block": report.block, "cause": report.cause, "error": report.error, "spec": store.digest}
         with _surviving_a_full_disk():
-            record = {"block": report.block, "cause": report.cause, "error": report.error, "spec": digest}
             append_line(directory.attempts_file, {**record, "time": round(time.time(), 3)})
 
 
 def _record(directory: RunDirectory, store: Store, report: Report) -> None:
     with _surviving_a_full_disk():
-        append_line(directory.events_file, {**report.event(), "spec": store.spec.digest()})
+        append_line(directory.events_file, {**report.event(), "spec": store.digest})
         for failure in report.failures:
             append_line(directory.failures_file, _failure_line(report, failure))
 
@@ -230,7 +263,7 @@ def _surviving_a_full_disk() -> contextlib.AbstractContextManager[None]:
 
 def _note_unreported(directory: RunDirectory, store: Store, todo: list[int]) -> None:
     """Give every finished block its event, also those whose driver died between the two."""
-    digest = store.spec.digest()
+    digest = store.digest
     reported = {event["block"] for event in directory.events() if event.get("spec") == digest}
     for block in sorted(set(range(store.grid.n_blocks)) - set(todo) - reported):
         append_line(directory.events_file, {"block": block, "recovered": True, "spec": digest})

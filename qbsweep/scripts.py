@@ -122,10 +122,10 @@ def _script(job: Submission, minutes: int, options: dict[str, object], directive
 
 
 def _quoted(value: str) -> str:
-    return f'"{value}"' if " " in value else value
+    return f'"{value}"' if set(value) & set(" #'") else value
 
 
-def _supervised(commands: list[str]) -> str:
+def _supervised(commands: list[str], identity: str = "$SLURM_JOB_ID") -> str:
     """Run the last command, pass Slurm's signals on to it, and requeue this job if it is to run again."""
     return f"""\
 stopped=
@@ -140,7 +140,7 @@ code=$?
 case "$code$stopped" in
     {AGAIN}|{_KILLED})
         echo "exit code $code: back into the queue"
-        scontrol requeue "$SLURM_JOB_ID" ;;
+        scontrol requeue "{identity}" ;;
 esac
 exit "$code"
 """

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from qbsweep.errors import QbsweepError
 
 _SECONDS = 30  # no Slurm command may hang longer: controllers restart, networks break
-_FORMAT = "%i|%A|%j|%T|%r|%N|%L"
+_FORMAT = "%i|%j|%T|%r|%N|%L"
 ACTIVE = {
     "PENDING",
     "RUNNING",
@@ -34,15 +34,14 @@ class Job:
 
     Attributes
     ----------
-    id, number : str
-        As people write it (17_3), and what `scontrol requeue` takes.
+    id : str
+        With its index if it is of an array, 17_3: the bare number of one of them is that of the whole array.
     name, state, reason, node : str
     seconds_left : int or None
         Until the walltime; None if there is none, or it has not begun.
     """
 
     id: str
-    number: str
     name: str
     state: str
     reason: str
@@ -91,9 +90,11 @@ def _accepted(answer: subprocess.CompletedProcess[str] | None, what: str) -> str
     if answer is None:
         raise QbsweepError(f"Slurm did not answer within {_SECONDS} s; nothing was submitted, try again later")
     if answer.returncode:
-        reasons = [line.split("error: ")[-1] for line in answer.stderr.splitlines() if "error: " in line]
+        reasons = re.findall(r"(?:error|fatal|failure): (.*)", answer.stderr)
         reason = "; ".join(dict.fromkeys(r.removeprefix("Batch job submission failed: ") for r in reasons))
-        raise QbsweepError(f"Slurm refused {what}: {reason or answer.stderr.strip()}; mend the profile or its options")
+        raise QbsweepError(
+            f"Slurm refused {what}: {reason or ' '.join(answer.stderr.split())}; mend the profile or its options"
+        )
     return answer.stdout
 
 
@@ -115,8 +116,8 @@ def queue(*names: str) -> list[Job] | None:
 
 def parse_job(line: str) -> Job:
     """Read a line of `queue`."""
-    identity, number, name, state, reason, node, left = line.split("|")
-    return Job(identity, number, name, state, "" if reason == "None" else reason, node, parse_left(left))
+    identity, name, state, reason, node, left = line.split("|")
+    return Job(identity, name, state, "" if reason == "None" else reason, node, parse_left(left))
 
 
 def parse_left(text: str) -> int | None:
@@ -133,13 +134,15 @@ def parse_left(text: str) -> int | None:
 def seconds_left() -> int | None:
     """Return the seconds until the walltime of the job that this process is in, None if Slurm does not say."""
     job = os.environ.get("SLURM_JOB_ID")
+    if array := os.environ.get("SLURM_ARRAY_JOB_ID"):
+        job = f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID')}"
     answer = _call("squeue", "--noheader", f"--jobs={job}", "--format=%L") if job else None
     return None if answer is None or answer.returncode else parse_left(answer.stdout)
 
 
 def requeue(job: Job) -> bool:
     """Put a job that runs or ended back into the queue; returns whether Slurm took it."""
-    answer = _call("scontrol", "requeue", job.number)
+    answer = _call("scontrol", "requeue", job.id)
     return answer is not None and answer.returncode == 0
 
 

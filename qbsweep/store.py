@@ -40,6 +40,8 @@ class Store:
         Where its first results come from, and those before, if it was extended.
     spec : SweepSpec
         As recorded in the dataset itself.
+    digest : str
+        Of the spec.
     grid : Grid
         Its blocks are the chunks of the arrays.
     """
@@ -62,6 +64,7 @@ class Store:
                 f"{path} has format {version}, but this version of qbsweep reads format {schema.FORMAT}; "
                 "use the version named in its attributes, or another --out"
             )
+        self.digest = self.spec.digest()
         self.grid = Grid(tuple(self.spec.axes), self._arrays["status"].shape, self._arrays["status"].chunks)
 
     def status(self) -> NDArray[np.int8]:

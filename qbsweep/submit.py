@@ -149,7 +149,7 @@ def send(prepared: Prepared, directory: RunDirectory) -> Record:
     except BaseException:
         with contextlib.suppress(QbsweepError):
             slurm.cancel(record.driver_name, record.worker_name)
-        files.remove_record()
+            files.remove_record()  # not before: by its names a job that is left can still be cancelled
         raise
     files.write_record(record)
     return record

@@ -5,6 +5,7 @@
 
 import asyncio
 import logging
+import math
 import os
 import resource
 import signal
@@ -25,7 +26,8 @@ from qbsweep.jobfiles import AGAIN, DISMISSED, JobFiles, Marker, Note
 _CONNECT_SECONDS = 60
 _LAST_SECONDS = 10.0  # before the walltime: what is still being solved then is left behind
 _TERM_SECONDS = 5.0  # after SIGTERM, which Slurm follows up with SIGKILL
-_ORPHAN_SECONDS = 20.0  # a block may be finished and written without a scheduler, but not for long
+_BEAT_SECONDS = 5.0  # so often does a worker without a driver say that it is still on its block
+_STALE_SECONDS = 30.0
 _FETCH_SECONDS = 5.0
 
 
@@ -104,6 +106,7 @@ def solve_within(task: Task, predicted: float) -> Report:
     job = _job
     if job is None:
         raise RuntimeError("solve_within runs in a worker process of a Slurm job only")
+    _wait_for_orphan(job, task.block)
     if not job.takes(predicted, time.time()):
         if not job.leaving:
             job.leave(AGAIN, job.ends, "the walltime was nearly over")
@@ -117,10 +120,21 @@ def solve_within(task: Task, predicted: float) -> Report:
         job.marker.write(None)
 
 
+def _wait_for_orphan(job: Job, block: int) -> None:
+    """Wait while a worker that has lost its driver is still on this block: what it finishes need not be solved."""
+    seen, since = None, time.monotonic()
+    while not job.leaving and (beat := job.files.busy_since(block)) is not None:
+        if beat != seen:
+            seen, since = beat, time.monotonic()
+        elif time.monotonic() - since > _STALE_SECONDS:
+            return
+        time.sleep(0.2)
+
+
 def dismiss() -> None:
     """End this worker: the driver has no more blocks for it."""
     if _job is not None:
-        _job.leave(DISMISSED, time.time() + _ORPHAN_SECONDS, "the driver dismissed this worker")
+        _job.leave(DISMISSED, _job.ends, "the driver dismissed this worker")
 
 
 def work(job: Job, address: str, folder: str) -> NoReturn:
@@ -181,10 +195,25 @@ async def _serve(job: Job, address: str, folder: str) -> int:
             worker.status = Status.paused  # the scheduler sends no more blocks; what it sent goes to others
             await _leave(job, worker)
             return job.leaving
-    job.leave(AGAIN, time.time() + _ORPHAN_SECONDS, "the driver was gone")
     print(f"worker {job.name} has lost its driver", flush=True)
-    await _finish(job)
+    await _finish_alone(job)
     _exit(0)
+
+
+async def _finish_alone(job: Job) -> None:
+    """Finish and write the running block without a driver, and let a new driver's workers know of it."""
+    job.leave(AGAIN, job.ends - _LAST_SECONDS, "the driver was gone, and did not come back in time")
+    if (task := job.running) is None:
+        return
+    beaten = -math.inf
+    while job.running is not None and time.time() < job.leave_by:
+        if time.monotonic() - beaten > _BEAT_SECONDS:
+            beaten = time.monotonic()
+            job.files.keep_busy(task.block)
+        await asyncio.sleep(0.05)
+    if job.running is not None:
+        job.files.write_note(job.name, job.note())
+    job.files.end_busy(task.block)
 
 
 async def _connected(worker: Worker, files: JobFiles, address: str) -> bool:

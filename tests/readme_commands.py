@@ -1,7 +1,8 @@
 """Run every command and every Python snippet of the README, in order, from the root of a clone.
 
 Blocks fenced as ``sh`` are run line by line, blocks fenced as ``python`` as one script; ``make`` lines are run by
-CI itself. A line that ends in ``# exit N`` must exit with N.
+CI itself. A line that ends in ``# exit N`` must exit with N. A line that starts with ``eval`` holds for the rest of
+its block.
 """
 
 import os
@@ -21,10 +22,14 @@ def commands(readme: str) -> list[tuple[list[str], str, int]]:
         if language == "python":
             found.append(([sys.executable, "-W", "error", "-c", body], body, 0))
             continue
+        setting = ""
         for line in body.splitlines():
+            if line.startswith("eval "):
+                setting += f"{line}\n"
+                continue
             expected = re.search(r"# exit (\d+)$", line)
             if line.strip() and not line.startswith(("#", "make ", "git clone", "cd ")):
-                found.append((["bash", "-c", line], line, int(expected[1]) if expected else 0))
+                found.append((["bash", "-c", setting + line], line, int(expected[1]) if expected else 0))
     return found
 
 

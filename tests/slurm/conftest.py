@@ -154,7 +154,7 @@ class Sweep:
 
     def jobs(self, *options: str) -> list[dict[str, str]]:
         names = f"{self.record['driver_name']},{self.record['worker_name']}"
-        answer = self.cluster.run("squeue", "-h", "-r", "-n", names, "-o", "%A|%j|%T|%N", *options)
+        answer = self.cluster.run("squeue", "-h", "-r", "-n", names, "-o", "%i|%j|%T|%N", *options)
         keys = ("id", "name", "state", "node")
         return [dict(zip(keys, line.split("|"), strict=True)) for line in answer.stdout.splitlines()]
 

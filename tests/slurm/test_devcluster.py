@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DEVCLUSTER = Path(__file__).parents[2] / "slurm" / "devcluster"
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.slurm]
 
 
 def processes(folder: Path) -> list[psutil.Process]:
@@ -45,7 +45,10 @@ def until(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 def alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def sleepers(cluster: Cluster) -> dict[str, psutil.Process]:
