@@ -384,9 +384,9 @@ def test_a_driver_that_could_not_be_cancelled_is_not_forgotten(
 def test_sbatch_hangs(
     submit: Callable[..., Outcome], fake: FakeSlurm, out: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    monkeypatch.setattr(slurm, "_SECONDS", 0.4)
+    monkeypatch.setattr(slurm, "_SECONDS", 1.5)
     fake.before(command, "exec sleep 20")
-    assert submit().sentence() == "Slurm did not answer within 0.4 s; nothing was submitted, try again later"
+    assert submit().sentence() == "Slurm did not answer within 1.5 s; nothing was submitted, try again later"
     assert out.exists() == command.startswith("submit")
     assert not (out / "slurm/jobs.json").exists()
     # What Slurm took in the end is cancelled.
@@ -888,6 +888,32 @@ def test_a_broken_record(
     assert fake.calls == []
     if text is None:
         assert submit().code == 0
+
+
+@pytest.mark.xfail(reason="the types in a record are not checked", strict=True)
+@pytest.mark.parametrize("change", [{"driver_name": 3}, {"worker_name": None}, {"driver_name": ["a"]}])
+def test_a_record_with_other_types(
+    qbsweep: Callable[..., Outcome], record: Record, out: Path, change: dict[str, Any]
+) -> None:
+    path = out / "slurm/jobs.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    outcome = qbsweep("status", out)
+    assert (outcome.code, outcome.err) == (1, "")
+
+
+def test_two_submit_at_the_same_time(
+    submit: Callable[..., Outcome], fake: FakeSlurm, record: Record, out: Path
+) -> None:
+    """The other one is through while this one asks Slurm whether it would take the jobs."""
+    path = out / "slurm/jobs.json"
+    other = path.read_text()
+    path.unlink()
+    path.with_name("other.json").write_text(other)
+    fake.before("test-workers", f"cp '{path.with_name('other.json')}' '{path}'")
+    sentence = submit().sentence()
+    assert sentence.startswith(f"{out} is submitted already: job 101 is PENDING")
+    assert path.read_text() == other
+    assert fake.submitted == 0
 
 
 # what squeue prints
