@@ -47,7 +47,8 @@ class Report:
     failures : list of Failure
         Points that could not be solved.
     error, cause : str
-        Why the block was not written, and the kind of reason: 'full' (no room), 'write', 'memory', 'worker' or 'error'.
+        Why the block was not written, and the kind of reason: 'full' (no room), 'write', 'memory', 'error', 'worker'
+        (it died), 'vanished' (with its whole job), 'walltime', or 'returned' (not tried: no attempt).
     """
 
     block: int

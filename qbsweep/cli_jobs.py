@@ -45,7 +45,15 @@ def submit_command(
     spec = load_spec(sweep)
     site = load_profile(profile)
     path = out or Path("runs") / spec.name
-    prepared = submit.decide(spec, path, site, workers, _minutes(walltime), block_seconds)
+    prepared = submit.decide(
+        spec,
+        path,
+        site,
+        workers=workers,
+        minutes=_minutes(walltime),
+        retry_failed=retry_failed,
+        block_seconds=block_seconds,
+    )
     if prepared.doubt:
         console.print(prepared.doubt)
     if dry_run:
@@ -56,6 +64,7 @@ def submit_command(
     submit.check(prepared)
     with run.locked(path) as directory:
         submit.refuse_if_queued(path)  # again: another `submit` may have been quicker
+        submit.clear_away(path)
         store = run.prepare(spec, directory, block_seconds)
         if retry_failed:
             console.print(f"{run.reset_failed(directory, store):,} failed points will be solved again")

@@ -33,5 +33,5 @@ def show_result(directory: RunDirectory, store: Store, progress: run.Progress) -
     if points["suspect"]:
         console.print(f"suspect: {summary.suspect_text(*summary.levels_needed(store))}")
     if points["failed"]:
-        console.print(f"why: qbsweep failures {directory.path}; again: qbsweep run ... --retry-failed")
+        console.print(f"why: qbsweep failures {directory.path}; again: the same command with --retry-failed")
     console.print(f'xarray.open_zarr("{directory.data}")', highlight=False)

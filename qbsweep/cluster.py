@@ -1,7 +1,6 @@
 """Run blocks on Dask: local workers, or any scheduler that is already there."""
 
 import contextlib
-import itertools
 import logging
 import math
 import os
@@ -41,7 +40,6 @@ CONFIG = {
 }
 RETURNED = "returned"
 """Cause of a report that is none: the block goes back to the queue, and its attempt does not count."""
-DIED = "the worker process died while it solved this block (killed, out of memory, or crashed)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +94,26 @@ class GivenPool:
 
 
 class _Queue:
-    """Blocks that wait in the driver; those that came back go first."""
+    """Blocks that wait in the driver; those that came back go last, so that none holds up the others."""
 
     def __init__(self, tasks: Iterable[Task]) -> None:
         self._tasks = iter(tasks)
-        self._front: deque[Task] = deque()
+        self._next: Task | None = None
+        self._returned: deque[Task] = deque()
 
     def put_back(self, task: Task) -> None:
-        self._front.append(task)
+        self._returned.append(task)
 
     def peek(self) -> Task | None:
-        if not self._front:
-            self._front.extend(itertools.islice(self._tasks, 1))
-        return self._front[0] if self._front else None
+        if self._next is None:
+            self._next = next(self._tasks, None)
+        if self._next is None and self._returned:
+            self._next = self._returned.popleft()
+        return self._next
 
-    def take(self) -> Task:
-        return self._front.popleft()
+    def take(self) -> Task | None:
+        task, self._next = self.peek(), None
+        return task
 
 
 class DaskExecutor:
@@ -163,7 +165,8 @@ class DaskExecutor:
     def _fill(self, queue: _Queue, flying: dict[Future[Any], Task], finished: Any) -> None:
         """Send blocks; those that are tried again one per worker: if that dies, no other block is to blame."""
         while (task := queue.peek()) and len(flying) < self._workers * (_WINDOW if task.attempt == 1 else 1):
-            future = self._pool.send(self._client, queue.take())
+            queue.take()
+            future = self._pool.send(self._client, task)
             flying[future] = task
             finished.add(future)
 
@@ -188,7 +191,7 @@ class DaskExecutor:
                 yield task, reports[future]
             else:
                 text = f"{type(error).__name__}: {error}" if error else f"the task was {future.status}"
-                yield task, Report(task.block, task.attempt, error=text, cause="error" if error else "worker")
+                yield task, Report(task.block, task.attempt, error=text, cause="error" if error else RETURNED)
             future.release()
 
     def _judged(self, losses: list[Loss]) -> list[tuple[Task, Report]]:
@@ -284,6 +287,10 @@ def load_credentials(folder: Path) -> Security:
     for path in (key, certificate):
         if not Path(path).exists():
             raise QbsweepError(f"{path} is missing; `qbsweep submit` makes new credentials")
+    for item in (folder, Path(key), Path(certificate)):
+        found = item.stat()
+        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise QbsweepError(f"{item} is not yours alone: whoever put it there could run code as you; submit again")
     roles = {
         f"tls_{role}_{kind}": path
         for role in ("client", "scheduler", "worker")

@@ -2,11 +2,11 @@
 
 import contextlib
 import io
-import json
 import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 import time
 from collections import Counter, deque
@@ -25,16 +25,16 @@ from qbsweep.jobfiles import AGAIN, JobFiles, Note, Record
 from qbsweep.physics.network import FloatArray
 from qbsweep.plan import block_costs
 from qbsweep.progress import Watcher, duration
-from qbsweep.rundir import RunDirectory, append_line
+from qbsweep.rundir import RunDirectory, append_line, read_lines
 from qbsweep.store import Store
 from qbsweep.worker import dismiss, solve_within
 
 _LOCK_SECONDS = 600.0  # a driver of the same job that Slurm believes dead may still be at work
 _POLL_SECONDS = 15.0  # between looks at the queue
-_NOTE_SECONDS = 3.0  # a worker's host writes its note right after the worker's death
-_MAX_LOST = 6  # a block may so often be on a worker that vanishes without a word
-_MAX_REVIVALS = 3  # of a worker job, while no block at all is finished
-_STRANDED_SECONDS = 120.0
+_NOTE_SECONDS = 5.0  # a worker's host writes its note right after the worker's death
+_MAX_REVIVALS = 8  # of a worker job, while no block at all is finished: more than a block may take jobs down
+_STRANDED_SECONDS = 120.0  # without a worker, and without a job that could become one
+_SILENCE_SECONDS = 900.0  # the same if Slurm does not answer
 _MAX_STARTS = 5  # drivers in a row that die without a farewell and without a finished block
 _ROOM_SECONDS = 1800.0  # to wait for a full disk
 _MARGIN = 1.5  # predicted times are multiplied by it
@@ -42,6 +42,10 @@ _MARGIN = 1.5  # predicted times are multiplied by it
 
 class TimeIsUpError(BaseException):
     """Slurm's early warning that the walltime of the driver job is nearly over."""
+
+
+class StrandedError(BaseException):
+    """No worker of this allocation is left."""
 
 
 class SlurmPool:
@@ -59,7 +63,6 @@ class SlurmPool:
     def __init__(self, files: JobFiles, record: Record, client: Client, costs: FloatArray) -> None:
         self._files, self._record, self._client, self._costs = files, record, client, costs
         self._recent: deque[tuple[float, float]] = deque(maxlen=50)
-        self._lost: Counter[int] = Counter()
         self._notes: dict[str, Note] = {}
         self._revived: Counter[str] = Counter()
         self._polled = self._peopled = time.monotonic()
@@ -88,11 +91,8 @@ class SlurmPool:
         if said is None and time.monotonic() - loss.noticed < _NOTE_SECONDS:
             return None
         if said is None:
-            self._lost[loss.task.block] += 1
-            if self._lost[loss.task.block] >= _MAX_LOST:
-                del self._lost[loss.task.block]
-                return loss.report(f"the job that solved it vanished {_MAX_LOST} times (out of memory?)", "worker")
-        elif cause := said.cause(loss.task.block):
+            return loss.report("the whole job that solved this block vanished (out of memory? its node?)", "vanished")
+        if cause := said.cause(loss.task.block):
             return loss.report(said.text, cause)
         return loss.report("its worker left", RETURNED)
 
@@ -107,10 +107,12 @@ class SlurmPool:
             self._dismiss_idle()
         elif self._record.layout == "jobs":
             jobs = slurm.queue(self._record.worker_name)
-            if jobs is not None and not self._revive(jobs) and now - self._peopled > _STRANDED_SECONDS:
-                raise QbsweepError("no worker job is left, and none can be called back; `qbsweep logs` may say why")
+            patience = _SILENCE_SECONDS if jobs is None else _STRANDED_SECONDS
+            if not self._revive(jobs or []) and now - self._peopled > patience:
+                why = "and Slurm does not answer" if jobs is None else "and none can be called back"
+                raise QbsweepError(f"no worker is left, {why}; `qbsweep logs` may say more, `qbsweep submit` goes on")
         elif now - self._peopled > _STRANDED_SECONDS:
-            raise TimeIsUpError  # the workers' job step is gone: begin again with the whole job
+            raise StrandedError  # the workers' job step is gone: begin again with the whole job
 
     def _revive(self, jobs: list[slurm.Job]) -> bool:
         """Requeue what ended, what was cancelled only if nothing else is left; returns whether any job runs or will."""
@@ -118,6 +120,9 @@ class SlurmPool:
         ended = [job for job in jobs if not job.active]
         uncancelled = [job for job in ended if job.state != "CANCELLED"]
         revived = False
+        for job in alive:
+            if job.held:  # since a time when the driver was queued
+                slurm.release(job)
         for job in uncancelled if alive or uncancelled else ended:
             if self._revived[job.id] < _MAX_REVIVALS:
                 self._revived[job.id] += 1
@@ -150,6 +155,9 @@ def drive(path: Path, console: Console) -> int:
     record = files.record()
     if record is None:
         raise QbsweepError(f"{path} was not submitted; `qbsweep submit SWEEP` does")
+    if not record.is_ours:
+        print("this job is of an earlier submission, and ends", flush=True)
+        return 0
     try:
         with _locked(path) as directory:
             directory.recover()
@@ -161,10 +169,14 @@ def drive(path: Path, console: Console) -> int:
             _count_start(files, run.progress_of(store).blocks_done)
             try:
                 progress = _run(directory, store, files, record, console)
-            finally:
+            except StrandedError:
+                raise  # not a farewell: `_count_start` is to see when that happens again and again
+            except BaseException:
                 _note_start(files, {"event": "stop"})
-    except TimeIsUpError:
-        print("time is up; the driver goes back into the queue", flush=True)
+                raise
+    except (TimeIsUpError, StrandedError) as error:
+        why = "time is up" if isinstance(error, TimeIsUpError) else "no worker is left"
+        print(f"{why}; the driver goes back into the queue", flush=True)
         return AGAIN
     print(f"{progress.points} in {directory.path}", flush=True)
     return progress.exit_code
@@ -176,7 +188,8 @@ def _run(directory: RunDirectory, store: Store, files: JobFiles, record: Record,
         identity = secrets.token_hex(8)
         try:
             _patiently(lambda: files.write_scheduler(address, identity))
-            print(f"scheduler at {address}, dashboard {client.dashboard_link}", flush=True)
+            port, node = client.scheduler_info()["services"].get("dashboard"), socket.gethostname()
+            print(f"scheduler at {address}; dashboard: ssh -L {port}:127.0.0.1:{port} {node}", flush=True)
             pool = SlurmPool(files, record, client, costs)
             progress = _run_to_the_end(directory, store, DaskExecutor(client, pool), pool, console, costs)
             _patiently(files.finished.touch)
@@ -250,11 +263,8 @@ def _patiently(write: Callable[[], object]) -> None:
 
 def _count_start(files: JobFiles, blocks_done: int) -> None:
     """Refuse to start again and again when every start dies before it finishes a block."""
-    lines: list[dict[str, Any]] = []
-    with contextlib.suppress(OSError, ValueError):
-        lines = [json.loads(line) for line in files.starts.read_text(encoding="utf-8").splitlines()]
     fruitless = 0
-    for line in reversed(lines):
+    for line in reversed(read_lines(files.starts)):
         if line.get("event") != "start" or line.get("blocks_done") != blocks_done:
             break
         fruitless += 1

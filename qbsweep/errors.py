@@ -23,7 +23,7 @@ def shown(value: object) -> str:
     if isinstance(value, (dict, list)):
         return "a mapping" if isinstance(value, dict) else "a list"
     try:
-        text = " ".join(str(value).split())
+        text = "".join(c if c.isprintable() else "?" for c in " ".join(str(value).split()))
     except ValueError:  # Python does not print integers of thousands of digits
         return "a number of thousands of digits"
     if len(text) > _LONGEST:

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qbsweep import slurm
-from qbsweep.jobfiles import AGAIN, DISMISSED, JobFiles, Marker, Note, Record
+from qbsweep.errors import QbsweepError
+from qbsweep.jobfiles import AGAIN, BROKEN, DISMISSED, HOLD, JobFiles, Marker, Note, Record
 
 PATIENCE = 60.0
 """Seconds to wait for a driver, if Slurm does not know of one that is queued."""
 _QUEUED_PATIENCE = 300.0  # for a driver that is queued; longer, and this job would only burn its allocation
 _ASK_SECONDS = 10.0
-_FRESH = 0.8  # of the walltime: a process that has so much left will not see more of it after a requeue
+_FRESH = 0.8  # of what was left when the job began: a process that has so much will not have more after a requeue
 _MAX_CRASHES = 5  # deaths in a row of a process that never lived for a minute
 
 
@@ -55,6 +56,8 @@ class Host:
         left = slurm.seconds_left()
         self._ends = time.time() + (record.seconds if left is None else left)
         self._seats = [_Seat(number, Marker(folder / f"{number}.block")) for number in range(processes)]
+        self._began = time.time()
+        self._is_driver_queued = False
         self._leaving: int | None = None  # the signal that asks for it
         for number in (signal.SIGUSR1, signal.SIGTERM):
             signal.signal(number, self._leave)
@@ -74,10 +77,14 @@ class Host:
             codes = self._serve(address, lost)
             if codes == {DISMISSED}:
                 return 0
+            if codes == {BROKEN}:
+                return BROKEN
             if AGAIN in codes:
                 break
         else:
             codes = {AGAIN} if self._leaving == signal.SIGUSR1 else set()
+            if not self._leaving and not self._files.finished.exists() and self._is_driver_queued:
+                return HOLD
         # SIGTERM comes from scancel, which is to be obeyed, or from a preemption, after which Slurm requeues by itself.
         again = AGAIN in codes and self._leaving != signal.SIGTERM and not self._files.finished.exists()
         return AGAIN if again else 0
@@ -90,6 +97,7 @@ class Host:
             if found and (found[1] != lost or time.monotonic() - started > 3) and _answers(found[0]):
                 return found
             time.sleep(0.2)
+        self._is_driver_queued = hope.is_queued
         return None
 
     def _serve(self, address: str, driver: str) -> set[int]:
@@ -109,7 +117,9 @@ class Host:
                 seat.process = None
                 if code in (0, AGAIN, DISMISSED) or self._leaving:
                     codes.add(code)
-                elif self._bury(seat, code) and is_there:
+                elif not self._bury(seat, code):
+                    codes.add(BROKEN)
+                elif is_there:
                     self._start(seat, address)
             # Without a driver a worker still finishes its block, unless none is to come back.
             hope = None if is_there else hope or _Hope(self._record.driver_name)
@@ -132,9 +142,9 @@ class Host:
         seat.started = time.monotonic()
         seat.name = f"{node}-{job}-{restarts}-{os.getpid()}-{seat.number}-{int(time.time() * 1000)}"
         seat.marker.write(None)
-        command = [sys.executable, "-m", "qbsweep", "work", str(self._files.run), address, seat.name]
+        command = [sys.executable, "-P", "-m", "qbsweep", "work", str(self._files.run), address, seat.name]
         command += ["--marker", str(seat.marker.path), "--ends", repr(self._ends), "--folder", str(self._folder)]
-        if self._ends - time.time() > _FRESH * self._record.seconds:
+        if self._ends - time.time() > _FRESH * (self._ends - self._began):
             command.append("--fresh")
         seat.process = subprocess.Popen(command)
         if self._leaving:
@@ -147,7 +157,7 @@ class _Hope:
     def __init__(self, driver_name: str) -> None:
         self._name = driver_name
         self._since = self._asked = time.monotonic()
-        self._queued = self._ended = False
+        self.is_queued = self._ended = False
 
     def holds(self, patience: float) -> bool:
         """Whether to wait on: so many seconds for one that Slurm has in its queue, a minute if Slurm does not say."""
@@ -157,10 +167,10 @@ class _Hope:
             jobs = slurm.queue(self._name)
             self._ended = jobs is not None and not any(job.active for job in jobs)
             # One that is completing may be about to be requeued, or has been cancelled.
-            self._queued = any(job.alive for job in jobs or ())
+            self.is_queued = any(job.alive for job in jobs or ())
             if self._ended:
                 print("the driver job has ended; so does this one", flush=True)
-        return not self._ended and now - self._since <= (patience if self._queued else PATIENCE)
+        return not self._ended and now - self._since <= (patience if self.is_queued else PATIENCE)
 
 
 def _answers(address: str) -> bool:
@@ -175,10 +185,17 @@ def _answers(address: str) -> bool:
 def main() -> int:
     """Run a host; the arguments are the run directory and the number of worker processes."""
     files = JobFiles(Path(sys.argv[1]))
-    record = files.record()
+    try:
+        record = files.record()
+    except QbsweepError as error:
+        print(f"qbsweep: {error}", file=sys.stderr)
+        return 2
     if record is None or not (files.run / "data.zarr").is_dir():
         print(f"qbsweep: {files.run} is not a submitted run, seen from {socket.gethostname()}", file=sys.stderr)
         return 2
+    if not record.is_ours:
+        print("this job is of an earlier submission, and ends")
+        return 0
     with tempfile.TemporaryDirectory(prefix="qbsweep-") as folder:
         return Host(files, record, int(sys.argv[2]), Path(folder)).run()
 

@@ -11,10 +11,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from qbsweep.errors import QbsweepError
+
 AGAIN = 75
 """Exit code of a driver or worker whose time is up while there is work left: its job is to be requeued."""
 DISMISSED = 76
 """Exit code of a worker that the driver has no more blocks for."""
+BROKEN = 77
+"""Exit code of a worker that could not read or write, or whose host could not keep workers alive."""
+HOLD = 78
+"""Exit code of a worker job whose driver is queued: it is to wait, held, in the queue as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,14 @@ class Record:
     memory: int
     interface: str
     submitted: float
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the Slurm job that this process is in, if any, belongs to this submission and no earlier one."""
+        return os.environ.get("SLURM_JOB_NAME", self.driver_name) in (self.driver_name, self.worker_name)
+
+
+_RECORD_TYPES = {"driver_name": str, "worker_name": str, "layout": str, "workers": int, "seconds": int, "memory": int}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +127,26 @@ class JobFiles:
             path.mkdir(exist_ok=True)
 
     def record(self) -> Record | None:
-        """Return what was submitted last, None if nothing was."""
+        """Return what was submitted last, None if nothing was.
+
+        Raises
+        ------
+        QbsweepError
+            If that cannot be read: its jobs may be alive.
+        """
+        path = self.folder / "jobs.json"
         try:
-            return Record(**json.loads((self.folder / "jobs.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            record = Record(**json.loads(path.read_text(encoding="utf-8")))
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except (OSError, ValueError, TypeError, RecursionError):
+            record = None
+        if record is None or any(type(getattr(record, name)) is not kind for name, kind in _RECORD_TYPES.items()):
+            raise QbsweepError(
+                f"{path} is damaged or from another version; see with `squeue --me` whether its jobs are alive, "
+                "then remove it"
+            )
+        return record
 
     def write_record(self, record: Record) -> None:
         """Write down what is submitted."""
@@ -196,8 +225,9 @@ class Marker:
     path: Path
 
     def write(self, block: int | None) -> None:
-        """Say which block is being solved now."""
-        self.path.write_text("" if block is None else str(block), encoding="ascii")
+        """Say which block is being solved now; best effort, for cleaners of temporary folders are everywhere."""
+        with contextlib.suppress(OSError):
+            self.path.write_text("" if block is None else str(block), encoding="ascii")
 
     def read(self) -> int | None:
         """Return the block that was being solved."""

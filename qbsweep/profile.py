@@ -13,12 +13,31 @@ from qbsweep.errors import QbsweepError, choices, shown, unknown
 from qbsweep.plan import Plan
 from qbsweep.yamlfile import read_yaml
 
+_RESERVED = (
+    *(
+        "--job-name",
+        "-J",
+        "--array",
+        "-a",
+        "--output",
+        "-o",
+        "--error",
+        "-e",
+        "--open-mode",
+        "--requeue",
+        "--no-requeue",
+    ),
+    *("--signal", "--time", "-t", "--time-min", "--ntasks", "-n", "--cpus-per-task", "-c", "--mem", "--mem-per-cpu"),
+    *("--dependency", "-d", "--chdir", "-D", "--clusters", "-M", "--wrap", "--test-only", "--parsable", "--hold", "-H"),
+    *("--export", "--wait", "-W"),
+)
 LAYOUTS = ("jobs", "allocation")
 MAX_WORKERS = 10_000
 _PLACES = (Path("slurm"), Path("~/.config/qbsweep"))
 _BASE_MB = 700  # what a process holds before it solves anything, rounded up
 _DRIVER_MB = 1500
 _WORKERS = 8
+_MAX_JOBS = 1000
 
 
 def _word(value: Any) -> str:
@@ -34,7 +53,7 @@ def _line(value: Any) -> str:
 
 
 def _folder(value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[\w./${}~ -]+", value):
+    if not isinstance(value, str) or not re.fullmatch(r"(?:[\w./ -]|\$\w+|\$\{\w+\})+", value):
         raise ValueError(f"must be a folder like /scratch or $TMPDIR, but is {shown(value)}")
     return value
 
@@ -47,8 +66,13 @@ def _lines(value: Any) -> tuple[str, ...]:
 
 def _directives(value: Any) -> tuple[str, ...]:
     for line in _lines(value):
-        if not line.startswith("-"):
+        option = re.match(r"--[a-z-]+|-\w", line)
+        if option is None:
             raise ValueError(f"must be options of sbatch like --exclusive, but one is {shown(line)}")
+        if option[0] in _RESERVED:
+            raise ValueError(
+                f"must not have {option[0]}: qbsweep sets it itself, by `time`, `memory`, `cpus` and so on"
+            )
     return _lines(value)
 
 
@@ -72,10 +96,14 @@ def parse_minutes(value: Any) -> int:
 
 
 def _megabytes(value: Any) -> int:
+    if value == "site":
+        return 0
     found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)\s*(MB?|GB?|TB?)", value) if isinstance(value, str) else None
     megabytes = float(found[1]) * {"M": 1, "G": 1000, "T": 10**6}[found[2][0]] if found else 0.0
     if not megabytes >= 300:
-        raise ValueError(f"must be a size like 2GB, at least 300MB, but is {shown(value)}")
+        raise ValueError(
+            f"must be a size like 2GB, at least 300MB, or 'site' for the site's own, but is {shown(value)}"
+        )
     return math.ceil(megabytes)
 
 
@@ -127,7 +155,7 @@ class Profile(_Form):
     cpus : int
         Worker processes in one worker job; each has one thread.
     memory : int
-        MB of each worker process.
+        MB of each worker process; 0, which is written 'site', leaves it to the site.
     workers : int
         Worker processes in all.
     layout : {'jobs', 'allocation'}
@@ -236,8 +264,16 @@ def resources(
         Predicted seconds of every block that is to be solved.
     """
     count = min(workers or profile.workers or _WORKERS, max(len(pending), 1))
-    cpus = min(profile.cpus, count)
+    cpus = 1 if profile.layout == "allocation" else min(profile.cpus, count)
     jobs = math.ceil(count / cpus)
+    if jobs > _MAX_JOBS:
+        raise QbsweepError(
+            f"{count} workers with `cpus: {cpus}` would be {jobs} jobs, but arrays of Slurm have at most {_MAX_JOBS}; "
+            "put more workers into one job with `cpus` in the profile"
+        )
+    driver_memory = profile.driver.memory
+    if driver_memory is None:
+        driver_memory = 0 if profile.memory == 0 else _DRIVER_MB + plan.blocks // 1000
     # Predictions are good to a factor of two or so; half an hour costs nothing in a queue.
     predicted = 2 * max(sum(pending) / count, 2 * max(pending, default=0.0)) / 60 + 10
     walltime = minutes or profile.time or int(min(max(30, 10 * math.ceil(predicted / 10)), 1440))
@@ -248,6 +284,6 @@ def resources(
         cpus=cpus,
         minutes=walltime,
         driver_minutes=profile.driver.time or minutes or profile.time or min(4 * walltime, 1440),
-        memory=profile.memory or 100 * math.ceil(max(measured, 1000) / 100),
-        driver_memory=profile.driver.memory or _DRIVER_MB + plan.blocks // 1000,
+        memory=100 * math.ceil(max(measured, 1000) / 100) if profile.memory is None else profile.memory,
+        driver_memory=driver_memory,
     )

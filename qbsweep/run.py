@@ -214,8 +214,11 @@ class _Attempts:
 
 
 def attempts_allowed(cause: str) -> int:
-    """Return how often a block is tried; one that had a whole walltime to itself gains nothing from another."""
-    return 1 if cause == "walltime" else MAX_ATTEMPTS
+    """Return how often a block is tried.
+
+    One that had a whole walltime to itself gains nothing from another; one whose job vanished may well be innocent.
+    """
+    return {"walltime": 1, "vanished": 6}.get(cause, MAX_ATTEMPTS)
 
 
 def record_attempt(directory: RunDirectory, store: Store, report: Report) -> None:

@@ -51,15 +51,16 @@ class RunDirectory:
 
     def attempts(self) -> list[dict[str, Any]]:
         """Return all attempts that came to nothing, oldest first."""
-        return [record for record in _read_lines(self.attempts_file) if {"block", "cause"} <= set(record)]
+        lines = read_lines(self.attempts_file)
+        return [line for line in lines if isinstance(line.get("block"), int) and isinstance(line.get("cause"), str)]
 
     def events(self) -> list[dict[str, Any]]:
         """Return all events, oldest first; a line that is none (cut short by a crash, say) is skipped."""
-        return [record for record in _read_lines(self.events_file) if "block" in record]
+        return [record for record in read_lines(self.events_file) if "block" in record]
 
     def failures(self) -> list[dict[str, Any]]:
         """Return all failures, oldest first; a line that is none is skipped."""
-        return [record for record in _read_lines(self.failures_file) if {"labels", "points", "error"} <= set(record)]
+        return [record for record in read_lines(self.failures_file) if {"labels", "points", "error"} <= set(record)]
 
     def write_text(self, name: str, text: str) -> None:
         """Replace a file atomically."""
@@ -124,11 +125,12 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
         file.write(data)
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the JSON objects of a file, one a line; a line that is none (cut short by a crash, say) is skipped."""
     records = []
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     for line in text.splitlines():
-        with contextlib.suppress(json.JSONDecodeError):
+        with contextlib.suppress(ValueError, RecursionError):
             records.append(json.loads(line))
     return [record for record in records if isinstance(record, dict)]
 

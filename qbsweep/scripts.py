@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from qbsweep.jobfiles import AGAIN, JobFiles
+from qbsweep.jobfiles import AGAIN, HOLD, JobFiles
 from qbsweep.profile import Profile, Resources
 
 _WARNING_SECONDS = 60  # Slurm's early signal, which Slurm itself may send up to a minute earlier
@@ -43,7 +43,7 @@ def driver_script(job: Submission) -> str:
         "output": _log(job, "driver"),
         "ntasks": 1,
         "cpus-per-task": 1,
-        "mem": f"{res.driver_memory}M",
+        "mem": _memory(res.driver_memory),
         "partition": driver.partition or job.profile.partition,
         "qos": driver.qos or job.profile.qos,
     }
@@ -61,13 +61,14 @@ def worker_script(job: Submission) -> str:
         "output": _log(job, "worker-%a"),
         "ntasks": 1,
         "cpus-per-task": res.cpus,
-        "mem": f"{res.cpus * res.memory}M",
+        "mem": _memory(res.cpus * res.memory),
         "partition": job.profile.partition,
         "qos": job.profile.qos,
     }
-    return _script(
-        job, res.minutes, options, (), _supervised([_command(job, "-m", "qbsweep.host", last=str(res.cpus))])
-    )
+    # The bare id of the last job of an array is that of the whole array.
+    identity = "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
+    body = _supervised([_command(job, "-m", "qbsweep.host", last=str(res.cpus))], identity)
+    return _script(job, res.minutes, options, (), body)
 
 
 def allocation_script(job: Submission) -> str:
@@ -78,7 +79,7 @@ def allocation_script(job: Submission) -> str:
         "output": _log(job, "driver"),
         "ntasks": res.workers + 1,
         "cpus-per-task": 1,
-        "mem-per-cpu": f"{max(res.memory, res.driver_memory)}M",
+        "mem-per-cpu": _memory(max(res.memory, res.driver_memory)),
         "partition": job.profile.partition,
         "qos": job.profile.qos,
     }
@@ -96,7 +97,8 @@ def scripts(job: Submission) -> dict[str, str]:
 
 
 def _command(job: Submission, *words: str, last: str = "") -> str:
-    return shlex.join([job.python, *words, str(job.directory), *([last] if last else [])])
+    # -P: what lies in the working directory is not to be imported.
+    return shlex.join([job.python, "-P", *words, str(job.directory), *([last] if last else [])])
 
 
 def _log(job: Submission, name: str) -> str:
@@ -104,17 +106,22 @@ def _log(job: Submission, name: str) -> str:
     return str(JobFiles(job.directory).logs).replace("%", "%%") + f"/{name}.log"
 
 
+def _memory(megabytes: int) -> str | None:
+    return f"{megabytes}M" if megabytes else None
+
+
 def _time(minutes: int) -> str:
     return f"{minutes // 1440}-{minutes // 60 % 24:02}:{minutes % 60:02}:00"
 
 
 def _script(job: Submission, minutes: int, options: dict[str, object], directives: tuple[str, ...], body: str) -> str:
-    common = {"account": job.profile.account, "constraint": job.profile.constraint}
+    common = {"chdir": str(job.directory), "account": job.profile.account, "constraint": job.profile.constraint}
     given = {name: value for name, value in {**options, "time": _time(minutes), **common}.items() if value is not None}
-    lines = ["#!/bin/bash", *(f"#SBATCH --{name}={_quoted(str(value))}" for name, value in given.items())]
+    # Of two directives Slurm takes the last: the profile's own must not rename a job, or it could not be found again.
+    lines = ["#!/bin/bash", *(f"#SBATCH {directive}" for directive in (*job.profile.directives, *directives))]
+    lines += [f"#SBATCH --{name}={_quoted(str(value))}" for name, value in given.items()]
     warning = min(_WARNING_SECONDS, 15 * minutes)
     lines += ["#SBATCH --open-mode=append", "#SBATCH --requeue", f"#SBATCH --signal=B:USR1@{warning}"]
-    lines += [f"#SBATCH {directive}" for directive in (*job.profile.directives, *directives)]
     lines += ["# Written by `qbsweep submit`.", *job.profile.setup]
     if job.profile.scratch:
         lines.append(f'export TMPDIR="{job.profile.scratch}"')
@@ -141,6 +148,9 @@ case "$code$stopped" in
     {AGAIN}|{_KILLED})
         echo "exit code $code: back into the queue"
         scontrol requeue "{identity}" ;;
+    {HOLD})
+        echo "the driver is queued: back into the queue, held until it calls"
+        scontrol requeuehold "{identity}" ;;
 esac
 exit "$code"
 """

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from qbsweep.errors import QbsweepError
 
 _SECONDS = 30  # no Slurm command may hang longer: controllers restart, networks break
+_KEPT = ("SLURM_CONF", "SBATCH_ACCOUNT", "SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_RESERVATION")  # the user's defaults
 _FORMAT = "%i|%j|%T|%r|%N|%L"
 ACTIVE = {
     "PENDING",
@@ -54,6 +55,11 @@ class Job:
         return self.state in ACTIVE
 
     @property
+    def held(self) -> bool:
+        """It waits until it is released."""
+        return self.state == "REQUEUE_HOLD" or self.reason.startswith(("JobHeld", "job_requeued_in_held"))
+
+    @property
     def alive(self) -> bool:
         """It runs, or will."""
         return self.active and self.state != "COMPLETING"
@@ -83,7 +89,7 @@ def submit(script: str, what: str, *options: str) -> str:
         With Slurm's reason, if it refuses.
     """
     answer = _accepted(_call("sbatch", "--parsable", *options, text=script), what)
-    return answer.strip().splitlines()[-1].split(";")[0]
+    return answer.strip().rpartition("\n")[2].partition(";")[0]
 
 
 def _accepted(answer: subprocess.CompletedProcess[str] | None, what: str) -> str:
@@ -146,6 +152,12 @@ def requeue(job: Job) -> bool:
     return answer is not None and answer.returncode == 0
 
 
+def release(job: Job) -> bool:
+    """Let a job that was requeued and held go; returns whether Slurm did."""
+    answer = _call("scontrol", "release", job.id)
+    return answer is not None and answer.returncode == 0
+
+
 def cancel(*names: str, pending_only: bool = False) -> None:
     """Cancel the jobs of these names."""
     states = ["--state=PENDING"] if pending_only else []
@@ -159,7 +171,7 @@ def cancel(*names: str, pending_only: bool = False) -> None:
 def _call(*argv: str, text: str | None = None) -> subprocess.CompletedProcess[str] | None:
     """Run a Slurm command, outside of any job that we are in ourselves; None if it cannot run or does not end."""
     inherited = ("SLURM_", "SBATCH_", "SQUEUE_", "SCANCEL_")
-    environment = {k: v for k, v in os.environ.items() if k == "SLURM_CONF" or not k.startswith(inherited)}
+    environment = {k: v for k, v in os.environ.items() if k in _KEPT or not k.startswith(inherited)}
     try:
         return subprocess.run(
             argv, input=text, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False

@@ -6,6 +6,7 @@ either done or pending, never half done.
 """
 
 import contextlib
+import errno
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from qbsweep.spec import parse_spec
 Arrays = Mapping[str, NDArray[Any]]
 
 
+_UNREACHABLE = (errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN)
 PROVENANCE = ("versions", "git_commit", "host", "created", "extends")
 
 
@@ -139,11 +141,19 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except MemoryError:
         raise
+    except OSError as error:
+        if error.errno in _UNREACHABLE:  # the file system is to blame, not the dataset
+            raise
+        raise QbsweepError(_damaged(path, error)) from error
     except Exception as error:
-        raise QbsweepError(
-            f"{path} is damaged or not a qbsweep dataset ({_one_line(error)}); "
-            "nothing was changed; move it away or give another --out"
-        ) from error
+        raise QbsweepError(_damaged(path, error)) from error
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    return (
+        f"{path} is damaged or not a qbsweep dataset ({_one_line(error)}); "
+        "nothing was changed; move it away or give another --out"
+    )
 
 
 def _array(group: zarr.Group, name: str) -> Any:

@@ -17,6 +17,7 @@ from qbsweep.jobfiles import JobFiles, Record
 from qbsweep.plan import Plan, block_costs, make_grid, make_plan
 from qbsweep.profile import Profile, resources
 from qbsweep.rundir import RunDirectory
+from qbsweep.schema import FAILED, PENDING
 from qbsweep.scripts import Submission, scripts
 from qbsweep.spec import SweepSpec
 from qbsweep.store import Store
@@ -58,7 +59,14 @@ class Prepared:
 
 
 def decide(
-    spec: SweepSpec, path: Path, profile: Profile, workers: int | None, minutes: int | None, block_seconds: float
+    spec: SweepSpec,
+    path: Path,
+    profile: Profile,
+    *,
+    workers: int | None,
+    minutes: int | None,
+    retry_failed: bool,
+    block_seconds: float,
 ) -> Prepared:
     """Decide what to submit; changes nothing, and asks nobody."""
     where = path.absolute()
@@ -66,9 +74,9 @@ def decide(
         raise QbsweepError(
             f"{where} must not have quotes, backslashes or control characters in its path; give an --out"
         )
-    grid, pending = _pending(spec, where, block_seconds)
-    plan = make_plan(spec, grid)
-    seconds = block_costs(spec, grid) * (plan.seconds / max(float(block_costs(spec, grid).sum()), 1e-30))
+    grid, pending = _pending(spec, where, retry_failed, block_seconds)
+    plan, costs = make_plan(spec, grid), block_costs(spec, grid)
+    seconds = costs * (plan.seconds / max(float(costs.sum()), 1e-30))
     todo = seconds[pending].tolist()
     wanted = resources(profile, plan, todo, workers, minutes)
     token = secrets.token_hex(4)
@@ -78,12 +86,15 @@ def decide(
     return Prepared(plan, job, max(todo, default=0.0), token)
 
 
-def _pending(spec: SweepSpec, path: Path, block_seconds: float) -> tuple[Grid, Sequence[int]]:
+def _pending(spec: SweepSpec, path: Path, retry_failed: bool, block_seconds: float) -> tuple[Grid, Sequence[int]]:
     """Return the grid, and the numbers of the blocks that are to be solved."""
     if (path / "data.zarr").exists():
         store = Store(path / "data.zarr")
         if store.spec.digest() == spec.digest():
-            return store.grid, run.pending_blocks(store, store.status())
+            status = store.status()
+            if retry_failed:
+                status[status == FAILED] = PENDING
+            return store.grid, run.pending_blocks(store, status)
     grid = make_grid(spec, block_seconds)
     return grid, range(grid.n_blocks)
 
@@ -96,7 +107,7 @@ def check(prepared: Prepared) -> None:
 
 
 def refuse_if_queued(path: Path) -> None:
-    """Refuse a run directory whose jobs run or wait, and clear away workers that a dead driver left waiting."""
+    """Refuse a run directory whose driver job runs, waits, or is just ending."""
     record = JobFiles(path).record()
     if record is None:
         return
@@ -104,13 +115,18 @@ def refuse_if_queued(path: Path) -> None:
     if jobs is None:
         raise QbsweepError(f"Slurm does not answer, and jobs of {path} may be waiting in it; try again later")
     for job in jobs:
-        if job.alive and job.name == record.driver_name:
+        if job.active and job.name == record.driver_name:
             why = f" ({job.reason})" if job.reason else ""
             raise QbsweepError(
                 f"{path} is submitted already: job {job.id} is {job.state}{why}; "
                 f"`qbsweep status {path}` follows it, `qbsweep cancel {path}` stops it"
             )
-    if any(job.active for job in jobs):
+
+
+def clear_away(path: Path) -> None:
+    """Cancel workers that a driver of the past has left waiting; the caller holds the lock."""
+    record = JobFiles(path).record()
+    if record is not None and any(job.active for job in slurm.queue(record.worker_name) or ()):
         slurm.cancel(record.worker_name)
 
 
@@ -157,7 +173,10 @@ def send(prepared: Prepared, directory: RunDirectory) -> Record:
 
 def queue_state(path: Path) -> dict[str, Any] | None:
     """Return the state of the jobs of a run as plain data, None if it was never submitted."""
-    record = JobFiles(path).record()
+    try:
+        record = JobFiles(path).record()
+    except QbsweepError:
+        return None  # `submit` and `cancel` say what is wrong; a look at the dataset needs no jobs
     if record is None:
         return None
     jobs = slurm.queue(record.driver_name, record.worker_name)
@@ -174,7 +193,6 @@ def queue_state(path: Path) -> dict[str, Any] | None:
                 "role": "driver" if job.name == record.driver_name else "worker",
                 "state": job.state,
                 "active": job.active,
-                "alive": job.alive,
                 "reason": job.reason,
                 "node": job.node,
                 "seconds_left": job.seconds_left,

@@ -131,7 +131,7 @@ def state(
 def _state_name(running: bool, progress: Progress, queue: dict[str, Any] | None) -> str:
     if running or progress.complete:
         return "running" if running else "complete"
-    queued = queue is not None and any(job["alive"] and job["role"] == "driver" for job in queue["jobs"])
+    queued = queue is not None and any(job["active"] and job["role"] == "driver" for job in queue["jobs"])
     return "queued" if queued else "interrupted"
 
 

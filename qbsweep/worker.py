@@ -21,13 +21,15 @@ from distributed import Status, Worker
 from qbsweep.blocks import Report, Task, solve_block
 from qbsweep.cluster import CONFIG, RETURNED, address_of, load_credentials
 from qbsweep.errors import QbsweepError
-from qbsweep.jobfiles import AGAIN, DISMISSED, JobFiles, Marker, Note
+from qbsweep.jobfiles import AGAIN, BROKEN, DISMISSED, JobFiles, Marker, Note
 
 _CONNECT_SECONDS = 60
 _LAST_SECONDS = 10.0  # before the walltime: what is still being solved then is left behind
 _TERM_SECONDS = 5.0  # after SIGTERM, which Slurm follows up with SIGKILL
 _BEAT_SECONDS = 5.0  # so often does a worker without a driver say that it is still on its block
 _STALE_SECONDS = 30.0
+_MOST = 0.7  # of its walltime: Slurm's warning, and the end of one's driver, may come so much earlier
+_MAX_REFUSALS = 3
 _FETCH_SECONDS = 5.0
 
 
@@ -59,7 +61,11 @@ class Job:
         For the block that it leaves behind.
     running : Task or None
     gave_all : bool
-        The running block had the whole walltime.
+        The running block has the whole walltime.
+    began : float
+        When it was begun, in seconds since the epoch.
+    refusals : int
+        Blocks in a row that were handed back for want of time.
     """
 
     files: JobFiles
@@ -72,6 +78,8 @@ class Job:
     why: str = ""
     running: Task | None = None
     gave_all: bool = False
+    began: float = 0.0
+    refusals: int = 0
 
     def leave(self, code: int, by: float, why: str) -> None:
         """Take no more blocks and be gone by then."""
@@ -86,7 +94,8 @@ class Job:
     def note(self) -> Note:
         """Say of what is left behind whether it is the block's fault: it is if it had a whole walltime."""
         block = self.running.block if self.running else None
-        if self.leaving == AGAIN and self.gave_all:
+        had_it = time.time() - self.began >= _MOST * (self.ends - self.began)  # and was not preempted, say, before
+        if self.leaving == AGAIN and self.gave_all and had_it:
             return Note("walltime", block, f"the block does not fit the walltime of its job: {self.why}")
         return Note("left", block, self.why)
 
@@ -108,16 +117,22 @@ def solve_within(task: Task, predicted: float) -> Report:
         raise RuntimeError("solve_within runs in a worker process of a Slurm job only")
     _wait_for_orphan(job, task.block)
     if not job.takes(predicted, time.time()):
-        if not job.leaving:
-            job.leave(AGAIN, job.ends, "the walltime was nearly over")
+        job.refusals += 1
+        if not job.leaving and job.refusals >= _MAX_REFUSALS:
+            job.leave(AGAIN, job.ends, "no block is left that fits the rest of the walltime")
         return Report(task.block, task.attempt, error="handed back: too little time is left", cause=RETURNED)
-    job.gave_all, job.is_fresh, job.running = job.is_fresh, False, task
+    job.gave_all, job.is_fresh, job.began, job.refusals = job.is_fresh, False, time.time(), 0
+    job.running = task
     job.marker.write(task.block)
     try:
-        return solve_block(task)
+        report = solve_block(task)
     finally:
         job.running = None
         job.marker.write(None)
+    if report.cause in ("write", "error"):
+        # Block or node? Another worker will tell; a broken one, quick as it fails, must not get at the other blocks.
+        job.leave(BROKEN, job.ends, report.error)
+    return report
 
 
 def _wait_for_orphan(job: Job, block: int) -> None:
@@ -172,7 +187,8 @@ async def _serve(job: Job, address: str, folder: str) -> int:
     if record is None:
         raise QbsweepError(f"{job.files.run} was not submitted")
     # A block that wants more gets a MemoryError and is reported, instead of the job being killed with all that it runs.
-    resource.setrlimit(resource.RLIMIT_DATA, (record.memory * 10**6, resource.RLIM_INFINITY))
+    if record.memory:
+        resource.setrlimit(resource.RLIMIT_DATA, (record.memory * 10**6, resource.RLIM_INFINITY))
     worker = Worker(
         address,
         name=job.name,

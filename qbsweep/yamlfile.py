@@ -68,7 +68,7 @@ def parse_yaml(text: str, name: str) -> tuple[Any, Lines]:
         loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
-            raise QbsweepError(f"{name} is empty; a sweep file needs at least `name` and `sweep`")
+            raise QbsweepError(f"{name} is empty")
         lines: Lines = {}
         return _construct(loader, node, (), lines, name), lines
     except yaml.MarkedYAMLError as error:
@@ -78,7 +78,7 @@ def parse_yaml(text: str, name: str) -> tuple[Any, Lines]:
     except yaml.YAMLError as error:
         raise QbsweepError(f"{name}: this is not valid YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
-        raise QbsweepError(f"{name}: this is not a sweep file: it refers to itself or nests too deeply") from None
+        raise QbsweepError(f"{name}: this file is of no use: it refers to itself or nests too deeply") from None
 
 
 def dump_yaml(data: Any) -> str:

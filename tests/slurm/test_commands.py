@@ -890,7 +890,6 @@ def test_a_broken_record(
         assert submit().code == 0
 
 
-@pytest.mark.xfail(reason="the types in a record are not checked", strict=True)
 @pytest.mark.parametrize("change", [{"driver_name": 3}, {"worker_name": None}, {"driver_name": ["a"]}])
 def test_a_record_with_other_types(
     qbsweep: Callable[..., Outcome], record: Record, out: Path, change: dict[str, Any]

@@ -425,7 +425,6 @@ def test_what_the_command_is_given(start: Callable[..., Running], tmp_path: Path
         assert running.lines("argv") == ["-m", "qbsweep.host", run, "2"]
 
 
-@pytest.mark.xfail(reason="of two directives Slurm takes the last", strict=True)
 @pytest.mark.parametrize("directive", ["--job-name=mine", "-J mine"])
 def test_no_directive_renames_the_jobs(directive: str) -> None:
     """By their names they are found, and cancelled."""

@@ -161,7 +161,7 @@ def test_credentials_keep_others_out(make_sweep: Callable[..., Sweep]) -> None:
 @pytest.mark.timeout(100)
 def test_live_run_is_refused_and_a_rejected_one_leaves_nothing(make_sweep: Callable[..., Sweep]) -> None:
     sweep = make_sweep(sleep=3)
-    for profile, reason in (("partition: nowhere\n", "partition"), ("directives: [--mem-per-cpu=1000GB]\n", "")):
+    for profile, reason in (("partition: nowhere\n", "partition"), ("constraint: nosuch\n", "feature")):
         sweep.profile.write_text(profile)
         options = ("--out", str(sweep.out), "--profile", str(sweep.profile))
         refused = sweep.qbsweep("submit", str(sweep.sweep), *options)
