@@ -27,18 +27,20 @@ MIN_SAMPLES = _DEGREES[1] + 1 + _SPARE
 """Samples of which two degrees can be compared."""
 _GROWTH = 1.4  # from window to window
 _SIGNIFICANT = 0.2  # relative error of a slope or curvature above which there is none to speak of
+_SAME = 0.3  # relative difference of slopes or curvatures of one thing between two degrees
 _HOPELESS = 100.0  # a window so many times worse than an earlier one ends the search
 _REACHES = (1.5, 2.0, 3.0, 4.0, 8.0)
 _LIMIT_DEGREES = range(1, 6)
 
 
 class Estimate(NamedTuple):
-    """A point between samples, and the errors of its two coordinates."""
+    """A point between samples, the errors of its two coordinates, and the slope of what vanishes there."""
 
     x: float
     x_error: float
     y: float
     y_error: float
+    slope: float = 0.0
 
 
 UNKNOWN = Estimate(*[math.nan] * 4)
@@ -80,7 +82,7 @@ class _Polynomial:
         if slope_error > _SIGNIFICANT * abs(slope):
             return None
         y, y_error = self.at(t, max(order - 1, 0))
-        return Estimate(self.center + self.half * t, self.at(t, order)[1] / abs(slope), y, y_error)
+        return Estimate(self.center + self.half * t, self.at(t, order)[1] / abs(slope), y, y_error, slope)
 
 
 @cache
@@ -114,11 +116,16 @@ def _best(
         width = len(x[window])
         degrees = [d for d in _DEGREES if lowest <= d < width - _SPARE]
         results = [read(_Polynomial(x[window], y[window], degree)) for degree in degrees]
-        found = [_with_change(low, high) for low, high in pairwise(results) if low and high]
+        found = [_with_change(low, high) for low, high in pairwise(results) if low and high and _agree(low, high)]
         if found and best and min(map(_errors, found)) > tuple(_HOPELESS * error for error in _errors(best)):
             break
         best = min([*found, *([best] if best else [])], key=_errors, default=None)
     return best
+
+
+def _agree(low: Estimate, high: Estimate) -> bool:
+    """Whether two degrees see the same thing: noise in a narrow window may have a maximum for both, by chance."""
+    return abs(high.slope - low.slope) <= _SAME * abs(high.slope)
 
 
 def _errors(estimate: Estimate) -> tuple[float, float]:
@@ -189,7 +196,7 @@ def _derivative(x: FloatArray, y: FloatArray, where: float, order: int) -> tuple
     def read(fit: _Polynomial) -> Estimate:
         return Estimate(where, 0.0, *fit.at(float(fit.t(where)), order))
 
-    return (_best(x, y, int(np.abs(x - where).argmin()), 2, read) or UNKNOWN)[2:]
+    return (_best(x, y, int(np.abs(x - where).argmin()), 2, read) or UNKNOWN)[2:4]
 
 
 def limit(x: FloatArray, y: FloatArray, powers: Sequence[float]) -> tuple[float, float]:
@@ -215,4 +222,4 @@ def limit(x: FloatArray, y: FloatArray, powers: Sequence[float]) -> tuple[float,
         fits = [_Polynomial(u[window], y[window], degree) for degree in degrees]
         values = [Estimate(0.0, 0.0, *fit.at(float(fit.t(0.0)))) for fit in fits]
         found += [_with_change(low, high) for low, high in pairwise(values)]
-    return min(found, key=lambda e: e.y_error, default=UNKNOWN)[2:]
+    return min(found, key=lambda e: e.y_error, default=UNKNOWN)[2:4]

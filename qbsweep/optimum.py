@@ -1,6 +1,7 @@
 """Optimal couplings, and how they scale with the number of batteries."""
 
 import math
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import numpy as np
@@ -91,10 +92,17 @@ def curves(ds: xr.Dataset, of: str, dim: str) -> xr.Dataset:
 
 
 def _selected_like(refined: xr.Dataset, ds: xr.Dataset) -> xr.Dataset:
-    """Take from the refined samples what the user took from the dataset."""
+    """Take from the refined samples what the user took from the dataset; what was fixed then may be an axis now."""
+    refined = with_dims(refined, [dim for dim in ds["status"].dims if dim != "J"])
     scalars = {dim: ds[dim].item() for dim in refined.dims if dim in ds.coords and dim not in ds.dims}
     rest = {dim: ds[dim].values for dim in refined.dims if dim in ds.dims}
     return refined.sel(scalars).reindex(rest, fill_value={"status": 0})
+
+
+def with_dims(refined: xr.Dataset, dims: Iterable[Hashable]) -> xr.Dataset:
+    """Give refined samples dimensions of one label where they have scalar coordinates."""
+    missing = [dim for dim in dims if dim not in refined.dims]
+    return refined.reset_coords("J_abs").expand_dims(missing).set_coords("J_abs")
 
 
 def scaling_exponent(ds: xr.Dataset, window: tuple[int, int] | None = None, **options: Any) -> xr.Dataset:

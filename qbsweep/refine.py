@@ -22,7 +22,7 @@ from qbsweep.errors import QbsweepError
 from qbsweep.evaluate import solve_box
 from qbsweep.extend import check_extends
 from qbsweep.fits import MIN_SAMPLES
-from qbsweep.optimum import curves, optimal_coupling
+from qbsweep.optimum import curves, optimal_coupling, with_dims
 from qbsweep.peaks import EDGE, LOCATED, PLATEAU, TOO_FEW, find_optimum, sorted_samples
 from qbsweep.physics.network import FloatArray
 from qbsweep.provenance import provenance
@@ -105,7 +105,7 @@ def refine(
         with xr.open_zarr(store.path, chunks=None) as data:
             require_axis(data, "J", "refine")
             ds = in_memory(data, (of,), "refine").assign_attrs(data.attrs)
-        samples = _Samples(store.spec, ds, open_refined(directory))
+        samples = _Samples(store.spec, ds, of, open_refined(directory))
         try:
             _refine_all(samples, curves(ds, of, "J"), (tolerance, of), track, refined_path(directory))
         finally:
@@ -116,8 +116,8 @@ def refine(
 class _Samples:
     """Samples per curve, the curves numbered by the axes of the dataset without J."""
 
-    def __init__(self, spec: SweepSpec, ds: xr.Dataset, earlier: xr.Dataset | None) -> None:
-        self.spec, self.ds = spec, ds
+    def __init__(self, spec: SweepSpec, ds: xr.Dataset, of: str, earlier: xr.Dataset | None) -> None:
+        self.spec, self.ds, self._energy_units = spec, ds, str(ds[of].attrs["units"])
         self.dims = [name for name in spec.axes if name != "J"]
         self.shape = tuple(len(spec.axes[name]) for name in self.dims)
         outputs = tuple(name for name in spec.outputs if name in (*STEADY_SCALARS, *VERDICT))
@@ -130,7 +130,7 @@ class _Samples:
 
     def _take(self, earlier: xr.Dataset) -> None:
         """Find the place of earlier samples on the axes of the dataset, which may have grown since."""
-        earlier = earlier.expand_dims([dim for dim in self.dims if dim not in earlier.dims])
+        earlier = with_dims(earlier, self.dims)
         places = [[self.spec.values(dim).index(value) for value in earlier[dim].values.tolist()] for dim in self.dims]
         arrays = {name: earlier[name].transpose(*self.dims, "sample").values for name in self._names}
         for index in np.ndindex(arrays["J_abs"].shape[:-1]):
@@ -179,8 +179,7 @@ class _Samples:
     def _labels(self, name: str) -> dict[str, str]:
         if name == "J_abs":
             return {"units": "omega", "long_name": "coherent coupling"}
-        energy = next(iter(self.ds.data_vars.values())) if VARIABLES[name].units == "omega" else None
-        units = VARIABLES[name].units if energy is None else energy.attrs["units"]
+        units = self._energy_units if VARIABLES[name].units == "omega" else VARIABLES[name].units
         return {"units": units, "long_name": VARIABLES[name].long_name}
 
     def _attributes(self) -> dict[str, Any]:
