@@ -1,7 +1,8 @@
 """The commands that turn a dataset into physics."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import xarray as xr
@@ -33,9 +34,7 @@ def analyze_command(
     """Find optimal couplings, scaling exponents, ratios, windows and charging times; write DIR/analysis."""
     run_directory, _ = open_run(directory)
     if tolerance is not None:
-        refine.refine(
-            directory, tolerance, track=lambda curves: track(curves, "refining", console=console, transient=True)
-        )
+        refine.refine(directory, tolerance, track=_with_bar)
     refined = refine.open_refined(directory)
     with readable(run_directory.data), xr.open_zarr(run_directory.data, chunks=None) as ds:
         found, left_out = analysis.analyze(ds, refined=refined, window=window)
@@ -60,6 +59,11 @@ def analyze_command(
             f"optimal_coupling uses {count:,} samples more, of {refine.refined_path(directory)}", highlight=False
         )
     console.print(f'xarray.open_datatree("{folder / "analysis.zarr"}"), tables as CSV beside it', highlight=False)
+
+
+def _with_bar(curves: Iterable[Any]) -> Iterable[Any]:
+    bar = Console(stderr=True)  # stdout is for results
+    return track(curves, "refining", console=bar, transient=True, disable=not bar.is_terminal)
 
 
 def _unused_points(ds: xr.Dataset) -> str:

@@ -137,6 +137,8 @@ def scaling_exponent(ds: xr.Dataset, window: tuple[int, int] | None = None, **op
     best = ds if "J_op" in ds else optimal_coupling(ds, **options)
     low, high = window or (int(best["N"].min()), int(best["N"].max()))
     best = best.isel(N=np.flatnonzero((best["N"].values >= low) & (best["N"].values <= high))).sortby("N")
+    if not best.sizes["N"]:
+        raise QbsweepError(f"the window of scaling_exponent, N = {low} to {high}, holds no N of this dataset")
     located = best["verdict"].isin(LOCATED)
     quantity = xr.Variable(
         "quantity", np.array(SCALED, dtype=object), {"units": "1", "long_name": "what scales with N"}

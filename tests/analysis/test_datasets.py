@@ -120,6 +120,8 @@ def test_n_without_an_optimum_is_left_out_of_the_exponent_and_counted() -> None:
     few = scaling_exponent(best, window=(1, 4))
     assert few["exponent"].isnull().all()
     assert few["n_values"].values.tolist() == [2, 2]
+    with pytest.raises(QbsweepError, match="holds no N"):
+        scaling_exponent(best, window=(20, 30))
 
 
 def test_odd_even_ratio_masks_and_counts(synthetic: Make) -> None:
