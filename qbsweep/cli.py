@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from qbsweep import grammar, run, summary
+from qbsweep import cli_verify, grammar, run, summary
 from qbsweep.errors import QbsweepError
 from qbsweep.plan import BLOCK_SECONDS, available_cores, block_costs, make_grid, make_plan
 from qbsweep.progress import Watcher, duration
@@ -23,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.add_typer(cli_verify.app)
 console = Console(soft_wrap=True)
 _EXECUTORS = ("local", "serial")
 
