@@ -254,8 +254,8 @@ def test_a_wrong_formula_has_another_verdict(test, wrong, expected):
 def test_exact_energies_solve_the_equations_of_motion_written_by_hand(topology, coupling):
     """(A1), (A5) and (B2) of three uniform batteries as a differential equation, term by term."""
     N, J, kappa, epsilon = 3, 0.7, 1.0, 0.3
-    forward, backward = (-2j * J * 1j, 0.0) if coupling == "nonreciprocal" else (-1j * J, -1j * J)
-    forward = -2 * J if coupling == "nonreciprocal" else forward  # -(i J e^{-i pi/2} + J) = -2 J
+    # -i J e^{-i theta} - Gamma/2 to the battery, -i J e^{i theta} - Gamma/2 back; theta = pi/2, Gamma = 2 J or neither
+    forward, backward = (-2 * J, 0.0) if coupling == "nonreciprocal" else (-1j * J, -1j * J)
     edges = [(m, m + 1) for m in range(N)] if topology == "cascaded" else [(0, n) for n in range(1, N + 1)]
 
     def motion(time, c):
