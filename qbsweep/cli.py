@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from qbsweep import cli_analysis, cli_verify, grammar, run, summary
+from qbsweep import cli_analysis, cli_report, cli_verify, grammar, run, summary
 from qbsweep.errors import QbsweepError
 from qbsweep.plan import BLOCK_SECONDS, available_cores, block_costs, make_grid, make_plan
 from qbsweep.progress import Watcher, duration
@@ -24,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_analysis.app)
+app.add_typer(cli_report.app)
 app.add_typer(cli_verify.app)
 console = Console(soft_wrap=True)
 _EXECUTORS = ("local", "serial")

@@ -17,9 +17,21 @@ _DIGITS = 8
 
 
 def analysis_table(result: xr.Dataset) -> Table | str:
-    """Tabulate the summary of an analysis; of a long last axis so many labels, denser at its start, as fit a screen.
+    """Tabulate the summary of an analysis for the terminal; see `analysis_rows`."""
+    title, header, rows = analysis_rows(result)
+    if not rows:
+        return title
+    table = plain_table(*header, title=title)
+    for row in rows:
+        table.add_row(*row)
+    return table
 
-    An error is shown if it reaches the digits shown. A result that is the same everywhere is one sentence.
+
+def analysis_rows(result: xr.Dataset) -> tuple[str, list[str], list[list[str]]]:
+    """Return title, header and cells of the summary of an analysis.
+
+    Of a long last axis so many labels, denser at its start, as fit a screen. An error is shown if it reaches the digits
+    shown. A result that is the same everywhere is one sentence: the title, without rows.
     """
     frame, name = summary(result), str(result.attrs["analysis"])
     columns = [str(n) for n in result.data_vars if n in frame]
@@ -27,14 +39,13 @@ def analysis_table(result: xr.Dataset) -> Table | str:
     shown = [n for n in columns if _is_informative(n, frame)]
     numbers = _only_numbers(frame, shown)
     if len(numbers) > 1 and np.ptp(numbers) <= 1e-12 * np.abs(numbers).max():
-        return f"{name}: {_number(numbers[0])} at all {len(frame):,} points"
+        return f"{name}: {_number(numbers[0])} at all {len(frame):,} points", [], []
     rows = _some_rows(frame, dims)
     hidden = f", {len(rows)} of {len(frame):,} rows" if len(rows) < len(frame) else ""
     settings = "".join(f", {key} {result.attrs[key]}" for key in ("window", "tolerance") if key in result.attrs)
-    table = plain_table(*(n + _unit(result[n]) for n in (*dims, *shown)), title=name + settings + hidden)
-    for row in rows:
-        table.add_row(*(_cell(row[dim]) for dim in dims), *(_cell(row[n], row.get(f"{n}_error")) for n in shown))
-    return table
+    header = [n + _unit(result[n]) for n in (*dims, *shown)]
+    cells = [[*(_cell(row[d]) for d in dims), *(_cell(row[n], row.get(f"{n}_error")) for n in shown)] for row in rows]
+    return name + settings + hidden, header, cells
 
 
 def _is_informative(name: str, frame: pd.DataFrame) -> bool:
