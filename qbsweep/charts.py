@@ -137,27 +137,50 @@ class Chart:
         """Write a value as a widget shows it."""
         return value_label(dim, value, unit(self.ds[dim]))
 
-    def loaded(self, positions: Mapping[str, int] | None = None) -> tuple[xr.DataArray, xr.DataArray]:
-        """Return values and suspect values in memory, of one choice of the selectors or of all."""
-        names = [self.variable, *(["status"] if "status" in self.ds else [])]
-        one = self.ds[names].isel(dict(positions or {})).load()
-        values = one[self.variable]
+    def values(self, positions: Mapping[str, int] | None = None) -> tuple[FloatArray, FloatArray]:
+        """Return values and those of suspect points, NaN where there is none.
+
+        Parameters
+        ----------
+        positions : dict of int, optional
+            One choice of the selectors; default: all choices.
+
+        Returns
+        -------
+        values, suspect : ndarray, shape (choices, lines, x)
+        """
+        one = self.ds[self._needed].isel(dict(positions or {})).load()
+        y = one[self.variable]
         if self.terminal:
-            values = values.sel(mode=one["N"]).drop_vars("mode")
+            y = y.sel(mode=one["N"]).drop_vars("mode")
+        order = [dim for dim in (*self.selectors, *self.by, self.x) if dim in y.dims]
+        shape = (-1, math.prod(self.ds.sizes[dim] for dim in self.by), self.ds.sizes[self.x])
+        energies = np.asarray(y.transpose(*order).values, dtype=float)
         if "status" not in one:
-            return values, xr.full_like(values, np.nan)
-        return values.where(one["status"].isin([OK, SUSPECT])), values.where(one["status"] == SUSPECT)
+            return energies.reshape(shape), np.full(energies.shape, np.nan).reshape(shape)
+        status = one["status"].broadcast_like(y).transpose(*order).values
+        known = np.where(np.isin(status, [OK, SUSPECT]), energies, np.nan)
+        return known.reshape(shape), np.where(status == SUSPECT, energies, np.nan).reshape(shape)
+
+    @property
+    def _needed(self) -> list[str]:
+        return [self.variable, *(["status"] if "status" in self.ds else [])]
 
     def lines(self, positions: Mapping[str, int] | None = None) -> list[Line]:
         """Return the lines for one choice of the selectors (by position), by default the first shown."""
         chosen = {dim: self.default(dim) for dim in self.selectors} | dict(positions or {})
-        values, suspect = self.loaded(chosen)
-        return [
-            Line(label, color, dash, self._along_x(values, where), self._along_x(suspect, where))
-            for label, color, dash, where in self.styles()
-        ]
+        return self._lines(*(array[0] for array in self.values(chosen)))
 
-    def styles(self) -> list[tuple[str, int, int, dict[str, int]]]:
+    def all_lines(self) -> list[list[Line]]:
+        """Return the lines for every choice of the selectors, the last one changing fastest."""
+        return [self._lines(y, suspect) for y, suspect in zip(*self.values(), strict=True)]
+
+    def _lines(self, y: FloatArray, suspect: FloatArray) -> list[Line]:
+        styles = [style[:3] for style in self._styles]
+        return [Line(*style, *pair) for style, *pair in zip(styles, y, suspect, strict=True)]
+
+    @cached_property
+    def _styles(self) -> list[tuple[str, int, int, dict[str, int]]]:
         """Return label, colour, dashes and positions of every line."""
         sizes = [self.ds.sizes[dim] for dim in self.by]
         found = []
@@ -175,15 +198,12 @@ class Chart:
             return []
         chosen = {dim: self.default(dim) for dim in self.selectors} | dict(positions or {})
         found: dict[bytes, tuple[str, int, FloatArray]] = {}
-        for label, color, _, where in self.styles():
+        for label, color, _, where in self._styles:
             at = {dim: i for dim, i in (chosen | where).items() if dim in self.reference.dims}
             y = np.asarray(self.reference.isel(at).values, dtype=float)
             if np.isfinite(y).any():
                 found.setdefault(y.tobytes(), (f"{self.theory}, {label}", color, y))
         return list(found.values())
-
-    def _along_x(self, values: xr.DataArray, where: Mapping[str, int]) -> FloatArray:
-        return np.asarray(values.isel({dim: i for dim, i in where.items() if dim in values.dims}).values, dtype=float)
 
     def thinned(self, budget: int) -> tuple["Chart", str]:
         """Return the chart in memory with no more than so many values, and a sentence on what was left out."""
@@ -200,8 +220,7 @@ class Chart:
             for dim, n in shape.items()
             if kept[dim] < n
         }
-        names = [self.variable, *(["status"] if "status" in self.ds else [])]
-        small = replace(self, ds=self.ds[names].isel(picked).load())
+        small = replace(self, ds=self.ds[self._needed].isel(picked).load())
         if small.reference is not None:
             at = {dim: i for dim, i in picked.items() if dim in small.reference.dims}
             small = replace(small, reference=small.reference.isel(at))

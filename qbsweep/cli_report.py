@@ -35,13 +35,13 @@ def report_command(
     from qbsweep import printed, report  # a second of imports that no other command should pay
 
     target = out or directory / "report.html"
-    text = report.page(directory)
+    text, charts = report.write(directory)
     scratch = target.with_name(f".{target.name}.new")
     scratch.write_text(text, encoding="utf-8")
     scratch.replace(target)
     console.print(f"{target}: {len(text) / 1e6:.1f} MB, open it in a browser", highlight=False)
     if png:
-        written = printed.save_all(report.selected_charts(directory), directory / "figures")
+        written = printed.save_all(charts, directory / "figures")
         console.print(f"{directory / 'figures'}: {len(written)} figures", highlight=False)
 
 

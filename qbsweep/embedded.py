@@ -74,9 +74,9 @@ def _widget(name: str, labels: list[str], default: int) -> Select | Slider:
 def _states(chart: Chart) -> list[FloatArray]:
     """Return what every glyph shows for every choice, in the order of `still`: shape (choices, length)."""
     collected: list[list[Any]] = []
-    for choice in itertools.product(*(range(len(values)) for values in chart.selectors.values())):
+    choices = itertools.product(*(range(len(values)) for values in chart.selectors.values()))
+    for choice, lines in zip(choices, chart.all_lines(), strict=True):
         positions = dict(zip(chart.selectors, choice, strict=True))
-        lines = chart.lines(positions)
         values = [np.where(line.y > 0, line.y, np.nan) if chart.logy else line.y for line in lines]
         shown = (values if chart.joined else []) + (values if chart.points else [])
         shown += [suspect_marks(chart, lines)[1]] if chart.has_suspect else []

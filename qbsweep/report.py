@@ -31,19 +31,11 @@ _MOST_POINTS = 2_000_000
 _MOST_CURVES = 1_000
 _MOST_FAILURES = 8
 _MOST_VALUES = 12
-_PAGE = Path(__file__).with_name("report.css")
+_STYLE = Path(__file__).with_name("report.css")
 
 
-def selected_charts(directory: Path) -> list[Chart]:
-    """Return the charts that fit a run, thinned and in memory: those of its report."""
-    open_run(directory)
-    path = directory / "data.zarr"
-    with readable(path), xr.open_zarr(path, chunks=None) as ds:
-        return [chart.thinned(BUDGET)[0] for chart in charts(ds, analyses(ds, open_refined(directory))[0])]
-
-
-def page(directory: Path) -> str:
-    """Return the report of a run directory as HTML."""
+def write(directory: Path) -> tuple[str, list[Chart]]:
+    """Return the report of a run directory as HTML, and its charts, thinned and in memory."""
     run_directory, store = open_run(directory)
     state = summary.state(run_directory, store, progress_of(store))
     with readable(run_directory.data), xr.open_zarr(run_directory.data, chunks=None) as ds:
@@ -61,12 +53,15 @@ def page(directory: Path) -> str:
             _section("Values", _values(ds)) if not drawn or ds["status"].size == 1 else "",
             _section("Provenance", _provenance(ds, directory)),
         ]
-    head = Resources(mode="inline", components=["bokeh", "bokeh-widgets"]).render() if drawn else ""
-    style = _PAGE.read_text(encoding="utf-8")
+    return _page(title, "".join(parts), script), [chart for chart, _ in drawn]
+
+
+def _page(title: str, body: str, script: str) -> str:
+    head = Resources(mode="inline", components=["bokeh", "bokeh-widgets"]).render() if script else ""
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_text(title)}</title>\n'
         '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">\n'
-        f"<style>{style}</style>\n{head}</head>\n<body>\n{''.join(parts)}\n{script}</body></html>\n"
+        f"<style>{_STYLE.read_text(encoding='utf-8')}</style>\n{head}</head>\n<body>\n{body}\n{script}</body></html>\n"
     )
 
 
