@@ -1,12 +1,14 @@
 # make quickstart   set up .venv, run a small sweep, show its result
 # make test         set up .venv, run the tests
 # make check        everything: lint, format, types, import rules, tests
+# make notebooks    run the notebooks on small sweeps
+# make figures      draw the pictures of the README again
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: quickstart test check lint bench figures clean
+.PHONY: quickstart test check lint bench notebooks figures clean
 
 quickstart: $(VENV)/.user
 	$(BIN)/qbsweep run workflows/quickstart.yaml
@@ -27,6 +29,9 @@ bench: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/solver.py
 	$(BIN)/python tests/benchmarks/workflow.py
 	$(BIN)/python tests/benchmarks/lindblad.py
+
+notebooks: $(VENV)/.dev
+	QBSWEEP_SMALL=1 $(BIN)/python tests/notebooks.py
 
 figures: $(VENV)/.dev
 	$(BIN)/qbsweep run workflows/fig1.yaml

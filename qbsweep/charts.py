@@ -192,17 +192,17 @@ class Chart:
             found.append((", ".join(words) or meaning(self.variable, self.ds[self.variable]), color, dash, at))
         return found
 
-    def references(self, positions: Mapping[str, int] | None = None) -> list[tuple[str, int, FloatArray]]:
-        """Return label, colour and values of what theory says."""
+    def references(self, positions: Mapping[str, int] | None = None) -> list[tuple[str, int, int, FloatArray]]:
+        """Return label, colour, dashes and values of what theory says."""
         if self.reference is None:
             return []
         chosen = {dim: self.default(dim) for dim in self.selectors} | dict(positions or {})
-        found: dict[bytes, tuple[str, int, FloatArray]] = {}
-        for label, color, _, where in self._styles:
+        found: dict[bytes, tuple[str, int, int, FloatArray]] = {}
+        for label, color, dash, where in self._styles:
             at = {dim: i for dim, i in (chosen | where).items() if dim in self.reference.dims}
             y = np.asarray(self.reference.isel(at).values, dtype=float)
             if np.isfinite(y).any():
-                found.setdefault(y.tobytes(), (f"{self.theory}, {label}", color, y))
+                found.setdefault(y.tobytes(), (f"{self.theory}, {label}", color, dash, y))
         return list(found.values())
 
     def thinned(self, budget: int) -> tuple["Chart", str]:

@@ -1,4 +1,4 @@
-"""Charts as Bokeh models that carry all their data: they answer to widgets in a browser, without Python or a network."""
+"""Charts as Bokeh models that carry all their data: their widgets work in a browser without Python or a network."""
 
 import itertools
 from typing import Any
@@ -6,7 +6,10 @@ from typing import Any
 import holoviews as hv
 import numpy as np
 from bokeh.layouts import column, row
-from bokeh.models import ColumnDataSource, CustomJS, DataRange1d, GlyphRenderer, Model, Select, Slider
+from bokeh.model import Model
+from bokeh.models import ColumnDataSource, CustomJS, DataRange1d
+from bokeh.models.renderers import GlyphRenderer
+from bokeh.models.widgets import Select, Slider
 
 from qbsweep.charts import Chart
 from qbsweep.figures import still, suspect_marks
@@ -32,10 +35,11 @@ for (let i = 0; i < drawn.length; i++) {
 
 def embedded(chart: Chart) -> Model:
     """Draw a chart that is in memory, with its widgets and the data of all their choices."""
-    model = hv.render(still(chart), backend="bokeh")
+    model: Any = hv.render(still(chart), backend="bokeh")
     model.x_range, model.y_range = DataRange1d(range_padding=0.04), DataRange1d(range_padding=0.06)
     if not chart.selectors:
-        return model
+        plain: Model = model
+        return plain
     renderers = [r for r in model.renderers if isinstance(r, GlyphRenderer)]
     states = [ColumnDataSource({"y": y.ravel()}) for y in _states(chart)]
     if len(states) != len(renderers):
@@ -85,4 +89,4 @@ def _states(chart: Chart) -> list[FloatArray]:
 
 
 def _theory(chart: Chart, positions: dict[str, int]) -> list[FloatArray]:
-    return [y for _, _, y in chart.references(positions)]
+    return [y for *_, y in chart.references(positions)]

@@ -8,6 +8,7 @@ import holoviews as hv
 import hvplot.xarray  # noqa: F401  so that `ds.hvplot` works wherever these figures do
 import numpy as np
 import xarray as xr
+from bokeh.models import CustomJSTickFormatter
 
 from qbsweep.chart_choice import charts
 from qbsweep.charts import Chart, Line, against
@@ -19,7 +20,7 @@ COLORS = ("#0a6ebd", "#e07b00", "#1b9e77", "#c03a76", "#6b4fb3", "#8a6d1f", "#4d
 DASHES = ("solid", "dashed", "dotted", "dotdash")
 SUSPECT_COLOR = "#d62728"
 MARKERS = ("circle", "square", "triangle", "diamond")
-WIDTH, HEIGHT = 700, 380
+WIDTH, HEIGHT = 720, 380
 
 hv.extension("bokeh", logo=False)
 
@@ -60,6 +61,7 @@ def still(chart: Chart, positions: Mapping[str, int] | None = None) -> Any:
             height=HEIGHT,
             title=chart.title,
             legend_position="right",
+            toolbar="above",
             show_legend=len(lines) > 1 or chart.has_suspect or chart.reference is not None,
             logx=chart.logx,
             logy=chart.logy,
@@ -101,8 +103,8 @@ def _suspect(chart: Chart, lines: Sequence[Line]) -> Any:
     return hv.Scatter(suspect_marks(chart, lines), chart.x, _vdim(chart), label="suspect").opts(**style)
 
 
-def _reference(chart: Chart, label: str, color: int, y: Any) -> Any:
-    style = {"color": COLORS[color % 8], "line_width": 1, "alpha": 0.8}
+def _reference(chart: Chart, label: str, color: int, dash: int, y: Any) -> Any:
+    style = {"color": COLORS[color % 8], "line_dash": DASHES[dash % 4], "line_width": 1, "alpha": 0.8}
     return hv.Curve((chart.x_values, y), chart.x, _vdim(chart), label=label).opts(**style)
 
 
@@ -122,8 +124,14 @@ def _finish(plot: Any, element: Any, chart: Chart) -> None:
         model.xaxis.ticker = values.tolist()
     if chart.x == "mode":
         model.xaxis.major_label_overrides = {int(v): value_label("mode", int(v)) for v in values}
+    for axis, is_log in ((model.xaxis, chart.logx), (model.yaxis, chart.logy)):
+        axis.axis_label_text_font_style = "normal"
+        if is_log:
+            axis.formatter = CustomJSTickFormatter(code="return String(Number(tick.toPrecision(3)))")
+            axis.minor_tick_line_color = None
     model.toolbar.logo = None
     for legend in model.legend:
         legend.click_policy = "mute"
         legend.border_line_color = None
+        legend.location = "top_right"
     model.title.text_font_style = "bold"

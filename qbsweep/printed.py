@@ -42,15 +42,15 @@ def draw(chart: Chart, width: float = COLUMN) -> Figure:
     for line in lines:
         marker = _MARKERS[line.dash % 4] if chart.points else ""
         fill = COLORS[line.color % 8] if line.dash == 0 else "white"
-        style = {"color": COLORS[line.color % 8], "linewidth": 1}
+        style: dict[str, Any] = {"color": COLORS[line.color % 8], "linewidth": 1}
         style["linestyle"] = _DASHES[line.dash % 4] if chart.joined else ""
         axes.plot(chart.x_values, line.y, marker=marker, ms=2.8, mfc=fill, mew=0.7, label=line.label, **style)
     suspect = [line.suspect[::step] for line in lines]
     if np.isfinite(suspect).any():
         where = np.tile(chart.x_values[::step], len(suspect))
         axes.plot(where, np.concatenate(suspect), "o", ms=5, mfc="none", mec="#d62728", mew=0.7, label="suspect")
-    for label, color, y in chart.references():
-        axes.plot(chart.x_values, y, color=COLORS[color % 8], linewidth=0.6, label=label)
+    for label, color, dash, y in chart.references():
+        axes.plot(chart.x_values, y, color=COLORS[color % 8], linestyle=_DASHES[dash % 4], linewidth=0.6, label=label)
     if chart.level is not None:
         axes.axhline(chart.level, color="#888888", linewidth=0.6, linestyle="--")
     _finish(chart, axes)
@@ -94,7 +94,7 @@ def _logarithmic(axis: XAxis | YAxis, values: FloatArray) -> None:
     """Scale an axis, with plain numbers as its labels where they fit: 0.2, 0.5, 1, 2."""
     scale = axis.axes.set_xscale if isinstance(axis, XAxis) else axis.axes.set_yscale
     scale("log")
-    if values.max() <= 500 * values.min() and 1e-3 <= values.min() and values.max() < 1e4:
+    if values.max() <= 500 * values.min() and values.min() >= 1e-3 and values.max() < 1e4:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5) if values.max() < 50 * values.min() else (1,)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())

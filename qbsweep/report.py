@@ -57,7 +57,9 @@ def write(directory: Path) -> tuple[str, list[Chart]]:
 
 
 def _page(title: str, body: str, script: str) -> str:
-    head = Resources(mode="inline", components=["bokeh", "bokeh-widgets"]).render() if script else ""
+    # Not Resources.render(): Panel adds scripts to that which a page on its own cannot reach.
+    parts = Resources(mode="inline", components=["bokeh", "bokeh-widgets"]).js_raw if script else []
+    head = "".join(f"<script>{part}</script>\n" for part in parts)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_text(title)}</title>\n'
         '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">\n'
@@ -103,7 +105,8 @@ def _swept(ds: xr.Dataset) -> str:
     rows = [[dim, meaning(dim, ds[dim]), _span(ds[dim])] for dim in dims]
     if "time" in ds.dims:
         rows.append(["time", "time since vacuum", _span(ds["time"])])
-    fixed = [name for name in PARAMETERS if name in ds.coords and ds[name].ndim == 0]
+    fixed = [name for name, p in PARAMETERS.items() if name in ds.coords and ds[name].ndim == 0]
+    fixed = [name for name in fixed if ds[name].item() != PARAMETERS[name].default]
     told = ", ".join(f"{name} = {ds[name].item()} {unit(ds[name])}".rstrip() for name in fixed)
     points = f"{ds['status'].size:,} points" if dims else "One point"
     axes = _table(["axis", "meaning", "values"], rows) if rows else ""
@@ -122,7 +125,9 @@ def _trust(state: dict[str, Any], ds: xr.Dataset, failures: Sequence[dict[str, A
     names = ("ok", "suspect", "failed", "pending")
     parts = [_table(["points", *names], [[f"{state['points']:,}", *(f"{state[name]:,}" for name in names)]])]
     if "truncation_error" in ds:
-        parts.append("<p>Truncated solutions are compared with exact ones where there are, with larger ones elsewhere.</p>")
+        parts.append(
+            "<p>Truncated solutions are compared with exact ones where there are, with larger ones elsewhere.</p>"
+        )
     else:
         parts.append("<p>Every point is from the moment solver, which is exact for linear networks.</p>")
     if state["suspect"]:
