@@ -68,7 +68,7 @@ def embedded(chart: Chart) -> Model:
     return column(row(*widgets), model)
 
 
-def _widget(name: str, labels: list[str], default: int) -> Select | Slider:
+def _widget(name: str, labels: list[Any], default: int) -> Select | Slider:
     if len(labels) <= _MOST_IN_A_LIST:
         return Select(title=name, options=labels, value=labels[default], width=160)
     title = f"{name}: {labels[default]}"

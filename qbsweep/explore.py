@@ -32,12 +32,12 @@ def explorer(ds: xr.Dataset) -> Any:
     if not axes:
         return pn.pane.Markdown(f"**{ds.attrs.get('title', '')}** has no axis of numbers to draw anything against.")
     names = {f"{SHORT.get(name, name)}: {meaning(name, ds[name])}": name for name in axes}
-    variable = pn.widgets.Select(name="variable", options=names, width=330)
-    x = pn.widgets.Select(name="horizontal axis", width=160)
-    lines = pn.widgets.Select(name="lines", width=160)
+    variable = pn.widgets.Select(label="variable", options=names, width=330)
+    x = pn.widgets.Select(label="horizontal axis", width=160)
+    lines = pn.widgets.Select(label="lines", width=160)
 
     def offer_axes(name: str) -> None:
-        x.options = axes[name]
+        x.param.update(options=axes[name], value=axes[name][0])
 
     def offer_lines(name: str, axis: str) -> None:
         rest = [str(d) for d in ds[name].dims if d != axis and ds.sizes[d] > 1 and d in ds.coords]
@@ -59,16 +59,16 @@ def explorer(ds: xr.Dataset) -> Any:
     x.param.watch(lambda event: offer_lines(variable.value, event.new), "value")
     follow()
     shown = pn.bind(draw, variable, x, lines)
-    return pn.Column(pn.Row(variable, x, lines), pn.panel(shown, widget_location="right_top"))
+    return pn.Column(pn.Row(variable, x, lines), pn.panel(shown, widget_location="top"))
 
 
 def _axes(ds: xr.Dataset) -> dict[str, list[str]]:
-    """Return the variables that can be drawn, each with its axes of numbers, the longest first."""
+    """Return the variables that can be drawn, each with its axes of numbers, J or time first, then the longest."""
     found = {}
     for name, array in ds.data_vars.items():
         dims = [str(d) for d, n in array.sizes.items() if n > 1 and np.issubdtype(ds[d].dtype, np.number)]
         if dims:
-            found[str(name)] = sorted(dims, key=lambda dim: -ds.sizes[dim])
+            found[str(name)] = sorted(dims, key=lambda dim: (dim not in ("J", "time"), -ds.sizes[dim]))
     first = [name for name in ("energy_terminal", "ergotropy_terminal", "energy_t", "energy") if name in found]
     return {name: found[name] for name in (*first, *(name for name in found if name not in first))}
 

@@ -108,7 +108,7 @@ def _swept(ds: xr.Dataset) -> str:
     fixed = [name for name, p in PARAMETERS.items() if name in ds.coords and ds[name].ndim == 0]
     fixed = [name for name in fixed if ds[name].item() != PARAMETERS[name].default]
     told = ", ".join(f"{name} = {ds[name].item()} {unit(ds[name])}".rstrip() for name in fixed)
-    points = f"{ds['status'].size:,} points" if dims else "One point"
+    points = f"{ds['status'].size:,} points" if ds["status"].size > 1 else "One point"
     axes = _table(["axis", "meaning", "values"], rows) if rows else ""
     sweep = f"<details><summary>The sweep file</summary><pre>{_text(str(ds.attrs.get('spec', '')))}</pre></details>"
     return f"<p>{points}. Fixed: {_text(told)}.</p>{axes}{sweep}"
@@ -171,11 +171,11 @@ def _values(ds: xr.Dataset) -> str:
         return f"<p>{ds['status'].size:,} points: see the dataset.</p>"
     dims = [str(dim) for dim in ds["status"].dims]
     names = [str(name) for name in ds.data_vars if ds[name].dims == ds["status"].dims]
-    frame = ds[names].load().to_dataframe().reset_index() if dims else ds[names].load().to_array().to_series()
-    if not dims:
-        rows = [[name, meaning(name, ds[name]), f"{_number(frame[name])} {unit(ds[name])}"] for name in names]
-        return _table(["variable", "meaning", "value"], rows)
-    return _table([*dims, *names], [[_number(v) for v in row] for row in frame[[*dims, *names]].values.tolist()])
+    if ds["status"].size == 1:
+        rows = [[meaning(name, ds[name]), f"{_number(ds[name].values.item())} {unit(ds[name])}"] for name in names]
+        return _table(["variable", "value"], rows)
+    frame = ds[names].load().to_dataframe().reset_index()[[*dims, *names]]
+    return _table([*dims, *names], [[_number(value) for value in row] for row in frame.values.tolist()])
 
 
 def _provenance(ds: xr.Dataset, directory: Path) -> str:
