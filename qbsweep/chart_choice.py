@@ -12,7 +12,9 @@ from qbsweep.physics.network import TOPOLOGIES
 
 def charts(ds: xr.Dataset, results: Mapping[str, xr.Dataset] | None = None) -> list[Chart]:
     """Return the charts that fit, the most telling first."""
-    return [*of_results(results or {}), *of_dataset(ds)]
+    of_analyses = list(of_results(results or {}))
+    optima = [chart for chart in of_analyses if chart.variable in ("J_op", "energy_op")]
+    return [*optima, *of_dataset(ds), *(chart for chart in of_analyses if chart not in optima)]
 
 
 def of_dataset(ds: xr.Dataset) -> Iterator[Chart]:

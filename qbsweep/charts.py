@@ -45,7 +45,7 @@ class Line:
     suspect: FloatArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Chart:
     """One variable over one axis.
 

@@ -12,7 +12,7 @@ from bokeh.models import CustomJSTickFormatter
 
 from qbsweep.chart_choice import charts
 from qbsweep.charts import Chart, Line, against
-from qbsweep.labels import value_label
+from qbsweep.labels import SHORT, value_label
 
 __all__ = ["COLORS", "DASHES", "against", "charts", "figure", "figures", "still"]
 
@@ -31,7 +31,8 @@ def figure(chart: Chart) -> Any:
         return still(chart)
     names = {dim: [chart.widget_label(dim, v) for v in values] for dim, values in chart.selectors.items()}
     dims = [
-        hv.Dimension(dim, label=dim, values=labels, default=labels[chart.default(dim)]) for dim, labels in names.items()
+        hv.Dimension(dim, label=SHORT.get(dim, dim), values=labels, default=labels[chart.default(dim)])
+        for dim, labels in names.items()
     ]
 
     def draw(*labels: str) -> Any:
