@@ -4,6 +4,7 @@ Nothing is written back: notebooks are committed without outputs. QBSWEEP_SMALL=
 """
 
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,6 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from traitlets.config import Config
 
-_SOCKETS = Config({"KernelManager": {"transport": "ipc"}})  # no ports, and no warning about them
 FOLDER = Path(__file__).parents[1] / "notebooks"
 
 
@@ -23,7 +23,9 @@ def complaints(path: Path) -> list[str]:
     started = time.perf_counter()
     try:
         where = {"metadata": {"path": str(FOLDER)}}
-        NotebookClient(notebook, timeout=600, resources=where, config=_SOCKETS).execute()
+        with tempfile.TemporaryDirectory() as folder:  # of sockets: no ports, and no warning about them
+            sockets = Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
+            NotebookClient(notebook, timeout=600, startup_timeout=300, resources=where, config=sockets).execute()
         found = []
     except CellExecutionError as error:
         found = [str(error)]
