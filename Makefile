@@ -3,6 +3,8 @@
 # make check        everything: lint, format, types, import rules, tests
 # make test-slurm   the tests on a private Slurm (slurm/devcluster install)
 # make faults       more of the random faults there: make faults SEEDS=50
+# make notebooks    run the notebooks on small sweeps
+# make figures      draw the pictures of the README again
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +12,7 @@ BIN = $(VENV)/bin
 
 SEEDS ?= 50
 
-.PHONY: quickstart test test-slurm faults check lint bench bench-slurm figures clean
+.PHONY: quickstart test test-slurm faults check lint bench bench-slurm notebooks figures clean
 
 quickstart: $(VENV)/.user
 	$(BIN)/qbsweep run workflows/quickstart.yaml
@@ -41,6 +43,9 @@ bench: $(VENV)/.dev
 
 bench-slurm: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/cluster.py
+
+notebooks: $(VENV)/.dev
+	QBSWEEP_SMALL=1 $(BIN)/python tests/notebooks.py
 
 figures: $(VENV)/.dev
 	$(BIN)/qbsweep run workflows/fig1.yaml

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from qbsweep import cli_jobs, grammar, run, summary
+from qbsweep import cli_analysis, cli_jobs, cli_report, cli_verify, grammar, run, summary
 from qbsweep.cli_options import BlockSeconds, Out, RetryFailed, SweepFile, Workers, console, show_result
 from qbsweep.errors import QbsweepError
 from qbsweep.plan import BLOCK_SECONDS, available_cores, block_costs, make_grid, make_plan
@@ -21,7 +21,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.add_typer(cli_jobs.app)
+for _group in (cli_jobs, cli_analysis, cli_report, cli_verify):
+    app.add_typer(_group.app)
 _EXECUTORS = ("local", "serial")
 
 

@@ -1,0 +1,163 @@
+"""Charging in time: when a battery has settled, and how fast it was charged."""
+
+import math
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from qbsweep.curves import in_memory, labelled, masked_points, over_curves, require_axis, usable
+from qbsweep.errors import QbsweepError
+from qbsweep.fits import MIN_SAMPLES, UNKNOWN, Estimate, crossing_near, maximum_near
+from qbsweep.physics.network import FloatArray
+
+SETTLED, NOT_SETTLED, PEAK, EDGE = "settled", "not settled", "peak", "edge"
+TOO_FEW, NO_DATA = "too few points", "no data"
+
+
+def _terminal_in_time(ds: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the terminal battery's energy over time, NaN where it may not be used, and which points may be."""
+    energy = ds["energy_t"]
+    if "mode" in energy.dims:
+        energy = energy.sel(mode=ds["N"]).drop_vars("mode")
+    finite: xr.DataArray = xr.apply_ufunc(np.isfinite, energy)
+    good = usable(ds) & finite.all("time")
+    return energy.where(good), good
+
+
+class Settling(NamedTuple):
+    """When a curve has settled, and the error of that."""
+
+    time: float = math.nan
+    error: float = math.nan
+    verdict: str = NO_DATA
+
+
+def settling_time(ds: xr.Dataset, tolerance: float = 0.01) -> xr.Dataset:
+    """Find when the terminal energy has settled: the last time at which it is `tolerance` off its steady value.
+
+    The steady value is `energy_terminal` of the same dataset, not the last time; the crossing is interpolated.
+    What happens between two samples is not seen.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Of a sweep with `times`, and with `energy_terminal` and `energy_t` among its outputs (the default).
+    tolerance : float
+        Relative.
+
+    Returns
+    -------
+    Dataset
+        `settling_time` and `settling_time_error` in the unit of `time`, `verdict` (settled; not settled: still off at
+        the last time; too few points; no data) and `masked_points`.
+    """
+    if not 0 < tolerance < 1:
+        raise QbsweepError(f"the tolerance of settling_time must lie between 0 and 1, but is {tolerance:g}")
+    require_axis(ds, "time", "settling_time")
+    ds = in_memory(ds, ("energy_t", "energy_terminal"), "settling_time")
+    energy, good = _terminal_in_time(ds)
+    curve = partial(settled, tolerance=tolerance)
+    found = over_curves(curve, Settling.__annotations__, "time", ds["time"], energy, ds["energy_terminal"])
+    units = ds["time"].attrs.get("units", "1/omega")
+    text = f"time after which the terminal energy is within {tolerance:g} of its steady value"
+    variables = {
+        "settling_time": (found["time"], units, text),
+        "settling_time_error": (found["error"], units, "error of the settling time"),
+        "verdict": (found["verdict"], "1", f"one of: {', '.join((SETTLED, NOT_SETTLED, TOO_FEW, NO_DATA))}"),
+        "masked_points": (masked_points(good), "1", "points of the dataset left out"),
+    }
+    return labelled(ds, variables, "settling_time", tolerance=tolerance)
+
+
+def settled(times: FloatArray, energy: FloatArray, steady: float, tolerance: float) -> Settling:
+    """Find when one curve has settled."""
+    if not (np.isfinite(energy).all() and math.isfinite(steady) and steady > 0):
+        return Settling()
+    deviation = energy / steady - 1
+    outside = np.flatnonzero(np.abs(deviation) > tolerance)
+    if not len(outside):
+        return Settling(float(times[0]), 0.0, SETTLED)
+    last = int(outside[-1])
+    if last == len(times) - 1:
+        return Settling(verdict=NOT_SETTLED)
+    if len(times) < MIN_SAMPLES:
+        return Settling(verdict=TOO_FEW)
+    found = crossing_near(times, deviation - math.copysign(tolerance, deviation[last]), last)
+    return Settling(found.x, found.x_error, SETTLED) if found else Settling(verdict=TOO_FEW)
+
+
+class Power(NamedTuple):
+    """Largest charging powers of a curve, when they are reached, and their errors."""
+
+    peak: float = math.nan
+    peak_error: float = math.nan
+    peak_time: float = math.nan
+    mean: float = math.nan
+    mean_error: float = math.nan
+    mean_time: float = math.nan
+    verdict: str = NO_DATA
+
+
+def charging_power(ds: xr.Dataset) -> xr.Dataset:
+    """Find the largest power at which the terminal battery is charged, at an instant and on average.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Of a sweep with `times`, from vacuum at t = 0, and `energy_t` among its outputs (the default).
+
+    Returns
+    -------
+    Dataset
+        `peak_power`, the largest dE/dt, and `mean_power`, the largest E(t)/t, with their errors (`..._error`) and the
+        times at which they are reached (`..._time`), interpolated; `verdict` (peak; edge: one of the two is largest at
+        an end of the times and NaN; too few points; no data) and `masked_points`.
+    """
+    require_axis(ds, "time", "charging_power")
+    ds = in_memory(ds, ("energy_t",), "charging_power")
+    energy, good = _terminal_in_time(ds)
+    found = over_curves(largest_powers, Power.__annotations__, "time", ds["time"], energy)
+    time_units = ds["time"].attrs.get("units", "1/omega")
+    units = f"{ds['energy_t'].attrs.get('units', 'omega')} {time_units.removeprefix('1/')}"
+    variables = {
+        "peak_power": (found["peak"], units, "largest power dE/dt into the terminal battery"),
+        "peak_power_error": (found["peak_error"], units, "error of the largest power"),
+        "peak_power_time": (found["peak_time"], time_units, "time of the largest power"),
+        "mean_power": (found["mean"], units, "largest mean power E(t)/t into the terminal battery"),
+        "mean_power_error": (found["mean_error"], units, "error of the largest mean power"),
+        "mean_power_time": (found["mean_time"], time_units, "time of the largest mean power"),
+        "verdict": (found["verdict"], "1", f"one of: {', '.join((PEAK, EDGE, TOO_FEW, NO_DATA))}"),
+        "masked_points": (masked_points(good), "1", "points of the dataset left out"),
+    }
+    return labelled(ds, variables, "charging_power")
+
+
+def largest_powers(times: FloatArray, energy: FloatArray) -> Power:
+    """Find the largest powers of one curve E(t)."""
+    if not np.isfinite(energy).all():
+        return Power()
+    if len(times) < MIN_SAMPLES + 2:
+        return Power(verdict=TOO_FEW)
+    scale = float(np.abs(energy).max()) or 1.0
+    y = energy / scale
+    later = times > 0
+    peak = _largest(times, y, np.gradient(y, times), order=1)
+    rates = y[later] / times[later]
+    mean = _largest(times[later], rates, rates, order=0)
+    verdict = EDGE if math.isnan(peak.x) or math.isnan(mean.x) else PEAK
+    return Power(
+        peak=scale * peak.y,
+        peak_error=scale * peak.y_error,
+        peak_time=peak.x,
+        mean=scale * mean.y,
+        mean_error=scale * mean.y_error,
+        mean_time=mean.x,
+        verdict=verdict,
+    )
+
+
+def _largest(times: FloatArray, y: FloatArray, power: FloatArray, order: int) -> Estimate:
+    index = int(power.argmax())
+    return (maximum_near(times, y, index, order) if 0 < index < len(times) - 1 else None) or UNKNOWN

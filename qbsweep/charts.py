@@ -1,0 +1,286 @@
+"""What a figure shows, apart from how it is drawn: one declaration for notebooks, reports, `explore` and print.
+
+A `Chart` is one variable over one axis, one line for every combination of a few other axes; the axes that are left are
+chosen by widgets. Nothing is loaded before a chart is drawn.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from qbsweep.labels import axis_label, meaning, unit, value_label
+from qbsweep.physics.network import FloatArray
+from qbsweep.schema import OK, SUSPECT
+
+MAX_LINES = 6
+_LINE_ORDER = ("coupling", "solver", "frame", "quantity", "n_th", "topology", "realization", "r", "fock_levels", "N")
+_SAMPLE = 4000  # values that decide on logarithmic axes
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a chart, in drawing order.
+
+    Attributes
+    ----------
+    label : str
+    color, dash : int
+        Number of its colour, of its dash pattern.
+    y : ndarray
+        NaN where a point is pending or failed.
+    suspect : ndarray
+        The values of suspect points, NaN elsewhere.
+    """
+
+    label: str
+    color: int
+    dash: int
+    y: FloatArray
+    suspect: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Chart:
+    """One variable over one axis.
+
+    Attributes
+    ----------
+    name, title, caption : str
+    ds : Dataset
+        Of a sweep (with `status`) or of an analysis.
+    variable, x : str
+    by : tuple of str
+        Axes with one line per value: the first chooses the colour, the second the dashes.
+    terminal : bool
+        Take the terminal battery of a variable of every mode.
+    logx, logy : bool
+    reference : DataArray, optional
+        What theory says, over x and other axes of the chart; drawn thin.
+    theory : str
+        What the reference is, for the legend.
+    joined : bool
+        Join the points by lines.
+    level : float, optional
+        A horizontal line.
+    points : bool
+        Draw every value as a point.
+    defaults : dict
+        What the widgets show first.
+    """
+
+    name: str
+    title: str
+    ds: xr.Dataset
+    variable: str
+    x: str
+    by: tuple[str, ...] = ()
+    caption: str = ""
+    terminal: bool = False
+    logx: bool = False
+    logy: bool = False
+    reference: xr.DataArray | None = None
+    theory: str = "theory"
+    joined: bool = True
+    level: float | None = None
+    points: bool = False
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def xlabel(self) -> str:
+        """Label of the horizontal axis."""
+        return axis_label(self.ds[self.x], self.x)
+
+    @property
+    def ylabel(self) -> str:
+        """Label of the vertical axis."""
+        return axis_label(self.ds[self.variable], self.variable, "terminal" if self.terminal else "")
+
+    @property
+    def x_values(self) -> FloatArray:
+        """The values of the horizontal axis."""
+        return np.asarray(self.ds[self.x].values, dtype=float)
+
+    @property
+    def selectors(self) -> dict[str, list[Any]]:
+        """The axes that widgets choose from, and their values."""
+        dims = [dim for dim in self._dims if dim not in (self.x, *self.by)]
+        return {dim: self.ds[dim].values.tolist() for dim in dims}
+
+    @property
+    def _dims(self) -> list[str]:
+        hidden = {"mode"} if self.terminal else set()
+        return [str(dim) for dim in self.ds[self.variable].dims if dim not in hidden]
+
+    @cached_property
+    def has_suspect(self) -> bool:
+        """Whether a dataset has suspect points at all: if so, they have their place in the legend."""
+        return bool("status" in self.ds and (self.ds["status"] == SUSPECT).any())
+
+    def default(self, dim: str) -> int:
+        """Return the position that the widget of an axis shows first."""
+        values = self.ds[dim].values
+        if dim in self.defaults:
+            return int(np.flatnonzero(values == self.defaults[dim])[0])
+        if dim in ("n_th", "r"):
+            return len(values) - 1  # with noise there is something to see
+        if dim == "J" and self.ds["J"].attrs.get("units") == "J_op":
+            return int(np.abs(values - 1).argmin())
+        return len(values) // 2 if np.issubdtype(values.dtype, np.number) and len(values) > 3 else 0
+
+    def widget_label(self, dim: str, value: Any) -> str:
+        """Write a value as a widget shows it."""
+        return value_label(dim, value, unit(self.ds[dim]))
+
+    def values(self, positions: Mapping[str, int] | None = None) -> tuple[FloatArray, FloatArray]:
+        """Return values and those of suspect points, NaN where there is none.
+
+        Parameters
+        ----------
+        positions : dict of int, optional
+            One choice of the selectors; default: all choices.
+
+        Returns
+        -------
+        values, suspect : ndarray, shape (choices, lines, x)
+        """
+        one = self.ds[self._needed].isel(dict(positions or {})).load()
+        y = one[self.variable]
+        if self.terminal:
+            y = y.sel(mode=one["N"]).drop_vars("mode")
+        order = [dim for dim in (*self.selectors, *self.by, self.x) if dim in y.dims]
+        shape = (-1, math.prod(self.ds.sizes[dim] for dim in self.by), self.ds.sizes[self.x])
+        energies = np.asarray(y.transpose(*order).values, dtype=float)
+        if "status" not in one:
+            return energies.reshape(shape), np.full(energies.shape, np.nan).reshape(shape)
+        status = one["status"].broadcast_like(y).transpose(*order).values
+        known = np.where(np.isin(status, [OK, SUSPECT]), energies, np.nan)
+        return known.reshape(shape), np.where(status == SUSPECT, energies, np.nan).reshape(shape)
+
+    @property
+    def _needed(self) -> list[str]:
+        return [self.variable, *(["status"] if "status" in self.ds else [])]
+
+    def lines(self, positions: Mapping[str, int] | None = None) -> list[Line]:
+        """Return the lines for one choice of the selectors (by position), by default the first shown."""
+        chosen = {dim: self.default(dim) for dim in self.selectors} | dict(positions or {})
+        return self._lines(*(array[0] for array in self.values(chosen)))
+
+    def all_lines(self) -> list[list[Line]]:
+        """Return the lines for every choice of the selectors, the last one changing fastest."""
+        return [self._lines(y, suspect) for y, suspect in zip(*self.values(), strict=True)]
+
+    def _lines(self, y: FloatArray, suspect: FloatArray) -> list[Line]:
+        styles = [style[:3] for style in self._styles]
+        return [Line(*style, *pair) for style, *pair in zip(styles, y, suspect, strict=True)]
+
+    @cached_property
+    def _styles(self) -> list[tuple[str, int, int, dict[str, int]]]:
+        """Return label, colour, dashes and positions of every line."""
+        sizes = [self.ds.sizes[dim] for dim in self.by]
+        found = []
+        for where in itertools.product(*map(range, sizes)):
+            at = dict(zip(self.by, where, strict=True))
+            words = [self.widget_label(dim, self.ds[dim].values.tolist()[i]) for dim, i in at.items()]
+            dash = where[1] if len(where) > 1 else 0
+            color = int(np.ravel_multi_index(where[::2], sizes[::2])) if where else 0
+            found.append((", ".join(words) or meaning(self.variable, self.ds[self.variable]), color, dash, at))
+        return found
+
+    def references(self, positions: Mapping[str, int] | None = None) -> list[tuple[str, int, int, FloatArray]]:
+        """Return label, colour, dashes and values of what theory says."""
+        if self.reference is None:
+            return []
+        chosen = {dim: self.default(dim) for dim in self.selectors} | dict(positions or {})
+        found: dict[bytes, tuple[str, int, int, FloatArray]] = {}
+        for label, color, dash, where in self._styles:
+            at = {dim: i for dim, i in (chosen | where).items() if dim in self.reference.dims}
+            y = np.asarray(self.reference.isel(at).values, dtype=float)
+            if np.isfinite(y).any():
+                found.setdefault(y.tobytes(), (f"{self.theory}, {label}", color, dash, y))
+        return list(found.values())
+
+    def thinned(self, budget: int) -> tuple["Chart", str]:
+        """Return the chart in memory with no more than so many values, and a sentence on what was left out."""
+        shape = {dim: self.ds.sizes[dim] for dim in self._dims}
+        least = {dim: 201 if dim == self.x else 1 if dim in self.by else 9 for dim in shape}
+        kept = dict(shape)
+        while math.prod(kept.values()) > budget:
+            dim = max(kept, key=lambda dim: kept[dim] / least[dim])
+            if kept[dim] <= 2:
+                break
+            kept[dim] = max(2, math.ceil(kept[dim] / 2))
+        picked = {
+            dim: np.unique([*np.linspace(0, n - 1, kept[dim]).round().astype(int), *self._must_show(dim)])
+            for dim, n in shape.items()
+            if kept[dim] < n
+        }
+        small = replace(self, ds=self.ds[self._needed].isel(picked).load())
+        if small.reference is not None:
+            at = {dim: i for dim, i in picked.items() if dim in small.reference.dims}
+            small = replace(small, reference=small.reference.isel(at))
+        told = ", ".join(f"{len(i):,} of {shape[dim]:,} values of {dim}" for dim, i in picked.items())
+        return small, f"Thinned for this page: {told}." if told else ""
+
+    def _must_show(self, dim: str) -> list[int]:
+        return [self.default(dim)] if dim in self.selectors else []
+
+
+def line_axes(ds: xr.Dataset, variable: str, x: str, hidden: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Choose the axes that have one line per value: few, and those worth comparing."""
+    dims = [str(dim) for dim in ds[variable].dims if dim != x and dim not in hidden and ds.sizes[dim] > 1]
+    first = [dim for dim in _LINE_ORDER if dim in dims]
+    chosen: list[str] = []
+    for dim in [*first, *(dim for dim in dims if dim not in first)]:
+        if math.prod(ds.sizes[d] for d in (*chosen, dim)) <= MAX_LINES and len(chosen) < 3 and dim != "mode":
+            chosen.append(dim)
+    return tuple(chosen)
+
+
+def is_geometric(values: FloatArray) -> bool:
+    """Whether an axis is geometric, or spans so much that it had better be drawn as one."""
+    values = np.asarray(values)
+    if len(values) < 3 or not np.issubdtype(values.dtype, np.number) or not (values > 0).all():
+        return False
+    steps = np.diff(np.log(values.astype(float)))
+    return bool(np.ptp(steps) < 1e-6 * np.abs(steps).max() or np.ptp(np.log(values)) > math.log(200))
+
+
+def spans_decades(ds: xr.Dataset, variable: str) -> bool:
+    """Whether positive values differ by more than a factor of 50, as far as a coarse sample tells."""
+    array = ds[variable]
+    least = max(1, int(_SAMPLE ** (1 / max(1, array.ndim))))
+    picked = {dim: np.unique(np.linspace(0, n - 1, min(n, least)).astype(int)) for dim, n in array.sizes.items()}
+    values = np.asarray(array.isel(picked).values, dtype=float)
+    values = values[np.isfinite(values)]
+    return bool(len(values) and values.min() > 0 and values.max() > 50 * values.min())
+
+
+def against(ds: xr.Dataset, variable: str, x: str, **options: Any) -> Chart:
+    """Chart a variable of a dataset against one of its axes; lines, scales and labels follow from the dataset.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Of a sweep or an analysis.
+    variable, x : str
+    **options
+        Attributes of `Chart` that should not be the usual ones.
+    """
+    ds = ds.squeeze([dim for dim, n in ds.sizes.items() if n == 1 and dim not in (x, "mode", "time")])
+    terminal = options.get("terminal", False)
+    settings: dict[str, Any] = {
+        "name": f"{variable}-{x}",
+        "title": f"{axis_label(ds[variable], variable).split(' (')[0]} against {axis_label(ds[x], x).split(' (')[0]}",
+        "by": line_axes(ds, variable, x, ("mode",) if terminal else ()),
+        "caption": meaning(variable, ds[variable]),
+        "logx": is_geometric(ds[x].values),
+        "logy": x != "time" and spans_decades(ds, variable),
+        "points": len(ds[x]) <= 25,
+    }
+    return Chart(ds=ds, variable=variable, x=x, **(settings | options))

@@ -1,0 +1,222 @@
+"""Claims about the parallel network: its energies (7), (8), (9), (13), (A6), (A8) and the window (14)."""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.optimize import brentq
+
+from qbsweep.claims_exact import (
+    COUPLINGS,
+    EPSILON,
+    KAPPA,
+    RATIOS,
+    ROUNDING,
+    SIZES,
+    deviation,
+    deviation_in_time,
+    energies_in_time,
+    operating_point,
+    steady_energies,
+    terminal,
+    terminal_energy,
+)
+from qbsweep.ledger import Finding, Measure
+from qbsweep.physics.network import Array, FloatArray, Network, parallel
+
+# A star whose rates Lambda all differ: (7) is 0/0 where Lambda_0 is one of the others.
+GAMMA = np.array([0.8, 1.4, 0.6])
+LOSS = np.array([0.15, 0.05, 0.2, 0.6])
+TIMES = np.linspace(0.0, 20.0, 41)
+
+Curve = Callable[[float, float, float, FloatArray], FloatArray]
+Root = Callable[[int, int], float]
+
+
+def star(N: int) -> Network:
+    """Return the nonreciprocal star of the first N of these edges, J_i = Gamma_i / 2."""
+    return parallel(N, (GAMMA[:N] / 2).tolist(), LOSS[: N + 1].tolist())
+
+
+def energy_7(Lambda_0: float, Lambda_n: float, Gamma_n: float, times: FloatArray) -> FloatArray:
+    """Return (7) word for word, |mu| = 1."""
+    x_0, x_n = np.exp(-Lambda_0 * times / 2), np.exp(-Lambda_n * times / 2)
+    scale = 16 * EPSILON**2 * Gamma_n**2 / (Lambda_0 * Lambda_n * (Lambda_0 - Lambda_n)) ** 2
+    return np.asarray(scale * ((Lambda_0 - Lambda_n) - (Lambda_0 * x_0 - Lambda_n * x_n)) ** 2)
+
+
+def energy_a6(Lambda_0: float, Lambda_n: float, Gamma_n: float, times: FloatArray) -> FloatArray:
+    """Return (A6) and (A8) word for word, |mu| = 1."""
+    x_0, x_n = np.exp(-Lambda_0 * times / 2), np.exp(-Lambda_n * times / 2)
+    scale = 16 * EPSILON**2 * Gamma_n**2 / (Lambda_0 * Lambda_n * (Lambda_0 - Lambda_n)) ** 2
+    return np.asarray(scale * ((Lambda_0 - Lambda_n) - (Lambda_0 * x_n - Lambda_n * x_0)) ** 2)
+
+
+def sum_to_n(n: int, N: int) -> float:
+    """Return Lambda_0 as printed below (7): its sum of the Gamma_i runs to n."""
+    return float(GAMMA[:n].sum() + LOSS[0])
+
+
+def sum_to_N(n: int, N: int) -> float:  # noqa: N802
+    """Return Lambda_0 with the sum over all batteries, as in (A5) and (A7)."""
+    return float(GAMMA[:N].sum() + LOSS[0])
+
+
+def off_in_time(curve: Curve, root: Root, batteries: list[tuple[int, int]]) -> float:
+    """Return the largest deviation of a curve E_n(t) from the exponential of the drift matrix, for (n, N)."""
+    return max(
+        deviation_in_time(
+            curve(root(n, N), GAMMA[n - 1] + LOSS[n], GAMMA[n - 1], TIMES), energies_in_time(star(N), TIMES)[:, n]
+        )
+        for n, N in batteries
+    )
+
+
+def exponents_of_7(printed: Curve = energy_7, corrected: Curve = energy_a6) -> Finding:
+    """(7) of the last battery, for which the sum below it is right."""
+    last = [(N, N) for N in (1, 2, 3)]
+    return Finding(
+        "E_N(t) from vacuum, N = 1 to 3, unequal rates; in units of its largest value",
+        Measure(off_in_time(printed, sum_to_N, last), ROUNDING),
+        (Measure(off_in_time(corrected, sum_to_N, last), ROUNDING),),
+        reason="the exponents must be exchanged, Λ_0 e^(-Λ_n t/2) - Λ_n e^(-Λ_0 t/2), as in (A6)",
+    )
+
+
+def rate_of_the_charger(printed: Root = sum_to_n, corrected: Root = sum_to_N) -> Finding:
+    """Lambda_0 of (7), its exponents mended, for the batteries that are not the last."""
+    inner = [(1, 2), (1, 3), (2, 3)]
+    return Finding(
+        "E_n(t), with the exponents mended, for n < N, N = 2, 3, unequal rates",
+        Measure(off_in_time(energy_a6, printed, inner), ROUNDING),
+        (Measure(off_in_time(energy_a6, corrected, inner), ROUNDING),),
+        reason="the sum in Λ_0 runs over all N batteries, not to n",
+    )
+
+
+def solutions_a6_a8(printed: Curve = energy_a6) -> Finding:
+    """(A6) and (A8)."""
+    batteries = [(n, N) for N in (2, 3) for n in range(1, N + 1)]
+    return Finding(
+        "E_n(t) of every battery, N = 2, 3, unequal rates; in units of its largest value",
+        Measure(off_in_time(printed, sum_to_N, batteries), ROUNDING),
+    )
+
+
+def energy_8(Lambda: FloatArray, n: int, Gamma_n: float) -> float:
+    """Return (8) word for word, |mu| = 1: with Lambda_1."""
+    return float(16 * EPSILON**2 * Gamma_n**2 / (Lambda[1] * Lambda[n]) ** 2)
+
+
+def energy_8_of_charger(Lambda: FloatArray, n: int, Gamma_n: float) -> float:
+    """Return (8) with Lambda_0."""
+    return float(16 * EPSILON**2 * Gamma_n**2 / (Lambda[0] * Lambda[n]) ** 2)
+
+
+def index_of_8(
+    printed: Callable[[FloatArray, int, float], float] = energy_8,
+    corrected: Callable[[FloatArray, int, float], float] = energy_8_of_charger,
+) -> Finding:
+    """(8) of every battery, unequal rates."""
+
+    def off(form: Callable[[FloatArray, int, float], float]) -> float:
+        worst = 0.0
+        for N in (1, 2, 3):
+            Lambda = np.array([sum_to_N(N, N), *(GAMMA[:N] + LOSS[1 : N + 1])])
+            found = [form(Lambda, n, GAMMA[n - 1]) for n in range(1, N + 1)]
+            worst = max(worst, deviation(found, steady_energies(star(N))[1:]))
+        return worst
+
+    return Finding(
+        "E_n of every battery, N = 1 to 3, unequal rates, against linear solves",
+        Measure(off(printed), ROUNDING),
+        (Measure(off(corrected), ROUNDING),),
+        reason="Λ_1 must be Λ_0, the rate of the charger",
+    )
+
+
+Form = Callable[[int, Array, float], FloatArray]
+
+
+def energy_9(N: int, J: Array, kappa: float) -> FloatArray:
+    """Return (9), Gamma = 2 J."""
+    Gamma = 2 * J
+    return np.asarray(16 * EPSILON**2 * Gamma**2 / ((N * Gamma + kappa) ** 2 * (Gamma + kappa) ** 2))
+
+
+def energy_13(N: int, J: Array, kappa: float) -> FloatArray:
+    """Return (13) with the Gamma = 2 J of Sec. II: a reciprocal network has no Gamma of its own."""
+    Gamma = 2 * J
+    return np.asarray(4 * Gamma**2 * EPSILON**2 / (4 * N * J**2 + kappa**2) ** 2)
+
+
+def _off_from_solves(form: Form, coupling: str) -> Measure:
+    J = RATIOS * KAPPA
+    return Measure(max(deviation(form(N, J, KAPPA), terminal("parallel", coupling, N, J)[0]) for N in SIZES), ROUNDING)
+
+
+def uniform_nonreciprocal(printed: Form = energy_9) -> Finding:
+    """(9) over six decades of J / kappa."""
+    return Finding(
+        "E_N, N = 1 to 10, J/κ from 0.001 to 1000, against linear solves", _off_from_solves(printed, "nonreciprocal")
+    )
+
+
+def uniform_reciprocal(printed: Form = energy_13) -> Finding:
+    """(13) over six decades of J / kappa."""
+    return Finding(
+        "E_N with Γ = 2J (a reciprocal network has no Γ of its own), N = 1 to 10, J/κ from 0.001 to 1000",
+        _off_from_solves(printed, "reciprocal"),
+    )
+
+
+def window_14(N: int, kappa: float) -> tuple[float, float]:
+    """Return the couplings of (14)."""
+    return kappa / (2 * N), kappa / 2
+
+
+def _gain(N: int, J: float) -> float:
+    """Return how much more the reciprocal star stores, in omega."""
+    reciprocal, nonreciprocal = (terminal_energy("parallel", coupling, N, J) for coupling in COUPLINGS[::-1])
+    return reciprocal - nonreciprocal
+
+
+def window(printed: Callable[[int, float], tuple[float, float]] = window_14) -> Finding:
+    """(14): where the two couplings store equally much, and that the reciprocal one stores more just in between."""
+    worst = 0.0
+    for N in (2, 3, 4, 5, 8, 12, 20):
+        signs = [_gain(N, ratio * KAPPA) > 0 for ratio in np.geomspace(0.1 / N, 10, 41)]
+        middle = operating_point("parallel", N)
+        if np.count_nonzero(np.diff(signs)) != 2 or _gain(N, middle) <= 0:
+            worst = np.inf
+        edges = [
+            brentq(lambda J, N=N: _gain(N, J), middle, end, xtol=1e-18, rtol=1e-14)
+            for end in (0.1 * KAPPA / N, 10 * KAPPA)
+        ]
+        worst = max(worst, deviation(printed(N, KAPPA), edges))
+    return Finding(
+        "both couplings of equal energy, N = 2 to 20; reciprocal stores more between them and less outside",
+        Measure(worst, ROUNDING),
+    )
+
+
+def nonreciprocal_stores_more(energy: Callable[[str, str, int, float], float] = terminal_energy) -> Finding:
+    """Reciprocal over nonreciprocal energy of the star at J_op; the parameter is the solution that is asked."""
+    sizes = range(2, 21)
+    points = {N: operating_point("parallel", N) for N in sizes}
+    ratios = {
+        N: energy("parallel", "reciprocal", N, J) / energy("parallel", "nonreciprocal", N, J) for N, J in points.items()
+    }
+    law = [(1 + np.sqrt(N)) ** 4 / (16 * N) for N in sizes]
+    inside = min(min(J - window_14(N, KAPPA)[0], window_14(N, KAPPA)[1] - J) for N, J in points.items())
+    return Finding(
+        f"E(reciprocal) / E(nonreciprocal) at J_op: {ratios[2]:.4f}, {ratios[3]:.4f}, {ratios[4]:.4f}, .. "
+        f"{ratios[20]:.4f} for N = 2, 3, 4, .. 20; the largest",
+        Measure(max(ratios.values()), 1.0),
+        explained=(
+            Measure(min(ratios.values()), 1.0, at_least=True, name="least ratio"),
+            Measure(deviation(list(ratios.values()), law), ROUNDING, name="off this law"),
+            Measure(inside / KAPPA, 0.0, at_least=True, name="J_op to the window's edge, in κ"),
+        ),
+        reason="J_op lies inside the window (14) at every N > 1, so the reciprocal star stores more: "
+        "(1 + √N)^4 / (16 N) times as much",
+    )

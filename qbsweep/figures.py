@@ -1,0 +1,138 @@
+"""Interactive figures of charts, in holoviews: in notebooks, in `explore`, and as the start of those in a report."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import holoviews as hv
+import hvplot.xarray  # noqa: F401  so that `ds.hvplot` works wherever these figures do
+import numpy as np
+import xarray as xr
+from bokeh.models import CustomJSTickFormatter
+
+from qbsweep.chart_choice import charts
+from qbsweep.charts import Chart, Line, against
+from qbsweep.labels import SHORT, value_label
+
+__all__ = ["COLORS", "DASHES", "against", "charts", "figure", "figures", "still"]
+
+COLORS = ("#0a6ebd", "#e07b00", "#1b9e77", "#c03a76", "#6b4fb3", "#8a6d1f", "#4d4d4d", "#2bb6c4")
+DASHES = ("solid", "dashed", "dotted", "dotdash")
+SUSPECT_COLOR = "#d62728"
+MARKERS = ("circle", "square", "triangle", "diamond")
+WIDTH, HEIGHT = 720, 380
+
+hv.extension("bokeh", logo=False)
+
+
+def figure(chart: Chart) -> Any:
+    """Draw a chart, with a widget for every axis that is neither the horizontal one nor has lines of its own."""
+    if not chart.selectors:
+        return still(chart)
+    names = {dim: [chart.widget_label(dim, v) for v in values] for dim, values in chart.selectors.items()}
+    dims = [
+        hv.Dimension(dim, label=SHORT.get(dim, dim), values=labels, default=labels[chart.default(dim)])
+        for dim, labels in names.items()
+    ]
+
+    def draw(*labels: str) -> Any:
+        return still(chart, {d: names[d].index(label) for d, label in zip(names, labels, strict=True)})
+
+    return hv.DynamicMap(draw, kdims=dims).opts(framewise=True)
+
+
+def figures(ds: xr.Dataset, results: Mapping[str, xr.Dataset] | None = None) -> list[Any]:
+    """Draw every chart that fits a dataset and its analyses."""
+    return [figure(chart) for chart in charts(ds, results)]
+
+
+def still(chart: Chart, positions: Mapping[str, int] | None = None) -> Any:
+    """Draw a chart for one choice of its selectors, by default the first shown; widgets choose by position."""
+    lines = chart.lines(positions)
+    parts: list[Any] = [_curve(chart, line) for line in lines] if chart.joined else []
+    if chart.points:
+        parts += [_points(chart, line) for line in lines]
+    parts += [_suspect(chart, lines)] if chart.has_suspect else []
+    parts += [_reference(chart, *one) for one in chart.references(positions)]
+    if chart.level is not None:
+        parts.append(hv.HLine(chart.level).opts(color="#888888", line_width=1, line_dash="dashed"))
+    return hv.Overlay(parts).opts(
+        hv.opts.Overlay(
+            width=WIDTH,
+            height=HEIGHT,
+            title=chart.title,
+            legend_position="right",
+            toolbar="above",
+            show_legend=len(lines) > 1 or chart.has_suspect or chart.reference is not None,
+            logx=chart.logx,
+            logy=chart.logy,
+            xlabel=chart.xlabel,
+            ylabel=chart.ylabel,
+            show_grid=True,
+            padding=0.05,
+            framewise=True,
+            fontsize={"title": 12, "labels": 11, "legend": 10},
+            hooks=[partial(_finish, chart=chart)],
+        )
+    )
+
+
+def _curve(chart: Chart, line: Line) -> Any:
+    data = (chart.x_values, _positive(chart, line.y))
+    style = {"color": COLORS[line.color % 8], "line_dash": DASHES[line.dash % 4], "line_width": 2}
+    return hv.Curve(data, chart.x, _vdim(chart), label=line.label).opts(tools=["hover"], **style)
+
+
+def _points(chart: Chart, line: Line) -> Any:
+    data = (chart.x_values, _positive(chart, line.y))
+    marker = MARKERS[line.dash % 4]
+    fill = COLORS[line.color % 8] if line.dash == 0 else "white"
+    scatter = hv.Scatter(data, chart.x, _vdim(chart), label=line.label)
+    return scatter.opts(color=fill, line_color=COLORS[line.color % 8], marker=marker, size=6)
+
+
+def suspect_marks(chart: Chart, lines: Sequence[Line]) -> tuple[Any, Any]:
+    """Return where the suspect points of all lines are; of long lines, some."""
+    step = max(1, len(chart.x_values) // 8) if len(chart.x_values) > 25 else 1
+    x = np.tile(chart.x_values[::step], max(1, len(lines)))
+    y = np.concatenate([_positive(chart, line.suspect)[::step] for line in lines])
+    return x, y
+
+
+def _suspect(chart: Chart, lines: Sequence[Line]) -> Any:
+    style = {"marker": "circle", "size": 10, "line_color": SUSPECT_COLOR, "line_width": 1.2, "fill_alpha": 0}
+    return hv.Scatter(suspect_marks(chart, lines), chart.x, _vdim(chart), label="suspect").opts(**style)
+
+
+def _reference(chart: Chart, label: str, color: int, dash: int, y: Any) -> Any:
+    style = {"color": COLORS[color % 8], "line_dash": DASHES[dash % 4], "line_width": 1, "alpha": 0.8}
+    return hv.Curve((chart.x_values, y), chart.x, _vdim(chart), label=label).opts(**style)
+
+
+def _positive(chart: Chart, y: Any) -> Any:
+    return np.where(y > 0, y, np.nan) if chart.logy else y
+
+
+def _vdim(chart: Chart) -> Any:
+    return hv.Dimension(chart.variable, label=chart.ylabel)
+
+
+def _finish(plot: Any, element: Any, chart: Chart) -> None:
+    """Mend what holoviews has no option for: ticks at the values of a short axis, and a legend that can hide lines."""
+    model = plot.state
+    values = chart.x_values
+    if len(values) <= 12 and not chart.logx and np.all(np.diff(values) > 0):
+        model.xaxis.ticker = values.tolist()
+    if chart.x == "mode":
+        model.xaxis.major_label_overrides = {int(v): value_label("mode", int(v)) for v in values}
+    for axis, is_log in ((model.xaxis, chart.logx), (model.yaxis, chart.logy)):
+        axis.axis_label_text_font_style = "normal"
+        if is_log:
+            axis.formatter = CustomJSTickFormatter(code="return String(Number(tick.toPrecision(3)))")
+            axis.minor_tick_line_color = None
+    model.toolbar.logo = None
+    for legend in model.legend:
+        legend.click_policy = "mute"
+        legend.border_line_color = None
+        legend.location = "top_right"
+    model.title.text_font_style = "bold"

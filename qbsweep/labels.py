@@ -1,0 +1,83 @@
+"""How axes and values are written in figures: short names, units, labels of lines and of widgets."""
+
+from typing import Any
+
+import xarray as xr
+
+from qbsweep.schema import VARIABLES
+
+SHORT = {
+    "N": "number of batteries N",
+    "J": "coupling J",
+    "n_th": "thermal photons n_th",
+    "r": "squeezing strength r",
+    "theta_r": "squeezing angle",
+    "kappa": "loss rate κ",
+    "epsilon": "drive ε",
+    "time": "time t",
+    "fock_levels": "Fock levels per mode",
+    "energy_charger": "charger energy",
+    "energy_terminal": "terminal energy",
+    "ergotropy_terminal": "terminal ergotropy",
+    "energy_batteries": "energy of all batteries",
+    "energy": "energy",
+    "ergotropy": "ergotropy",
+    "energy_t": "energy",
+    "ergotropy_t": "ergotropy",
+    "truncation_error": "truncation error",
+    "top_population": "highest-level population",
+    "J_op": "optimal coupling J_op",
+    "energy_op": "energy at J_op",
+    "local_exponent": "local exponent of N",
+    "ratio_at_J_op": "odd-even ratio at J_op",
+    "advantage": "E nonreciprocal / reciprocal",
+    "enhancement": "energy enhancement",
+    "ergotropy_enhancement": "ergotropy enhancement",
+    "ergotropy_fraction": "ergotropy / energy",
+    "settling_time": "settling time",
+    "peak_power": "largest power dE/dt",
+    "mean_power": "largest mean power E/t",
+}
+"""For axes of narrow figures; what is not here has its `long_name`."""
+
+_UNITS = {"omega": "ω", "1/omega": "1/ω", "1/kappa": "1/κ", "omega omega": "ω²", "omega kappa": "ω κ"}
+_WORDS = {"moments": "exact", "lindblad": "truncated", "energy_op": "energy there"}
+_MATHS = {"J_op": r"$J_\mathrm{op}$", "n_th": r"$n_\mathrm{th}$"}
+
+
+def unit(array: xr.DataArray) -> str:
+    """Return the unit as it is written, empty for a pure number."""
+    text = str(array.attrs.get("units", "1")).replace("[", "").replace("]", "")
+    return "" if text == "1" else _UNITS.get(text, text)
+
+
+def axis_label(array: xr.DataArray, name: str, what: str = "") -> str:
+    """Write the label of an axis: what it is, and its unit in brackets."""
+    text = SHORT.get(name, str(array.attrs.get("long_name", name)))
+    text = f"{what} {text}" if what else text
+    return f"{text} ({unit(array)})" if unit(array) else text
+
+
+def meaning(name: str, array: xr.DataArray) -> str:
+    """Return the long name of a variable."""
+    declared = VARIABLES.get(name)
+    return str(array.attrs.get("long_name", declared.long_name if declared else name))
+
+
+def value_label(name: str, value: Any, units: str = "") -> str:
+    """Write one value of an axis as a legend or a widget shows it: ``N = 3``, ``cascaded``, ``6 levels``."""
+    if name == "mode":
+        return "charger" if value == 0 else f"battery {value}"
+    if name == "fock_levels":
+        return f"{value} levels"
+    if isinstance(value, str):
+        return _WORDS.get(value, value)
+    number = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{name} = {number} {units}".rstrip()
+
+
+def mathematical(text: str) -> str:
+    """Set the symbols of a label for print."""
+    for plain, tex in _MATHS.items():
+        text = text.replace(plain, tex)
+    return text

@@ -1,0 +1,212 @@
+"""Optimal couplings, and how they scale with the number of batteries."""
+
+import math
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from qbsweep.curves import absolute_coupling, in_memory, labelled, masked_points, over_curves, require_axis, usable
+from qbsweep.errors import QbsweepError
+from qbsweep.fits import limit, slope_at
+from qbsweep.peaks import LOCATED, VERDICTS, Optimum, find_optimum
+from qbsweep.physics.network import FloatArray
+
+_ASYMPTOTES = {
+    ("cascaded", "nonreciprocal"): 1.0,
+    ("parallel", "nonreciprocal"): -0.5,
+    ("parallel", "reciprocal"): -0.5,
+}
+"""Of d ln J_op / d ln N as N grows, by (10); the reciprocal chain is not part of it."""
+_LIMIT_POWERS = (1.0, 0.5)  # (10) is a series in 1/N for the chain; the star's energy is one in 1/sqrt(N)
+SCALED = ("J_op", "energy_op")
+
+
+def optimal_coupling(ds: xr.Dataset, of: str = "energy_terminal", refined: xr.Dataset | None = None) -> xr.Dataset:
+    """Find the coupling that maximises an energy, on every curve over J of a dataset.
+
+    Between samples ln J is interpolated by local polynomials of degree up to 6, see `qbsweep.fits`; the errors are
+    safe estimates (95 % for noisy samples). For 200 samples over a factor of 16 they are 1e-6 of J_op or less, the true
+    errors some 1e-9; `qbsweep.refine.refine` asks the solver for more points where that is not enough.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Of a sweep with an axis J, in omega or in multiples of J_op.
+    of : str
+        The variable to maximise, of one value per point.
+    refined : Dataset, optional
+        More samples of the same curves, from `qbsweep.refine.open_refined`.
+
+    Returns
+    -------
+    Dataset
+        Over all dimensions but J: `J_op`, `J_op_error`, `energy_op`, `energy_op_error`, `verdict` (see
+        `qbsweep.peaks.find_optimum`), `n_maxima`, `J_best` and `energy_best` (the largest sample), `saturation` and
+        `saturation_error` (on a plateau), `masked_points`. What is not known is NaN.
+
+    Raises
+    ------
+    QbsweepError
+        If there is no axis J, or no such variable.
+    """
+    require_axis(ds, "J", "optimal_coupling")
+    ds = in_memory(ds, (of,), "optimal_coupling")
+    if ds[of].dims != ds["status"].dims:
+        raise QbsweepError(f"optimal_coupling needs one value per point, but `{of}` has the dimensions {ds[of].dims}")
+    samples = curves(ds, of, "J")
+    if refined is not None:
+        more = curves(in_memory(_selected_like(refined, ds), (of,), "optimal_coupling"), of, "sample")
+        samples = xr.concat([samples, more], "point", join="left", coords="minimal", compat="override")
+    good = samples["good"].fillna(False).astype(bool)
+    energies = samples["energy"].where(good)
+    found = over_curves(find_optimum, Optimum.__annotations__, "point", samples["J_sample"], energies)
+    padding = samples["J_sample"].isnull()  # of curves with fewer refined samples than others
+    energy, J = ds[of].attrs, absolute_coupling(ds).attrs
+    name = energy.get("long_name", of)
+    J_units, units = J.get("units", "omega"), energy.get("units", "omega")
+    variables = {
+        "J_op": (found["J"], J_units, "optimal coupling"),
+        "J_op_error": (found["J_error"], J_units, "error of the optimal coupling"),
+        "energy_op": (found["energy"], units, f"{name} at the optimal coupling"),
+        "energy_op_error": (found["energy_error"], units, f"error of the {name} at the optimal coupling"),
+        "J_best": (found["J_best"], J_units, "sampled coupling of the largest energy"),
+        "energy_best": (found["energy_best"], units, f"largest sampled {name}"),
+        "saturation": (found["saturation"], units, f"{name} as J grows without bound"),
+        "saturation_error": (found["saturation_error"], units, "error of the saturation value"),
+        "n_maxima": (found["n_maxima"], "1", "maxima over J, those at an end of the samples included"),
+        "verdict": (found["verdict"], "1", f"one of: {', '.join(VERDICTS)}"),
+        "masked_points": (masked_points(good | padding, ["point"]), "1", "points of the curve left out"),
+    }
+    return labelled(ds, variables, "optimal_coupling", of=of)
+
+
+def curves(ds: xr.Dataset, of: str, dim: str) -> xr.Dataset:
+    """Return `J_sample`, `energy` and `good` of every curve, with the dimension `point` in the place of `dim`."""
+    J = absolute_coupling(ds).broadcast_like(ds["status"])
+    parts = {"J_sample": J, "energy": ds[of], "good": usable(ds, of)}
+    arrays = {name: array.drop_vars([dim, "J_abs"], errors="ignore") for name, array in parts.items()}
+    return xr.Dataset(arrays).rename({dim: "point"})
+
+
+def _selected_like(refined: xr.Dataset, ds: xr.Dataset) -> xr.Dataset:
+    """Take from the refined samples what the user took from the dataset; what was fixed then may be an axis now."""
+    refined = with_dims(refined, [dim for dim in ds["status"].dims if dim != "J"])
+    scalars = {dim: ds[dim].item() for dim in refined.dims if dim in ds.coords and dim not in ds.dims}
+    rest = {dim: ds[dim].values for dim in refined.dims if dim in ds.dims}
+    return refined.sel(scalars).reindex(rest, fill_value={"status": 0})
+
+
+def with_dims(refined: xr.Dataset, dims: Iterable[Hashable]) -> xr.Dataset:
+    """Give refined samples dimensions of one label where they have scalar coordinates."""
+    missing = [dim for dim in dims if dim not in refined.dims]
+    return refined.reset_coords("J_abs").expand_dims(missing).set_coords("J_abs")
+
+
+def scaling_exponent(ds: xr.Dataset, window: tuple[int, int] | None = None, **options: Any) -> xr.Dataset:
+    """Fit J_op, and the energy there, by a power of N.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Of a sweep with axes N and J, or what `optimal_coupling` made of one.
+    window : (int, int), optional
+        Smallest and largest N of the fit; default: all.
+    **options
+        Of `optimal_coupling`, for a dataset of a sweep.
+
+    Returns
+    -------
+    Dataset
+        Over `quantity` (J_op, energy_op) and the remaining dimensions:
+
+        - `exponent`, `exponent_error`: least squares of ln y against ln N in the window, and the half-width of its
+          95 % interval, from the residuals and the errors of y. Of a curve that is no pure power the
+          exponent belongs to the window.
+        - `local_exponent`, `local_exponent_error` (over N as well): d ln y / d ln N, from 7 values of N on.
+        - `limit`, `limit_error`: the local exponent extrapolated to N -> infinity, in 1/N or 1/sqrt(N).
+        - `asymptote`, `distance`: the exponent of J_op in (10), 1 for nonreciprocal chains and -1/2 for stars, and how
+          far the local exponent at the largest N of the window is from it.
+        - `n_values`, `masked_points`: values of N in the fit, and left out for want of an optimum.
+    """
+    require_axis(ds, "N", "scaling_exponent")
+    if "J_op" not in ds:
+        require_axis(ds, "J", "scaling_exponent")
+    best = ds if "J_op" in ds else optimal_coupling(ds, **options)
+    low, high = window or (int(best["N"].min()), int(best["N"].max()))
+    best = best.isel(N=np.flatnonzero((best["N"].values >= low) & (best["N"].values <= high))).sortby("N")
+    if not best.sizes["N"]:
+        raise QbsweepError(f"the window of scaling_exponent, N = {low} to {high}, holds no N of this dataset")
+    located = best["verdict"].isin(LOCATED)
+    quantity = xr.Variable(
+        "quantity", np.array(SCALED, dtype=object), {"units": "1", "long_name": "what scales with N"}
+    )
+    y = xr.concat([best[name].where(located) for name in SCALED], quantity, coords="minimal", compat="override")
+    errors = xr.concat([best[f"{name}_error"] for name in SCALED], quantity, coords="minimal", compat="override")
+    names = ("exponent", "exponent_error", "limit", "limit_error", "n_values", "local", "local_error")
+    results = xr.apply_ufunc(
+        _power_law,
+        best["N"].astype(float),
+        y,
+        errors,
+        input_core_dims=[["N"]] * 3,
+        output_core_dims=[[]] * 5 + [["N"]] * 2,
+        vectorize=True,
+    )
+    found = dict(zip(names, results, strict=True))
+    asymptote = _asymptote(best, found["exponent"])
+    last = best["N"].where(y.notnull()).max("N")
+    distance = found["local"].where(best["N"] == last).max("N") - asymptote
+    variables = {
+        "exponent": (found["exponent"], "1", "exponent of N in the window"),
+        "exponent_error": (found["exponent_error"], "1", "half-width of the 95 % interval of the exponent"),
+        "limit": (found["limit"], "1", "local exponent extrapolated to infinite N"),
+        "limit_error": (found["limit_error"], "1", "error of the extrapolated exponent"),
+        "asymptote": (asymptote, "1", "exponent as N grows, by (10)"),
+        "distance": (distance, "1", "local exponent at the largest N minus the asymptote"),
+        "local_exponent": (found["local"], "1", "local exponent, d ln y / d ln N"),
+        "local_exponent_error": (found["local_error"], "1", "error of the local exponent"),
+        "n_values": (found["n_values"].astype("int64"), "1", "values of N in the fit"),
+        "masked_points": (masked_points(located, ["N"]), "1", "values of N without a finite optimal coupling"),
+    }
+    of = best.attrs.get("of", "energy_terminal")
+    result = labelled(best, variables, "scaling_exponent", window=[low, high], of=of)
+    return result.assign_attrs({name: best.attrs[name] for name in best.attrs if name.startswith("source")})
+
+
+def _asymptote(best: xr.Dataset, like: xr.DataArray) -> xr.DataArray:
+    """Exponent of J_op by (10), which holds for the energy; NaN elsewhere."""
+    labels = {name: best[name] for name in ("topology", "coupling") if name in best.coords}
+    if len(labels) < 2 or best.attrs.get("of", "energy_terminal") != "energy_terminal":
+        return like * np.nan
+    values: xr.DataArray = xr.apply_ufunc(
+        lambda *pair: _ASYMPTOTES.get(pair, math.nan), *labels.values(), vectorize=True, output_dtypes=[float]
+    )
+    return values.where(like["quantity"] == "J_op")
+
+
+def _power_law(N: FloatArray, y: FloatArray, error: FloatArray) -> tuple[Any, ...]:
+    """Fit one curve y(N); see `scaling_exponent`."""
+    slopes, slope_errors = np.full((2, len(N)), np.nan)
+    known = np.isfinite(y) & (y > 0)
+    count = int(known.sum())
+    unknown = (math.nan,) * 4
+    if count < 3:
+        return *unknown, count, slopes, slope_errors
+    x, values = np.log(N[known]), np.log(y[known])
+    fit = stats.linregress(x, values)
+    statistical = fit.stderr * stats.t.ppf(0.975, count - 2)
+    weights = (x - x.mean()) / np.sum((x - x.mean()) ** 2)
+    measured = np.linalg.norm(weights * error[known] / y[known])
+    local = np.array([slope_at(x, values, where) for where in x])
+    slopes[known], slope_errors[known] = local.T
+    return (
+        fit.slope,
+        math.hypot(statistical, measured),
+        *limit(N[known], local[:, 0], _LIMIT_POWERS),
+        count,
+        slopes,
+        slope_errors,
+    )

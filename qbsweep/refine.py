@@ -1,0 +1,248 @@
+"""More samples where they are needed: the solver is asked again until an optimal coupling is known well enough.
+
+Every curve over J has its peak elsewhere, so more values on the common axis J would be solved for all curves and used
+by one; and the sweep file would no longer be that of the dataset. So the dataset stays as it is, and the samples go
+into `refined.zarr` beside it: the same variables with the dimension `sample` in the place of J, and the coupling in
+`J_abs`. It only grows: what has been sampled is never lost nor solved again, also when the sweep is extended.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from qbsweep.axes import Axis
+from qbsweep.curves import in_memory, require_axis
+from qbsweep.errors import QbsweepError
+from qbsweep.evaluate import solve_box
+from qbsweep.extend import check_extends
+from qbsweep.fits import MIN_SAMPLES
+from qbsweep.optimum import curves, optimal_coupling, with_dims
+from qbsweep.peaks import EDGE, LOCATED, PLATEAU, TOO_FEW, find_optimum, sorted_samples
+from qbsweep.physics.network import FloatArray
+from qbsweep.provenance import provenance
+from qbsweep.results import recover_tree, replace_tree, to_zarr
+from qbsweep.run import locked, open_run
+from qbsweep.schema import OK, STEADY_SCALARS, VARIABLES, VERDICT
+from qbsweep.spec import SweepSpec, dump_spec, parse_spec
+from qbsweep.store import readable
+
+_POINTS = 8  # per round and curve
+_ROUNDS = 12
+_OUTWARD = 4.0  # how far beyond the samples a round looks for a peak
+_FINEST = 1e-6  # samples nearer to each other, in ln J, differ by rounding only
+_SAVE_SECONDS = 10.0  # so much work a crash can cost
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+def refined_path(directory: Path) -> Path:
+    """Return where the samples of a run directory are."""
+    return directory / "refined.zarr"
+
+
+def open_refined(directory: Path) -> xr.Dataset | None:
+    """Open the samples that `refine` has added to a run directory, or None.
+
+    Raises
+    ------
+    QbsweepError
+        If they are of another sweep than the dataset, or damaged.
+    """
+    path = refined_path(directory)
+    if not path.exists():
+        return None
+    with readable(path), xr.open_zarr(path, chunks=None) as opened:
+        samples: xr.Dataset = opened.load()
+        spec = parse_spec(samples.attrs["spec"])
+    try:
+        check_extends(spec, open_run(directory)[1].spec, directory)
+    except QbsweepError as error:
+        raise QbsweepError(f"{path} has samples of another sweep than data.zarr ({error}); move it away") from None
+    return samples
+
+
+def refine(
+    directory: Path,
+    tolerance: float = 1e-6,
+    of: str = "energy_terminal",
+    track: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+) -> xr.Dataset:
+    """Sample a run's curves around their maxima until J_op is known to a relative tolerance.
+
+    A curve that is largest at an edge is followed outwards, one that saturates until its saturation value is
+    known as well. Works in this process; each curve is given up after 12 rounds of 8 points.
+
+    Parameters
+    ----------
+    directory : Path
+        A run directory whose dataset has an axis J.
+    tolerance : float
+        Relative, of `J_op_error`, or of `saturation_error` on a plateau.
+    of : str
+        The steady-state variable to maximise.
+    track : callable
+        Wraps the curves to iterate over: a progress bar.
+
+    Returns
+    -------
+    Dataset
+        What `optimal_coupling` says with the new samples; `J_op_error` tells what was reached.
+    """
+    if not 0 < tolerance < 1:
+        raise QbsweepError(f"the tolerance of refine must lie between 0 and 1, but is {tolerance:g}")
+    if of not in STEADY_SCALARS:
+        raise QbsweepError(f"refine needs a steady-state variable of one value per point, not `{of}`")
+    open_run(directory)  # before the lock makes a directory
+    with locked(directory):
+        recover_tree(refined_path(directory))
+        _, store = open_run(directory)
+        with xr.open_zarr(store.path, chunks=None) as data:
+            require_axis(data, "J", "refine")
+            ds = in_memory(data, (of,), "refine").assign_attrs(data.attrs)
+        samples = _Samples(store.spec, ds, of, open_refined(directory))
+        try:
+            _refine_all(samples, curves(ds, of, "J"), (tolerance, of), track, refined_path(directory))
+        finally:
+            samples.save(refined_path(directory))
+        return optimal_coupling(ds, of, samples.dataset())
+
+
+class _Samples:
+    """Samples per curve, the curves numbered by the axes of the dataset without J."""
+
+    def __init__(self, spec: SweepSpec, ds: xr.Dataset, of: str, earlier: xr.Dataset | None) -> None:
+        self.spec, self.ds, self._energy_units = spec, ds, str(ds[of].attrs["units"])
+        self.dims = [name for name in spec.axes if name != "J"]
+        self.shape = tuple(len(spec.axes[name]) for name in self.dims)
+        outputs = tuple(name for name in spec.outputs if name in (*STEADY_SCALARS, *VERDICT))
+        self._steady = replace(spec, times=None, outputs=outputs)
+        self._names = ("J_abs", *outputs, "solve_seconds", "status")
+        self._of: dict[tuple[int, ...], Arrays] = {}
+        self._fresh = False
+        if earlier is not None:
+            self._take(earlier)
+
+    def _take(self, earlier: xr.Dataset) -> None:
+        """Find the place of earlier samples on the axes of the dataset, which may have grown since."""
+        earlier = with_dims(earlier, self.dims)
+        places = [[self.spec.values(dim).index(value) for value in earlier[dim].values.tolist()] for dim in self.dims]
+        arrays = {name: earlier[name].transpose(*self.dims, "sample").values for name in self._names}
+        for index in np.ndindex(arrays["J_abs"].shape[:-1]):
+            real = np.isfinite(arrays["J_abs"][index])
+            if real.any():
+                where = tuple(place[i] for place, i in zip(places, index, strict=True))
+                self._of[where] = {name: array[index][real] for name, array in arrays.items()}
+
+    def usable(self, curve: tuple[int, ...], of: str) -> tuple[FloatArray, FloatArray]:
+        """Return couplings and energies of the samples of a curve that are ok."""
+        arrays = self._of.get(curve)
+        if arrays is None:
+            return np.empty(0), np.empty(0)
+        good = arrays["status"] == OK
+        return arrays["J_abs"][good], arrays[of][good]
+
+    def solve(self, curve: tuple[int, ...], J: FloatArray) -> None:
+        """Add the solutions of a curve at new couplings, in omega."""
+        axes = {**self._steady.axes, "J": Axis("J", J, "omega", J.tolist())}
+        at = dict(zip(self.dims, curve, strict=True))
+        indices = tuple(np.arange(len(J)) if name == "J" else np.array([at[name]]) for name in axes)
+        solved = solve_box(replace(self._steady, axes=axes), indices).arrays
+        new = {"J_abs": J, **{name: solved[name].reshape(len(J)) for name in self._names[1:]}}
+        old = self._of.get(curve)
+        self._of[curve] = new if old is None else {n: np.concatenate([old[n], new[n]]) for n in self._names}
+        self._fresh = True
+
+    def dataset(self) -> xr.Dataset | None:
+        """Return all samples as a labelled dataset, or None if there are none; curves with fewer end in NaN."""
+        if not self._of:
+            return None
+        longest = max(len(arrays["J_abs"]) for arrays in self._of.values())
+        variables = {}
+        for name in self._names:
+            fill, dtype = (np.nan, "float64") if name == "J_abs" else (VARIABLES[name].fill, VARIABLES[name].dtype)
+            values = np.full((*self.shape, longest), fill, dtype)
+            for curve, arrays in self._of.items():
+                values[curve][: len(arrays[name])] = arrays[name]
+            variables[name] = ((*self.dims, "sample"), values, self._labels(name))
+        coords = {name: c.variable for name, c in self.ds.coords.items() if "J" not in c.dims}
+        coords["sample"] = xr.Variable(
+            "sample", np.arange(longest), {"units": "1", "long_name": "number of the sample"}
+        )
+        return xr.Dataset(variables, coords, self._attributes()).set_coords("J_abs")
+
+    def _labels(self, name: str) -> dict[str, str]:
+        if name == "J_abs":
+            return {"units": "omega", "long_name": "coherent coupling"}
+        units = self._energy_units if VARIABLES[name].units == "omega" else VARIABLES[name].units
+        return {"units": units, "long_name": VARIABLES[name].long_name}
+
+    def _attributes(self) -> dict[str, Any]:
+        return {
+            "title": f"{self.spec.name}, refined samples",
+            "dataset_id": uuid.uuid4().hex,
+            "spec": dump_spec(self.spec),
+            "spec_digest": self.spec.digest(),
+            "source_dataset_id": self.ds.attrs["dataset_id"],
+            **provenance(),
+        }
+
+    def save(self, path: Path) -> None:
+        """Write what has been added since the last time."""
+        dataset = self.dataset()
+        if self._fresh and dataset is not None:
+            replace_tree(path, lambda new: to_zarr(xr.DataTree(dataset), new))
+            self._fresh = False
+
+
+def _refine_all(
+    samples: _Samples,
+    base: xr.Dataset,
+    goal: tuple[float, str],
+    track: Callable[[Iterable[Any]], Iterable[Any]],
+    path: Path,
+) -> None:
+    tolerance, of = goal
+    base = base.transpose(*samples.dims, "point")
+    J, energy = base["J_sample"].values, base["energy"].where(base["good"]).values
+    saved = time.monotonic()
+    for curve in track(list(np.ndindex(samples.shape))):
+        for _ in range(_ROUNDS):
+            more_J, more_energy = samples.usable(curve, of)
+            J_all = np.concatenate([J[curve], more_J])
+            new = next_couplings(J_all, np.concatenate([energy[curve], more_energy]), tolerance)
+            if not len(new):
+                break
+            samples.solve(curve, new)
+            if len(samples.usable(curve, of)[0]) == len(more_J):
+                break  # nothing there can be solved
+        if time.monotonic() - saved > _SAVE_SECONDS:
+            samples.save(path)
+            saved = time.monotonic()
+
+
+def next_couplings(J: FloatArray, energy: FloatArray, tolerance: float) -> FloatArray:
+    """Return where to sample a curve next; nothing if its optimum is known, or cannot be known better."""
+    found = find_optimum(J, energy)
+    J, energy = sorted_samples(J, energy)
+    if found.verdict in LOCATED and found.J_error <= tolerance * found.J:
+        return np.empty(0)
+    if found.verdict == PLATEAU and found.saturation_error <= tolerance * found.saturation:
+        return np.empty(0)
+    if found.verdict in (EDGE, PLATEAU):
+        end, way = (J[0], -1) if found.J_best == J[0] else (J[-1], 1)
+        return np.asarray(end * _OUTWARD ** (way * np.arange(1, _POINTS + 1) / _POINTS))
+    if found.verdict == TOO_FEW and len(J) < MIN_SAMPLES:
+        return np.geomspace(J[0] / _OUTWARD, J[-1] * _OUTWARD, _POINTS)
+    if found.verdict == TOO_FEW or found.verdict in LOCATED:
+        best = int(energy.argmax())
+        low, high = np.log(J[best - 1]), np.log(J[best + 1])
+        if high - low > _POINTS * _FINEST:
+            inside = np.exp(np.linspace(low, high, _POINTS + 2)[1:-1])
+            return np.asarray(inside[np.abs(np.log(inside[:, None] / J)).min(axis=1) > _FINEST])
+    return np.empty(0)

@@ -1,0 +1,206 @@
+"""A report: one HTML page on a run, which needs neither a network nor Python to be read, explored and printed."""
+
+import html
+import math
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from bokeh.embed import components
+from bokeh.resources import Resources
+
+import qbsweep
+from qbsweep import summary
+from qbsweep.analysis import analyze, charging_power, settling_time
+from qbsweep.chart_choice import charts
+from qbsweep.charts import Chart
+from qbsweep.embedded import embedded
+from qbsweep.errors import QbsweepError
+from qbsweep.labels import meaning, unit
+from qbsweep.refine import open_refined
+from qbsweep.run import open_run, progress_of
+from qbsweep.schema import PARAMETERS
+from qbsweep.store import readable
+from qbsweep.tables import analysis_rows
+
+BUDGET = 60_000
+"""Values of a figure: half a megabyte of the page."""
+_MOST_POINTS = 2_000_000
+_MOST_CURVES = 1_000
+_MOST_FAILURES = 8
+_MOST_VALUES = 12
+_STYLE = Path(__file__).with_name("report.css")
+
+
+def write(directory: Path) -> tuple[str, list[Chart]]:
+    """Return the report of a run directory as HTML, and its charts, thinned and in memory."""
+    run_directory, store = open_run(directory)
+    state = summary.state(run_directory, store, progress_of(store))
+    with readable(run_directory.data), xr.open_zarr(run_directory.data, chunks=None) as ds:
+        results, left_out = analyses(ds, open_refined(directory))
+        drawn = [chart.thinned(BUDGET) for chart in charts(ds, results)]
+        script, divs = components([embedded(chart) for chart, _ in drawn]) if drawn else ("", [])
+        title = str(ds.attrs.get("title", directory.name))
+        parts = [
+            f"<h1>{_text(title)}</h1>",
+            _verdict(state),
+            _section("What was swept", _swept(ds)),
+            _section("Can it be trusted?", _trust(state, ds, run_directory.failures())),
+            _section("Figures", _figures(drawn, divs)),
+            _section("Analyses", _analyses(results, left_out)),
+            _section("Values", _values(ds)) if not drawn or ds["status"].size == 1 else "",
+            _section("Provenance", _provenance(ds, directory)),
+        ]
+    return _page(title, "".join(parts), script), [chart for chart, _ in drawn]
+
+
+def _page(title: str, body: str, script: str) -> str:
+    # Not Resources.render(): Panel adds scripts to that which a page on its own cannot reach.
+    parts = Resources(mode="inline", components=["bokeh", "bokeh-widgets"]).js_raw if script else []
+    head = "".join(f"<script>{part}</script>\n" for part in parts)
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_text(title)}</title>\n'
+        '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">\n'
+        f"<style>{_STYLE.read_text(encoding='utf-8')}</style>\n{head}</head>\n<body>\n{body}\n{script}</body></html>\n"
+    )
+
+
+def analyses(
+    ds: xr.Dataset, refined: xr.Dataset | None = None
+) -> tuple[dict[str, xr.Dataset], dict[str, QbsweepError]]:
+    """Do the analyses that are quick; those in time at the optimal coupling only, where J is an axis."""
+    points = ds["status"].size
+    if points > _MOST_POINTS or points // ds.sizes.get("J", points) > _MOST_CURVES:
+        return {}, {"all": QbsweepError(f"{points:,} points are many; `qbsweep analyze` does the analyses")}
+    results, left_out = analyze(ds.drop_dims("time", errors="ignore"), refined=refined)
+    if "time" not in ds.dims:
+        return results, left_out
+    at_optimum = ds.isel(J=Chart("", "", ds, "status", "time").default("J")) if "J" in ds.dims else ds
+    for function in (settling_time, charging_power):
+        name = function.__name__
+        try:
+            if at_optimum["status"].size > _MOST_CURVES:
+                raise QbsweepError(f"{name} takes long for {points:,} points; `qbsweep analyze` does it")
+            results[name] = function(at_optimum)
+            left_out.pop(name, None)
+        except QbsweepError as error:
+            left_out[name] = error
+    return results, left_out
+
+
+def _verdict(state: dict[str, Any]) -> str:
+    words = {"complete": "Complete", "running": "Still running", "interrupted": "Interrupted"}[state["state"]]
+    done = f"{state['finished']:,} of {state['points']:,} points are solved"
+    if state["state"] == "interrupted":
+        done += "; the same `qbsweep run` goes on where it stopped"
+    bad = state["state"] != "complete" or state["failed"] or state["suspect"]
+    counted = ", ".join(f"{state[name]:,} {name}" for name in ("suspect", "failed") if state[name])
+    return f'<p class="{"warn" if bad else "good"}"><b>{words}</b>: {done}{", " + counted if counted else ""}.</p>'
+
+
+def _swept(ds: xr.Dataset) -> str:
+    dims = [str(dim) for dim in ds["status"].dims]
+    rows = [[dim, meaning(dim, ds[dim]), _span(ds[dim])] for dim in dims]
+    if "time" in ds.dims:
+        rows.append(["time", "time since vacuum", _span(ds["time"])])
+    fixed = [name for name, p in PARAMETERS.items() if name in ds.coords and ds[name].ndim == 0]
+    fixed = [name for name in fixed if ds[name].item() != PARAMETERS[name].default]
+    told = ", ".join(f"{name} = {ds[name].item()} {unit(ds[name])}".rstrip() for name in fixed)
+    points = f"{ds['status'].size:,} points" if ds["status"].size > 1 else "One point"
+    axes = _table(["axis", "meaning", "values"], rows) if rows else ""
+    sweep = f"<details><summary>The sweep file</summary><pre>{_text(str(ds.attrs.get('spec', '')))}</pre></details>"
+    return f"<p>{points}. Fixed: {_text(told)}.</p>{axes}{sweep}"
+
+
+def _span(array: xr.DataArray) -> str:
+    values, units = array.values.tolist(), unit(array)
+    if len(values) <= 5:
+        return ", ".join(_number(value) for value in values) + f" {units}"
+    return f"{len(values):,} from {_number(values[0])} to {_number(values[-1])} {units}"
+
+
+def _trust(state: dict[str, Any], ds: xr.Dataset, failures: Sequence[dict[str, Any]]) -> str:
+    names = ("ok", "suspect", "failed", "pending")
+    parts = [_table(["points", *names], [[f"{state['points']:,}", *(f"{state[name]:,}" for name in names)]])]
+    if "truncation_error" in ds:
+        parts.append(
+            "<p>Truncated solutions are compared with exact ones where there are, with larger ones elsewhere.</p>"
+        )
+    else:
+        parts.append("<p>Every point is from the moment solver, which is exact for linear networks.</p>")
+    if state["suspect"]:
+        remedy = summary.suspect_text(state["levels_needed"], state["levels_unknown"])
+        parts.append(f"<p>Suspect points are drawn with red rings and left out of the analyses: {_text(remedy)}.</p>")
+    if state["failed"] or failures:
+        shown = [[_labels(record["labels"]), f"{record['points']}", record["error"]] for record in failures]
+        parts.append("<p>Failed points are gaps in the figures. What is on record:</p>")
+        parts.append(_table(["where", "points", "why"], shown[:_MOST_FAILURES]))
+        if len(shown) > _MOST_FAILURES:
+            parts.append(f"<p>and {len(shown) - _MOST_FAILURES:,} more: `qbsweep failures`.</p>")
+    if state["pending"]:
+        parts.append(f"<p>{state['pending']:,} points are not solved yet; they are gaps in the figures.</p>")
+    return "".join(parts)
+
+
+def _labels(labels: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value if not isinstance(value, list) else '...'}" for name, value in labels.items())
+
+
+def _figures(drawn: Iterable[tuple[Chart, str]], divs: Sequence[str]) -> str:
+    found = [
+        f'<figure id="{_text(chart.name)}">{div}<figcaption>{_text(chart.caption)}. {_text(note)}</figcaption></figure>'
+        for (chart, note), div in zip(drawn, divs, strict=True)
+    ]
+    help_text = "<p class='hint'>Drag to move, use the tools to zoom, click a legend entry to fade its line.</p>"
+    return help_text + "".join(found) if found else "<p>This dataset has no axis to draw anything against.</p>"
+
+
+def _analyses(results: dict[str, xr.Dataset], left_out: dict[str, QbsweepError]) -> str:
+    parts = []
+    for result in results.values():
+        title, header, rows = analysis_rows(result)
+        parts.append(f"<h3>{_text(title)}</h3>{_table(header, rows)}" if rows else f"<p>{_text(title)}</p>")
+    told = "".join(f"<li>{_text(str(error))}</li>" for error in left_out.values())
+    return "".join(parts) + (f"<details><summary>Not done</summary><ul>{told}</ul></details>" if told else "")
+
+
+def _values(ds: xr.Dataset) -> str:
+    if ds["status"].size > _MOST_VALUES:
+        return f"<p>{ds['status'].size:,} points: see the dataset.</p>"
+    dims = [str(dim) for dim in ds["status"].dims]
+    names = [str(name) for name in ds.data_vars if ds[name].dims == ds["status"].dims]
+    if ds["status"].size == 1:
+        rows = [[meaning(name, ds[name]), f"{_number(ds[name].values.item())} {unit(ds[name])}"] for name in names]
+        return _table(["variable", "value"], rows)
+    frame = ds[names].load().to_dataframe().reset_index()[[*dims, *names]]
+    return _table([*dims, *names], [[_number(value) for value in row] for row in frame.values.tolist()])
+
+
+def _provenance(ds: xr.Dataset, directory: Path) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in ds.attrs.get("versions", {}).items())
+    attributes = {name: ds.attrs.get(name) for name in ("dataset_id", "spec_digest", "created", "host", "git_commit")}
+    now = f"{datetime.now(UTC).isoformat(timespec='seconds')} by qbsweep {qbsweep.__version__}"
+    rows = {**attributes, "versions": versions, "run directory": directory.resolve(), "this page": now}
+    return _table(["", ""], [[name, str(value)] for name, value in rows.items() if value], css="plain")
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{title}</h2>{body}</section>\n" if body else ""
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], css: str = "") -> str:
+    head = "".join(f"<th>{_text(name)}</th>" for name in header)
+    body = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<div class="table"><table class="{css}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}" if math.isfinite(value) else ""
+    return str(value)
+
+
+def _text(value: str) -> str:
+    return html.escape(value)

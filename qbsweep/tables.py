@@ -1,0 +1,95 @@
+"""Tables of analyses for the terminal."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from rich.table import Table
+
+from qbsweep.peaks import EDGE, FLAT, TOO_FEW
+from qbsweep.physics.network import FloatArray
+from qbsweep.results import summary
+from qbsweep.summary import plain_table
+
+_ROWS = 40
+_DIGITS = 8
+
+
+def analysis_table(result: xr.Dataset) -> Table | str:
+    """Tabulate the summary of an analysis for the terminal; see `analysis_rows`."""
+    title, header, rows = analysis_rows(result)
+    if not rows:
+        return title
+    table = plain_table(*header, title=title)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def analysis_rows(result: xr.Dataset) -> tuple[str, list[str], list[list[str]]]:
+    """Return title, header and cells of the summary of an analysis.
+
+    Of a long last axis so many labels, denser at its start, as fit a screen. An error is shown if it reaches the digits
+    shown. A result that is the same everywhere is one sentence: the title, without rows.
+    """
+    frame, name = summary(result), str(result.attrs["analysis"])
+    columns = [str(n) for n in result.data_vars if n in frame]
+    dims = [str(n) for n in frame if n in result.dims]
+    shown = [n for n in columns if _is_informative(n, frame)]
+    numbers = _only_numbers(frame, shown)
+    if len(numbers) > 1 and np.ptp(numbers) <= 1e-12 * np.abs(numbers).max():
+        return f"{name}: {_number(numbers[0])} at all {len(frame):,} points", [], []
+    rows = _some_rows(frame, dims)
+    hidden = f", {len(rows)} of {len(frame):,} rows" if len(rows) < len(frame) else ""
+    settings = "".join(f", {key} {result.attrs[key]}" for key in ("window", "tolerance") if key in result.attrs)
+    header = [n + _unit(result[n]) for n in (*dims, *shown)]
+    cells = [[*(_cell(row[d]) for d in dims), *(_cell(row[n], row.get(f"{n}_error")) for n in shown)] for row in rows]
+    return name + settings + hidden, header, cells
+
+
+def _is_informative(name: str, frame: pd.DataFrame) -> bool:
+    """Whether a column says more than that all is well."""
+    column = frame[name]
+    if name.endswith("_error") or column.isna().all():
+        return False
+    if name in ("J_best", "energy_best"):
+        return bool(frame["verdict"].isin([EDGE, FLAT, TOO_FEW]).any())
+    usual = {"masked_points": 0, "n_maxima": 1}
+    return name not in usual or bool((column > usual[name]).any())
+
+
+def _only_numbers(frame: pd.DataFrame, names: list[str]) -> FloatArray:
+    """Return the numbers of a table of one column."""
+    if len(names) != 1 or not pd.api.types.is_float_dtype(frame[names[0]]):
+        return np.empty(0)
+    return np.asarray(frame[names[0]].dropna(), dtype=float)
+
+
+def _some_rows(frame: pd.DataFrame, dims: list[str]) -> list[dict[str, object]]:
+    if len(frame) > _ROWS:
+        labels = frame[dims[-1]].drop_duplicates().tolist()
+        count = max(2, _ROWS * len(labels) // len(frame))
+        picked = np.unique(np.geomspace(1, len(labels), count).round().astype(int)) - 1
+        frame = frame[frame[dims[-1]].isin([labels[i] for i in picked])]
+    return [dict(zip(map(str, frame), row, strict=True)) for row in frame.head(_ROWS).itertuples(index=False)]
+
+
+def _unit(array: xr.DataArray) -> str:
+    unit = array.attrs.get("units", "1")
+    return "" if unit == "1" else f" ({unit.strip('[]')})"
+
+
+def _cell(value: object, error: object = None) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    if math.isnan(value):
+        return ""
+    if not isinstance(error, float) or not error > 0.5 * 10.0**-_DIGITS * abs(value):
+        return _number(value)
+    digits = max(1, math.floor(math.log10(abs(value) or 1.0)) - math.floor(math.log10(error)) + 1)
+    return f"{value:.{min(digits, _DIGITS)}g} ± {error:.1g}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.{_DIGITS}g}"

@@ -1,0 +1,147 @@
+"""Charging in time, against closed forms and matrix exponentials, and with curves of every kind."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy.linalg import expm
+from scipy.optimize import brentq, minimize_scalar
+
+import qbsweep.accessor  # noqa: F401
+from qbsweep.charging import largest_powers, settled
+from qbsweep.errors import QbsweepError
+from qbsweep.physics import closed_forms
+from qbsweep.physics.matrices import drift_matrix
+from qbsweep.physics.network import cascaded, parallel
+
+Get = Callable[[str], xr.Dataset]
+
+
+def star(tau: float) -> float:
+    """E(t) / E(infinity) of the reciprocal star at its optimum, tau = kappa t / 2."""
+    return (1 - math.exp(-tau) * (math.cos(tau) + math.sin(tau))) ** 2
+
+
+def energy_in_time(topology: str, coupling: str, N: int) -> Callable[[float], float]:
+    """Terminal energy over its steady value at kappa t, by a dense matrix exponential; kappa = 1."""
+    J = float(closed_forms.optimal_coupling(topology, N, 1.0))
+    network = {"cascaded": cascaded, "parallel": parallel}[topology](N, J=J, kappa=1.0, coupling=coupling)
+    M = drift_matrix(network)
+    steady = np.linalg.solve(M, np.eye(N + 1)[0])
+    return lambda t: float(np.abs((expm(M * t) @ steady - steady)[-1] / steady[-1]) ** 2)
+
+
+def test_settling_of_the_reciprocal_star(dataset: Get) -> None:
+    exact = 2 * brentq(lambda tau: star(tau) - 1.01, 4.8, 5.2)
+    assert exact == pytest.approx(9.93369, abs=1e-5)
+    found = dataset("fig4").qb.settling_time().sel(topology="parallel", coupling="reciprocal")
+    np.testing.assert_allclose(found["settling_time"], exact, rtol=1e-8)
+    assert found["settling_time"].attrs["units"] == "1/kappa"
+
+
+@pytest.mark.parametrize("topology", ["cascaded", "parallel"])
+@pytest.mark.parametrize("coupling", ["nonreciprocal", "reciprocal"])
+@pytest.mark.parametrize("N", [3, 4])
+def test_settling_against_matrix_exponentials(dataset: Get, topology: str, coupling: str, N: int) -> None:
+    found = dataset("fig4").qb.settling_time().sel(topology=topology, coupling=coupling, N=N)
+    assert found["verdict"].item() == "settled"
+    energy, t = energy_in_time(topology, coupling, N), found["settling_time"].item()
+    assert abs(abs(energy(t) - 1) - 0.01) < 1e-7
+    assert all(abs(energy(later) - 1) < 0.01 for later in np.linspace(t + 1e-3, t + 8, 200))
+    assert 0 < found["settling_time_error"].item() < 1e-6
+
+
+def test_powers_of_the_reciprocal_star(dataset: Get) -> None:
+    ds = dataset("fig4").sel(topology="parallel", coupling="reciprocal", N=3)
+    found, steady = ds.qb.charging_power(), ds["energy_terminal"].item()
+
+    def power(t: float) -> float:  # d/dt of `star`, kappa = 1
+        tau = t / 2
+        return 2 * math.exp(-tau) * math.sin(tau) * (1 - math.exp(-tau) * (math.cos(tau) + math.sin(tau)))
+
+    for name, function in (("peak_power", power), ("mean_power", lambda t: star(t / 2) / t)):
+        best = minimize_scalar(lambda t, f=function: -f(t), bounds=(1, 6), method="bounded", options={"xatol": 1e-10})
+        assert abs(found[name].item() + best.fun * steady) <= found[f"{name}_error"].item() + 1e-12
+        assert found[name].item() == pytest.approx(-best.fun * steady, rel=1e-7)
+        assert found[f"{name}_time"].item() == pytest.approx(best.x, rel=1e-5)
+    assert found["peak_power"].attrs["units"] == "omega kappa"
+    assert found["verdict"].item() == "peak"
+
+
+def test_every_n_uses_its_own_terminal_battery(dataset: Get) -> None:
+    ds = dataset("fig4").sel(topology="cascaded", coupling="nonreciprocal")
+    both = ds.qb.settling_time()["settling_time"]
+    for N in (3, 4):
+        assert ds.sel(N=N).qb.settling_time()["settling_time"].item() == both.sel(N=N).item()
+
+
+@pytest.mark.parametrize("name", ["settling_time", "charging_power"])
+def test_points_that_are_not_ok_are_left_out_and_counted(dataset: Get, name: str) -> None:
+    ds = dataset("fig4").copy(deep=True)
+    ds["status"].loc[{"topology": "parallel", "coupling": "reciprocal", "N": 4}] = 3
+    found = getattr(ds.qb, name)()
+    assert found["masked_points"].item() == 1
+    masked = found.sel(topology="parallel", coupling="reciprocal", N=4)
+    assert masked["verdict"].item() == "no data"
+    assert (found["verdict"] == "no data").sum() == 1
+    for variable in found.variables.values():
+        assert {"units", "long_name"} <= set(variable.attrs)
+
+
+T = np.linspace(0, 12, 241)
+
+
+def test_an_exponential_settles_when_it_should() -> None:
+    found = settled(T, 1 - np.exp(-T), 1.0, 0.01)
+    assert found.verdict == "settled"
+    assert abs(found.time - math.log(100)) <= found.error < 1e-5
+
+
+def test_settling_from_above_and_at_once() -> None:
+    found = settled(T, 1 + 0.5 * np.exp(-T), 1.0, 0.01)
+    assert abs(found.time - math.log(50)) <= found.error < 1e-5
+    assert settled(T, np.ones(241), 1.0, 0.01)[::2] == (0.0, "settled")
+
+
+def test_what_has_not_settled() -> None:
+    assert settled(T[:60], 1 - np.exp(-T[:60]), 1.0, 0.01).verdict == "not settled"
+    assert settled(T[::60], 1 - np.exp(-T[::60]), 1.0, 0.01).verdict == "too few points"
+    assert settled(T, np.zeros(241), 0.0, 0.01).verdict == "no data"
+    assert settled(T, np.full(241, np.nan), 1.0, 0.01).verdict == "no data"
+
+
+def test_powers_at_an_edge_and_of_few_points() -> None:
+    assert largest_powers(T, 1 - np.exp(-T)).verdict == "edge"  # steepest at once
+    assert largest_powers(T[:30], np.sin(T[:30] / 9) ** 2).verdict == "edge"  # still rising
+    assert largest_powers(T[:5], T[:5] ** 2).verdict == "too few points"
+    assert largest_powers(T, np.zeros(241)).verdict == "edge"
+    assert largest_powers(T, np.full(241, np.nan)).verdict == "no data"
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e12])
+def test_units_of_energy_do_not_matter(scale: float) -> None:
+    energy = np.tanh(T / 3) ** 4
+    one, other = largest_powers(T, energy), largest_powers(T, scale * energy)
+    np.testing.assert_allclose([other.peak / scale, other.peak_time], [one.peak, one.peak_time], rtol=1e-9)
+    assert settled(T, scale * energy, scale, 0.01).time == pytest.approx(settled(T, energy, 1.0, 0.01).time, rel=1e-9)
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1.0, -0.1])
+def test_a_tolerance_without_sense_is_refused(dataset: Get, tolerance: float) -> None:
+    with pytest.raises(QbsweepError, match="between 0 and 1"):
+        dataset("fig4").qb.settling_time(tolerance=tolerance)
+
+
+def test_times_in_omega_and_fixed_n(sweep: Callable[[str], Path]) -> None:
+    out = sweep(
+        "name: slow\nparameters: {topology: cascaded, N: 2, J: {value: 1, unit: J_op}, kappa: 0.003, epsilon: 0.01}\n"
+        "sweep: {n_th: [0, 1]}\ntimes: {linspace: [0, 5000, 301]}\n"
+    )
+    with xr.open_zarr(out / "data.zarr") as ds:
+        found = ds.qb.settling_time()
+    assert found["settling_time"].attrs["units"] == "1/omega"
+    energy, kappa_t = energy_in_time("cascaded", "nonreciprocal", 2), 0.003 * found["settling_time"].sel(n_th=0).item()
+    assert abs(abs(energy(kappa_t) - 1) - 0.01) < 1e-7

@@ -1,0 +1,95 @@
+"""`qbsweep explore`: a page on this machine only, which ends when it is told to. And the notebooks' form."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import xarray as xr
+
+SWEEP = """
+name: run
+parameters: {topology: cascaded, kappa: 0.003, epsilon: 0.01}
+sweep: {coupling: [nonreciprocal, reciprocal], N: [2, 3], J: {geomspace: [0.1, 10, 21], unit: J_op}}
+times: {linspace: [0, 5, 11], unit: 1/kappa}
+"""
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_it_serves_this_machine_and_ends_with_one_line(sweep: Callable[[str], Path]) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "qbsweep", "explore", str(sweep(SWEEP)), "--port", str(port), "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert f"http://127.0.0.1:{port}" in process.stdout.readline()
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=60) as answer:
+                assert answer.status == 200
+                assert b"qbsweep" in answer.read()
+            listening = [c.laddr for c in psutil.Process(process.pid).net_connections() if c.status == "LISTEN"]
+            assert [(address.ip, address.port) for address in listening] == [("127.0.0.1", port)]
+        finally:
+            process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert (rest, errors) == ("ended\n", "")
+
+
+def test_a_port_in_use_is_one_sentence(sweep: Callable[[str], Path]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "qbsweep", "explore", str(sweep(SWEEP)), "--port", str(port), "--no-browser"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert f"port {port} cannot be used" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_every_choice_can_be_drawn(sweep: Callable[[str], Path]) -> None:
+    import panel as pn
+
+    from qbsweep.explore import explorer
+
+    with xr.open_zarr(sweep(SWEEP) / "data.zarr", chunks=None) as ds:
+        view = explorer(ds)
+        variable, x, lines = view[0]
+        for name in variable.options.values():
+            variable.value = name
+            assert x.value in ds[name].dims
+            for axis in x.options:
+                x.value = axis
+                assert isinstance(pn.panel(view[1]), pn.viewable.Viewable)
+                assert lines.value in lines.options
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
+def test_notebooks_are_committed_without_outputs(path: Path) -> None:
+    for cell in json.loads(path.read_text())["cells"]:
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None
+
+
+def test_there_are_notebooks() -> None:
+    assert len(NOTEBOOKS) == 6
+
+
+def test_starting_up_does_not_load_the_figures() -> None:
+    code = (
+        "import sys, qbsweep.cli; print(sorted({'panel', 'holoviews', 'hvplot', 'bokeh.plotting'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
