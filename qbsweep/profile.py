@@ -266,7 +266,7 @@ def resources(
     count = min(workers or profile.workers or _WORKERS, max(len(pending), 1))
     cpus = 1 if profile.layout == "allocation" else min(profile.cpus, count)
     jobs = math.ceil(count / cpus)
-    if jobs > _MAX_JOBS:
+    if profile.layout == "jobs" and jobs > _MAX_JOBS:
         raise QbsweepError(
             f"{count} workers with `cpus: {cpus}` would be {jobs} jobs, but arrays of Slurm have at most {_MAX_JOBS}; "
             "put more workers into one job with `cpus` in the profile"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +21,9 @@ from qbsweep import cli, slurm
 from qbsweep.jobfiles import JobFiles, Record
 from qbsweep.profile import load_profile
 from qbsweep.run import locked, prepare
+from qbsweep.schema import FAILED
 from qbsweep.spec import load_spec
+from qbsweep.store import Store
 from qbsweep.submit import decide
 
 SWEEP = """\
@@ -394,7 +397,9 @@ def test_sbatch_hangs(
     assert all(state == "CANCELLED" for *_, state in fake.jobs)
 
 
-@pytest.mark.parametrize("state", ["PENDING", "RUNNING", "CONFIGURING", "SUSPENDED", "REQUEUED", "REQUEUE_HOLD"])
+@pytest.mark.parametrize(
+    "state", ["PENDING", "RUNNING", "CONFIGURING", "SUSPENDED", "REQUEUED", "REQUEUE_HOLD", "COMPLETING"]
+)
 def test_submitted_already(
     submit: Callable[..., Outcome], fake: FakeSlurm, record: Record, out: Path, state: str
 ) -> None:
@@ -408,7 +413,7 @@ def test_submitted_already(
     assert contents(out) == before
 
 
-@pytest.mark.parametrize("state", ["COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "COMPLETING"])
+@pytest.mark.parametrize("state", ["COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"])
 def test_submit_goes_on_where_a_driver_ended(
     submit: Callable[..., Outcome], fake: FakeSlurm, record: Record, out: Path, state: str
 ) -> None:
@@ -433,6 +438,18 @@ def test_workers_of_a_dead_driver_are_cancelled(
     assert fake.called("scancel") == [["--quiet", user(), f"--name={record.worker_name}"]]
     assert [job for job in fake.jobs if job[0] == "104"] == [("104", "qb-test-other", "RUNNING")]
     assert fake.calls.index(["scancel", *fake.called("scancel")[0]]) < fake.calls.index(["sbatch", "--parsable"])
+
+
+def test_nobody_is_cancelled_without_the_lock(
+    submit: Callable[..., Outcome], fake: FakeSlurm, record: Record, out: Path
+) -> None:
+    fake.set_queue(f"102_1|{record.worker_name}|PENDING|Resources||")
+    with locked(out):
+        assert submit().sentence().startswith(f"{out} is being run by process {os.getpid()} on ")
+    assert fake.called("scancel") == []
+    fake.refuse("test-driver", "sbatch: error: no")
+    submit().sentence()
+    assert fake.called("scancel") == []
 
 
 def test_workers_that_cannot_be_cancelled(submit: Callable[..., Outcome], fake: FakeSlurm, record: Record) -> None:
@@ -496,6 +513,18 @@ def test_only_what_is_pending_counts(
     assert submit("--dry-run", "--workers", "9").out.count("--array=0-1\n") == 1
 
 
+def test_failed_points_that_are_solved_again_count(
+    qbsweep: Callable[..., Outcome], submit: Callable[..., Outcome], sweep: Path, out: Path
+) -> None:
+    assert qbsweep("run", sweep, "--executor", "serial", "--out", out, *OPTIONS).code == 0
+    store = Store(out / "data.zarr")
+    for number in (1, 2, 3):
+        region = store.grid.block(number)
+        store.set_status(region, np.full_like(store.read_status(region), FAILED))
+    assert submit("--dry-run", "--workers", "9").out.count("--array=0-0\n") == 1
+    assert submit("--dry-run", "--workers", "9", "--retry-failed").out.count("--array=0-2\n") == 1
+
+
 def test_a_dry_run_changes_nothing(submit: Callable[..., Outcome], fake: FakeSlurm, out: Path) -> None:
     outcome = submit("--dry-run")
     assert outcome.code == 0
@@ -530,12 +559,14 @@ def test_jobs_inherit_nothing_from_the_job_that_submits(
     out: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    inherited = {"SLURM_JOB_ID": "9", "SLURM_MEM_PER_CPU": "1", "SBATCH_PARTITION": "x", "SQUEUE_FORMAT": "%i"}
-    inherited |= {"SCANCEL_INTERACTIVE": "1", "SBATCH_TEST": "1"}
+    inherited = {"SLURM_JOB_ID": "9", "SLURM_MEM_PER_CPU": "1", "SBATCH_ARRAY_INX": "1", "SQUEUE_FORMAT": "%i"}
+    inherited |= {"SCANCEL_INTERACTIVE": "1", "SBATCH_TEST": "1", "SBATCH_TIMELIMIT": "1", "SLURM_ACCOUNT": "x"}
     for name, value in inherited.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("SLURM_CONF", "/etc/there.conf")
-    monkeypatch.setenv("MY_OWN", "kept")
+    kept = {"SLURM_CONF": "/etc/there.conf", "SBATCH_ACCOUNT": "a", "SBATCH_PARTITION": "b", "SBATCH_QOS": "c"}
+    kept |= {"SBATCH_RESERVATION": "d"}
+    for name, value in (kept | {"MY_OWN": "kept"}).items():
+        monkeypatch.setenv(name, value)
     for command in ("squeue", "scancel"):
         fake.before(command, f'env > "$D/{command}.env"')
     assert submit().code == 0
@@ -552,7 +583,7 @@ def test_jobs_inherit_nothing_from_the_job_that_submits(
     for path in environments:
         lines = dict(line.partition("=")[::2] for line in path.read_text().splitlines())
         slurms = {name: value for name, value in lines.items() if name.startswith(("SLURM", "SBATCH", "SQ", "SCANCEL"))}
-        assert slurms == {"SLURM_CONF": "/etc/there.conf"}
+        assert slurms == kept
         assert lines["MY_OWN"] == "kept"
 
 
@@ -666,7 +697,9 @@ def test_options(
 
 
 def test_a_block_that_is_longer_than_its_job(sweep: Path, out: Path) -> None:
-    prepared = decide(load_spec(sweep), out, load_profile(None), None, 10, 1e-6)
+    prepared = decide(
+        load_spec(sweep), out, load_profile(None), workers=None, minutes=10, retry_failed=False, block_seconds=1e-6
+    )
     assert 0 < prepared.longest_block < 1
     assert replace(prepared, longest_block=299.0).doubt is None
     assert replace(prepared, longest_block=3000.0).doubt == (
@@ -783,7 +816,6 @@ def test_what_status_says(qbsweep: Callable[..., Outcome], fake: FakeSlurm, reco
         "role": "driver",
         "state": "RUNNING",
         "active": True,
-        "alive": True,
         "reason": "",
         "node": "node1",
         "seconds_left": 86400 + 2 * 3600 + 3 * 60 + 4,
@@ -799,7 +831,7 @@ def test_what_status_says(qbsweep: Callable[..., Outcome], fake: FakeSlurm, reco
     ("line", "state", "shown"),
     [
         ("101|NAME|PENDING|Priority||2:00:00", "queued", r"driver job +101 PENDING \(Priority\)"),
-        ("101|NAME|COMPLETING|None|node1|1:00", "interrupted", r"driver job +101 COMPLETING on node1, 60 s left"),
+        ("101|NAME|COMPLETING|None|node1|1:00", "queued", r"driver job +101 COMPLETING on node1, 60 s left"),
         ("101|NAME|CANCELLED by 0|None||0:00", "interrupted", r"driver job +101 CANCELLED by 0"),
         ("101|NAME|TIMEOUT|TimeLimit|node1|0:00", "interrupted", r"driver job +101 TIMEOUT on node1"),
     ],
@@ -857,6 +889,7 @@ def test_logs(qbsweep: Callable[..., Outcome], record: Record, out: Path) -> Non
     ]
 
 
+DAMAGED = "{} is damaged or from another version; see with `squeue --me` whether its jobs are alive, then remove it"
 GARBAGE = {
     "empty": "",
     "binary": "\x00\x01",
@@ -884,20 +917,40 @@ def test_a_broken_record(
     outcome = qbsweep("status", out)
     assert (outcome.code, outcome.err) == (1, "")
     assert json.loads(qbsweep("status", out, "--json").out)["slurm"] is None
-    assert "was not submitted" in qbsweep("cancel", out).sentence()
+    for refused in (qbsweep("cancel", out), submit()):
+        assert refused.sentence() == DAMAGED.format(path)
     assert fake.calls == []
-    if text is None:
-        assert submit().code == 0
+    path.unlink()
+    assert submit().code == 0
 
 
-@pytest.mark.parametrize("change", [{"driver_name": 3}, {"worker_name": None}, {"driver_name": ["a"]}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"driver_name": 3},
+        {"worker_name": None},
+        {"driver_name": ["a"]},
+        {"workers": "3"},
+        {"seconds": 1.5},
+        {"layout": 1},
+    ],
+)
 def test_a_record_with_other_types(
-    qbsweep: Callable[..., Outcome], record: Record, out: Path, change: dict[str, Any]
+    qbsweep: Callable[..., Outcome],
+    submit: Callable[..., Outcome],
+    fake: FakeSlurm,
+    record: Record,
+    out: Path,
+    change: dict[str, Any],
 ) -> None:
     path = out / "slurm/jobs.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     outcome = qbsweep("status", out)
     assert (outcome.code, outcome.err) == (1, "")
+    assert not re.search(r"^(driver job|worker jobs|jobs) ", outcome.out, re.M)
+    for refused in (qbsweep("cancel", out), submit()):
+        assert refused.sentence() == DAMAGED.format(path)
+    assert fake.calls == []
 
 
 def test_two_submit_at_the_same_time(
@@ -1009,6 +1062,27 @@ def test_seconds_left_of_this_job(fake: FakeSlurm, monkeypatch: pytest.MonkeyPat
     assert fake.calls[-1] == ["squeue", "--noheader", "--jobs=15_2", "--format=%L"]
     fake.before("squeue", "echo 1:30; exit 1")
     assert slurm.seconds_left() is None
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "held"),
+    [
+        ("REQUEUE_HOLD", "", True),
+        ("PENDING", "JobHeldUser", True),
+        ("PENDING", "job_requeued_in_held_state", True),
+        ("PENDING", "Resources", False),
+        ("RUNNING", "", False),
+    ],
+)
+def test_who_is_held(state: str, reason: str, held: bool) -> None:
+    assert slurm.Job("1", "a", state, reason, "", None).held == held
+
+
+def test_release_takes_one_task_of_an_array(fake: FakeSlurm) -> None:
+    assert slurm.release(slurm.Job("17_3", "a", "REQUEUE_HOLD", "", "", None))
+    assert fake.calls == [["scontrol", "release", "17_3"]]
+    fake.refuse("scontrol", "error")
+    assert not slurm.release(slurm.Job("17_3", "a", "REQUEUE_HOLD", "", "", None))
 
 
 def test_only_what_waits_is_cancelled_if_so_asked(fake: FakeSlurm) -> None:

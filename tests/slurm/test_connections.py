@@ -34,7 +34,7 @@ async def main():
 asyncio.run(main())
 """
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.slurm]  # needs none, but belongs to these tests
 
 
 class IdlePool:

@@ -1,9 +1,13 @@
 """Who takes a block, who is to blame for a lost one, when a job goes on: decisions of worker, host and driver."""
 
+import contextlib
 import json
 import operator
+import os
+import re
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,12 +20,13 @@ import numpy as np
 import pytest
 from distributed import Client
 from distributed.scheduler import KilledWorker
+from rich.console import Console
 
 from qbsweep import driver, host, run, slurm, worker
 from qbsweep.blocks import Report, Task, solve_block
-from qbsweep.cluster import CONFIG, RETURNED, DaskExecutor, Loss
+from qbsweep.cluster import CONFIG, RETURNED, DaskExecutor, Loss, _Queue, create_credentials, load_credentials
 from qbsweep.errors import QbsweepError
-from qbsweep.jobfiles import AGAIN, DISMISSED, JobFiles, Marker, Note, Record
+from qbsweep.jobfiles import AGAIN, BROKEN, DISMISSED, HOLD, JobFiles, Marker, Note, Record
 from qbsweep.rundir import RunDirectory, append_line
 from qbsweep.schema import FAILED, PENDING
 from qbsweep.spec import load_spec
@@ -98,7 +103,7 @@ def test_the_earliest_end_counts(job: worker.Job) -> None:
 @pytest.mark.parametrize("code", [AGAIN, DISMISSED])
 def test_the_walltime_is_blamed_on_a_block_that_had_all_of_it(job: worker.Job, gave_all: bool, code: int) -> None:
     job.ends = time.time() + 9
-    job.running, job.gave_all = TASK, gave_all
+    job.running, job.gave_all, job.began = TASK, gave_all, time.time() - 91
     job.leave(code, job.ends - 10, "the walltime is over")
     note = job.note()
     assert note.block == 5
@@ -107,10 +112,11 @@ def test_the_walltime_is_blamed_on_a_block_that_had_all_of_it(job: worker.Job, g
 
 
 def test_a_job_that_is_preempted_does_not_blame_its_first_block(job: worker.Job) -> None:
-    job.ends = time.time() + 1000
-    job.running, job.gave_all = TASK, True
+    job.running, job.gave_all, job.began = TASK, True, time.time() - 100  # a half of what there was
     worker._on_signal(job, signal.SIGTERM, None)
     assert job.note().why == "left"
+    job.began -= 200  # three quarters
+    assert job.note() == Note("walltime", 5, f"the block does not fit the walltime of its job: {job.why}")
 
 
 def test_leaving_without_a_block(job: worker.Job) -> None:
@@ -126,6 +132,9 @@ def test_signals_of_slurm(job: worker.Job) -> None:
     assert before + 4.9 < job.leave_by < time.time() + 5.1
 
 
+BAD = {20: "write", 21: "error", 22: "memory", 23: "full"}
+
+
 @pytest.fixture
 def solved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int | None]]:
     """The blocks that were solved, and the block on the marker meanwhile."""
@@ -137,6 +146,8 @@ def solved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int | None]]:
         solved.append((task.block, worker._job.marker.read()))
         if task.block == 13:
             raise MemoryError
+        if task.block in BAD:
+            return Report(task.block, task.attempt, error="it is bad", cause=BAD[task.block])
         return Report(task.block, task.attempt, ok=1)
 
     monkeypatch.setattr(worker, "solve_block", solve)
@@ -158,8 +169,15 @@ def test_a_worker_hands_back_what_does_not_fit(job: worker.Job, solved: list[tup
     report = worker.solve_within(replace(TASK, attempt=2), 95)
     assert (report.block, report.attempt, report.cause) == (5, 2, RETURNED)
     assert report.error
-    assert solved == []
-    assert (job.leaving, job.running) == (AGAIN, None)
+    assert (solved, job.leaving) == ([], 0), "another block may fit"
+    worker.solve_within(TASK, 95)
+    worker.solve_within(TASK, 10)
+    assert (solved, job.leaving) == ([(5, 5)], 0)
+    for leaving in (0, 0, AGAIN):
+        assert worker.solve_within(TASK, 95).cause == RETURNED
+        assert job.leaving == leaving, "three in a row"
+    assert job.running is None
+    assert solved == [(5, 5)]
     # and, since it leaves, whatever else comes
     assert worker.solve_within(replace(TASK, block=6), 0).cause == RETURNED
 
@@ -168,6 +186,15 @@ def test_a_block_that_raises_is_not_marked_any_more(job: worker.Job, solved: lis
     with pytest.raises(MemoryError):
         worker.solve_within(replace(TASK, block=13), 1)
     assert (job.running, job.marker.read(), solved) == (None, None, [(13, 13)])
+
+
+@pytest.mark.parametrize(("block", "code"), [(20, BROKEN), (21, BROKEN), (22, 0), (23, 0)])
+def test_who_cannot_write_leaves(job: worker.Job, solved: list[tuple[int, int | None]], block: int, code: int) -> None:
+    report = worker.solve_within(replace(TASK, block=block), 1)
+    assert (report.block, report.cause) == (block, BAD[block])
+    assert (job.leaving, job.running, job.marker.read()) == (code, None, None)
+    assert (job.why == "it is bad") == bool(code)
+    assert (worker.solve_within(replace(TASK, block=6), 1).cause == RETURNED) == bool(code)
 
 
 def test_a_dismissed_worker_may_finish_its_block(job: worker.Job) -> None:
@@ -334,6 +361,9 @@ def test_nobody_is_waited_for_when_all_is_done(
         ([{0}], None, False, 0),  # lost, and no other driver comes
         ([{0}, {AGAIN}], None, False, AGAIN),
         ([{0, DISMISSED}, {DISMISSED}], None, False, 0),
+        ([{BROKEN}], None, False, BROKEN),
+        ([{BROKEN, AGAIN}], None, False, AGAIN),
+        ([{0, BROKEN}], None, False, 0),
         ([set()], signal.SIGUSR1, False, AGAIN),
         ([], None, False, 0),
         ([], signal.SIGUSR1, False, AGAIN),
@@ -372,6 +402,128 @@ def test_whether_the_job_goes_back_into_the_queue(
         files.finished.touch()
     assert one.run() == expected
     assert lost == ["", "0", "1"][: len(lost)]
+
+
+@pytest.mark.parametrize(
+    ("states", "leaving", "finished", "expected"),
+    [
+        (["PENDING"], None, False, HOLD),
+        (["PENDING"], signal.SIGUSR1, False, AGAIN),
+        (["PENDING"], signal.SIGTERM, False, 0),
+        (["PENDING"], None, True, 0),
+        (["COMPLETING"], None, False, 0),
+        (["FAILED"], None, False, 0),
+        ([], None, False, 0),
+    ],
+)
+def test_a_job_without_its_driver_waits_held(
+    make_host: Callable[..., host.Host],
+    files: JobFiles,
+    host_clock: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    states: list[str],
+    leaving: int | None,
+    finished: bool,
+    expected: int,
+) -> None:
+    one = make_host()
+
+    def queue(*names: str) -> list[slurm.Job]:
+        if leaving:
+            one._leave(leaving)
+        if finished:
+            files.finished.touch()
+        return [slurm.Job("1", names[0], state, "", "", None) for state in states]
+
+    monkeypatch.setattr(slurm, "queue", queue)
+    assert one.run() == expected
+
+
+@pytest.mark.parametrize(("crashes", "expected"), [(4, BROKEN), (0, 0)])
+def test_a_host_that_cannot_keep_workers_alive(
+    make_host: Callable[..., host.Host],
+    files: JobFiles,
+    monkeypatch: pytest.MonkeyPatch,
+    crashes: int,
+    expected: int,
+) -> None:
+    one = make_host(2)
+    ends = {0: [BROKEN] * 9, 1: [BROKEN] * 9 if crashes else [0]}
+    starts: list[int] = []
+
+    def start(seat: Any, address: str) -> None:
+        seat.started, seat.name = time.monotonic(), f"w{seat.number}"
+        starts.append(seat.number)
+        code = ends[seat.number].pop(0)
+        seat.process = SimpleNamespace(poll=lambda: code, send_signal=lambda number: None)
+
+    monkeypatch.setattr(one, "_start", start)
+    monkeypatch.setattr(host.time, "sleep", lambda seconds: None)
+    drivers = iter([("address", "a")])
+    monkeypatch.setattr(one, "_find_scheduler", lambda lost: next(drivers, None))
+    files.write_scheduler("address", "a")
+    assert one.run() == expected
+    assert (starts.count(0), starts.count(1)) == (5, crashes + 1)
+
+
+@pytest.mark.parametrize(("gone", "fresh"), [(0, True), (150, True), (250, False)])
+def test_what_counts_as_fresh(
+    make_host: Callable[..., host.Host], monkeypatch: pytest.MonkeyPatch, gone: float, fresh: bool
+) -> None:
+    """Of the 1000 s that were left when the host began, not of the walltime."""
+    one = make_host()
+    commands: list[list[str]] = []
+    monkeypatch.setattr(host.subprocess, "Popen", commands.append)
+    one._record = replace(RECORD, seconds=9000)
+    now = one._began + gone
+    monkeypatch.setattr(host, "time", SimpleNamespace(monotonic=time.monotonic, time=lambda: now))
+    one._start(one._seats[0], "address")
+    assert commands[0][1:4] == ["-P", "-m", "qbsweep"]
+    assert ("--fresh" in commands[0]) == fresh
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [(None, True), (RECORD.driver_name, True), (RECORD.worker_name, True), ("qb-test-76543210", False), ("", False)],
+)
+def test_a_job_of_an_earlier_submission_ends(
+    files: JobFiles,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str | None,
+    ours: bool,
+) -> None:
+    monkeypatch.delenv("SLURM_JOB_NAME", raising=False)
+    if name is not None:
+        monkeypatch.setenv("SLURM_JOB_NAME", name)
+    assert RECORD.is_ours == ours
+    files.write_record(RECORD)
+    (files.run / "data.zarr").mkdir()
+    monkeypatch.setattr(host.sys, "argv", ["host", str(files.run), "1"])
+    monkeypatch.setattr(host, "Host", lambda *_: SimpleNamespace(run=lambda: 42))
+    assert host.main() == (42 if ours else 0)
+
+    def locked(path: Path) -> Any:
+        raise Interrupted
+
+    monkeypatch.setattr(driver, "_locked", locked)
+    monkeypatch.setattr(driver.sys, "stdout", sys.stdout)  # both are replaced
+    monkeypatch.setattr(driver.signal, "signal", lambda *_: None)
+    if ours:
+        with pytest.raises(Interrupted):
+            driver.drive(files.run, Console())
+    else:
+        assert driver.drive(files.run, Console()) == 0
+    assert ("an earlier submission" in capsys.readouterr().out) != ours
+
+
+def test_a_host_without_a_record_it_can_read(
+    files: JobFiles, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (files.folder / "jobs.json").write_text("{")
+    monkeypatch.setattr(host.sys, "argv", ["host", str(files.run), "1"])
+    assert host.main() == 2
+    assert re.fullmatch(r"qbsweep: .*jobs\.json is damaged .*\n", capsys.readouterr().err)
 
 
 def test_a_dead_process_leaves_a_note(make_host: Callable[..., host.Host], files: JobFiles) -> None:
@@ -447,16 +599,11 @@ def test_a_note_is_waited_for(pool: driver.SlurmPool, files: JobFiles) -> None:
 
 
 def test_a_worker_that_vanishes_without_a_word(pool: driver.SlurmPool) -> None:
-    def judged(block: int) -> str:
-        lost = Loss(replace(TASK, block=block), "w1", time.monotonic() - 4)
-        report = pool.judge(lost)
-        assert report is not None
-        return report.cause
-
-    assert [judged(5) for _ in range(5)] == [RETURNED] * 5
-    assert judged(6) == RETURNED, "blocks are counted one by one"
-    assert judged(5) == "worker"
-    assert judged(5) == RETURNED, "and anew after that"
+    assert pool.judge(loss(4)) is None
+    report = pool.judge(loss(6))
+    assert report is not None
+    assert (report.block, report.attempt, report.cause) == (5, 2, "vanished")
+    assert "vanished" in report.error
 
 
 def test_predictions_learn_from_reports(pool: driver.SlurmPool) -> None:
@@ -503,13 +650,22 @@ def test_which_jobs_are_called_back(
 
 
 def test_nobody_is_called_back_for_ever(pool: driver.SlurmPool, requeued: list[str]) -> None:
-    assert [pool._revive(jobs("FAILED")) for _ in range(5)] == [True] * 3 + [False] * 2
-    assert requeued == ["102_0"] * 3
+    assert [pool._revive(jobs("FAILED")) for _ in range(10)] == [True] * 8 + [False] * 2
+    assert requeued == ["102_0"] * 8
     pool.learn(Report(5, 1, error="died", cause="worker"))
     assert not pool._revive(jobs("FAILED")), "a failed attempt is no progress"
     pool.learn(Report(5, 1, seconds=1.0))
     assert pool._revive(jobs("FAILED"))
-    assert requeued == ["102_0"] * 4
+    assert requeued == ["102_0"] * 9
+
+
+def test_who_is_held_is_released(pool: driver.SlurmPool, requeued: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    released: list[str] = []
+    monkeypatch.setattr(slurm, "release", lambda job: released.append(job.id) or True)
+    waiting = jobs("RUNNING", "PENDING", "REQUEUE_HOLD", "PENDING")
+    waiting[3] = replace(waiting[3], reason="JobHeldUser")
+    assert pool._revive(waiting)
+    assert (released, requeued) == (["102_2", "102_3"], [])
 
 
 def test_a_requeue_that_slurm_refuses_is_no_hope(pool: driver.SlurmPool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -552,7 +708,19 @@ def test_a_driver_without_workers_gives_up(
     clock[0] += 100
     pool.watch(0, waiting=True)
     clock[0] += 100
-    with pytest.raises(QbsweepError, match=r"^no worker job is left, and none can be called back; `qbsweep logs`"):
+    with pytest.raises(QbsweepError, match=r"^no worker is left, and none can be called back; `qbsweep logs`"):
+        pool.watch(0, waiting=True)
+
+
+def test_a_slurm_that_is_silent_for_long(clock: list[float], files: JobFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = driver.SlurmPool(files, RECORD, SimpleNamespace(), np.ones(9))  # type: ignore[arg-type]
+    monkeypatch.setattr(slurm, "queue", lambda *_: None)
+    clock[0] += 2000
+    pool.watch(1, waiting=True)  # as long as there are workers, that does not matter
+    clock[0] += 890
+    pool.watch(0, waiting=True)
+    clock[0] += 20
+    with pytest.raises(QbsweepError, match=r"^no worker is left, and Slurm does not answer; `qbsweep logs`"):
         pool.watch(0, waiting=True)
 
 
@@ -562,7 +730,7 @@ def test_an_allocation_without_workers_begins_again(clock: list[float], files: J
     clock[0] += 100
     pool.watch(0, waiting=True)
     clock[0] += 100
-    with pytest.raises(driver.TimeIsUpError):
+    with pytest.raises(driver.StrandedError):
         pool.watch(0, waiting=True)
 
 
@@ -643,12 +811,18 @@ GARBAGE = ["", "{", "3", "null", "[1]", '"text"', "{}", '{"token": "1"}', '{"why
 
 @pytest.mark.parametrize("garbage", GARBAGE)
 def test_a_damaged_file_says_nothing(files: JobFiles, garbage: str) -> None:
-    for name in ("jobs.json", "scheduler.json", "notes/w1.json"):
-        (files.folder / name).write_text(garbage)
-    assert (files.record(), files.scheduler(), files.take_note("w1"), files.take_notes()) == (None, None, None, [])
-    for name in ("jobs.json", "scheduler.json", "notes/w1.json"):
-        (files.folder / name).write_bytes(b"\xff\xfe")
-    assert (files.record(), files.scheduler(), files.take_note("w1"), files.take_notes()) == (None, None, None, [])
+    for content in (garbage.encode(), b"\xff\xfe"):
+        for name in ("jobs.json", "scheduler.json", "notes/w1.json"):
+            (files.folder / name).write_bytes(content)
+        assert (files.scheduler(), files.take_note("w1"), files.take_notes()) == (None, None, [])
+        refuse_record(files)
+
+
+def refuse_record(files: JobFiles) -> None:
+    """Its jobs may be alive: a record that is there but cannot be read is not taken for none."""
+    path = re.escape(str(files.folder / "jobs.json"))
+    with pytest.raises(QbsweepError, match=rf"^{path} is damaged or from another version; see with `squeue --me` "):
+        files.record()
 
 
 def test_a_record_of_another_version(files: JobFiles) -> None:
@@ -656,10 +830,16 @@ def test_a_record_of_another_version(files: JobFiles) -> None:
     path = files.folder / "jobs.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps(content | {"new": 1}))
-    assert files.record() is None
+    refuse_record(files)
+    path.write_text(json.dumps(content | {"workers": True}))
+    refuse_record(files)
+    path.write_text(json.dumps(content))
+    assert files.record() == RECORD
     del content["memory"]
     path.write_text(json.dumps(content))
-    assert files.record() is None
+    refuse_record(files)
+    path.write_text("[" * 100_000)
+    refuse_record(files)
 
 
 def test_a_new_submission_begins_anew(files: JobFiles) -> None:
@@ -700,6 +880,9 @@ def test_marker(tmp_path: Path, content: str) -> None:
     assert marker.read() is None
     marker.path.write_text(content)
     assert marker.read() is None
+    gone = Marker(tmp_path / "gone/marker")
+    gone.write(12)
+    assert gone.read() is None
 
 
 # attempts beyond the life of a driver
@@ -770,7 +953,7 @@ def test_attempts_are_counted_beyond_a_driver(opened: tuple[RunDirectory, Store]
 
 
 @pytest.mark.parametrize(
-    ("cause", "allowed"), [("worker", 3), ("memory", 3), ("write", 3), ("error", 3), ("walltime", 1)]
+    ("cause", "allowed"), [("worker", 3), ("memory", 3), ("write", 3), ("error", 3), ("walltime", 1), ("vanished", 6)]
 )
 def test_how_often_a_block_is_tried(opened: tuple[RunDirectory, Store], cause: str, allowed: int) -> None:
     directory, store = opened
@@ -833,7 +1016,68 @@ def test_a_block_that_failed_for_good_while_no_driver_was_there(opened: tuple[Ru
     assert [failure["error"] for failure in directory.failures()] == ["too long (1 attempts)"]
 
 
+@pytest.mark.parametrize(("error", "stops"), [(driver.StrandedError, 0), (driver.TimeIsUpError, 1)])
+def test_being_stranded_is_no_farewell(
+    opened: tuple[RunDirectory, Store],
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[BaseException],
+    stops: int,
+) -> None:
+    files = JobFiles(opened[0].path)
+    files.start_anew()
+    files.write_record(RECORD)
+    monkeypatch.delenv("SLURM_JOB_NAME", raising=False)
+    monkeypatch.setattr(driver, "_locked", lambda path: contextlib.nullcontext(opened[0]))
+
+    def stop(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(driver, "_run", stop)
+    monkeypatch.setattr(driver.sys, "stdout", sys.stdout)  # both are replaced
+    monkeypatch.setattr(driver.signal, "signal", lambda *_: None)
+    assert driver.drive(opened[0].path, Console()) == AGAIN
+    assert [json.loads(line)["event"] for line in files.starts.read_text().splitlines()] == ["start"] + ["stop"] * stops
+
+
 # blocks that come back
+
+
+def test_who_comes_back_goes_last() -> None:
+    first, second, third = tasks = [replace(TASK, block=block) for block in range(3)]
+    queue = _Queue(tasks)
+    assert queue.take() == first
+    queue.put_back(first)
+    assert queue.peek() == queue.peek() == second
+    assert [queue.take(), queue.take()] == [second, third]
+    queue.put_back(third)
+    assert [queue.take(), queue.take(), queue.take(), queue.peek()] == [first, third, None, None]
+    queue.put_back(second)
+    assert queue.take() == second
+
+
+# secrets
+
+
+@pytest.mark.parametrize("name", ["", "tls_client_key.pem", "tls_client_cert.pem"])
+def test_credentials_are_nobody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    folder = tmp_path / "tls"
+    create_credentials(folder)
+    path = folder / name
+    assert load_credentials(folder).require_encryption
+    sentence = rf"^{re.escape(str(path))} is not yours alone: .*; submit again$"
+    mode = path.stat().st_mode
+    for bit in (0o040, 0o020, 0o004, 0o002):
+        path.chmod(mode | bit)
+        with pytest.raises(QbsweepError, match=sentence):
+            load_credentials(folder)
+    path.chmod(mode)
+    load_credentials(folder)
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    with pytest.raises(QbsweepError, match=r" is not yours alone: "):
+        load_credentials(folder)
+
+
+# the executor
 
 
 def die(name: str) -> None:

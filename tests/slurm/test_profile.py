@@ -17,7 +17,7 @@ HUGE = "1" + "0" * 400
 
 WORD = "must be one word, but is"
 TIME = "must be a time like 90min, 12h or 1-00:00:00, but is"
-SIZE = "must be a size like 2GB, at least 300MB, but is"
+SIZE = "must be a size like 2GB, at least 300MB, or 'site' for the site's own, but is"
 LINE = "must be one line of text, but is"
 FOLDER = "must be a folder like /scratch or $TMPDIR, but is"
 BAD: dict[str, tuple[str, int | None, str]] = {
@@ -112,13 +112,16 @@ BAD: dict[str, tuple[str, int | None, str]] = {
     "carriage return in setup": ('setup: ["a\\rb"]\n', 1, f"`setup` {LINE} the text 'a b'"),
     "block text in setup": ("setup:\n  - |\n    a\n    b\n", 1, f"`setup` {LINE} the text 'a b'"),
     "empty setup line": ('setup: [""]\n', 1, f"`setup` {LINE} empty"),
-    "zero byte in setup": ('setup: ["a\\0b"]\n', 1, f"`setup` {LINE} the text 'a\0b'"),
-    "escape sequence in setup": ('setup: ["a\\eb"]\n', 1, f"`setup` {LINE} the text 'a\x1bb'"),
+    "zero byte in setup": ('setup: ["a\\0b"]\n', 1, f"`setup` {LINE} the text 'a?b'"),
+    "escape sequence in setup": ('setup: ["a\\eb"]\n', 1, f"`setup` {LINE} the text 'a?b'"),
     "mapping in setup": ("setup: [{a: b}]\n", 1, f"`setup` {LINE} a mapping"),
     "quote in scratch": ("scratch: '/a\"; id; \"'\n", 1, f"`scratch` {FOLDER} the text '/a\"; id; \"'"),
     "command in scratch": ("scratch: /a$(id)\n", 1, f"`scratch` {FOLDER} the text '/a$(id)'"),
     "backquotes in scratch": ("scratch: /a`id`\n", 1, f"`scratch` {FOLDER} the text '/a`id`'"),
     "newline in scratch": ('scratch: "/a\\nid"\n', 1, f"`scratch` {FOLDER} the text '/a id'"),
+    "home in scratch": ("scratch: ~/tmp\n", 1, f"`scratch` {FOLDER} the text '~/tmp'"),
+    "open brace in scratch": ("scratch: ${TMPDIR\n", 1, f"`scratch` {FOLDER} the text '${{TMPDIR'"),
+    "lone dollar in scratch": ("scratch: /a/$\n", 1, f"`scratch` {FOLDER} the text '/a/$'"),
     "number for scratch": ("scratch: 3\n", 1, f"`scratch` {FOLDER} 3"),
     "driver is a text": ("driver: fat\n", 1, "`driver` must be a mapping, but is the text 'fat'"),
     "driver left empty": ("cpus: 1\ndriver:\n", 2, "`driver` must be a mapping, but is empty"),
@@ -152,16 +155,57 @@ def test_a_mistake_is_one_sentence(tmp_path: Path, text: str, line: int | None, 
 
 
 @pytest.mark.parametrize(
+    ("directive", "option"),
+    [
+        ("--array=0-3", "--array"),
+        ("--array 0-3", "--array"),
+        ("-a0-3", "-a"),
+        ("-J mine", "-J"),
+        ("--job-name=mine", "--job-name"),
+        ("--mem=3G", "--mem"),
+        ("--mem-per-cpu=3G", "--mem-per-cpu"),
+        ("--time=1:00", "--time"),
+        ("--no-requeue", "--no-requeue"),
+        ("--dependency=after:1", "--dependency"),
+        ("-D /tmp", "-D"),
+        ("--hold", "--hold"),
+    ],
+)
+@pytest.mark.parametrize("owner", ["", "driver"])
+def test_directives_that_are_not_the_users(tmp_path: Path, directive: str, option: str, owner: str) -> None:
+    path = tmp_path / "site.yaml"
+    line = f"directives: [--exclusive, '{directive}']"
+    path.write_text(f"driver: {{{line}}}\n" if owner else f"{line}\n")
+    assert refusal(path) == (
+        f"{path}:1: `directives`{' of `driver`' if owner else ''} must not have {option}: qbsweep sets it itself, "
+        "by `time`, `memory`, `cpus` and so on"
+    )
+
+
+def test_directives_that_only_look_like_qbsweeps_own(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text("directives: [--mem-bind=local, --timeout-x, --ntasks-per-core=1, -x node7]\n")
+    assert load_profile(str(path)).directives == ("--mem-bind=local", "--timeout-x", "--ntasks-per-core=1", "-x node7")
+
+
+@pytest.mark.parametrize("scratch", ["/scratch", "$TMPDIR", "${TMPDIR}/my dir", "/local/$USER.x-1"])
+def test_folders_for_scratch(tmp_path: Path, scratch: str) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(f"scratch: {scratch}\n")
+    assert load_profile(str(path)).scratch == scratch
+
+
+@pytest.mark.parametrize(
     ("content", "pattern"),
     [
         (b"partition: [a\n", r":2: this is not valid YAML: "),
         (b"a: b: c\n", r":1: this is not valid YAML: "),
         (b"cpus: 1\n\ttime: 1h\n", r":2: this is not valid YAML: "),
         (b"cpus: 1\n---\ncpus: 2\n", r":2: this is not valid YAML: "),
-        (b"time: &a [*a]\n", r": this is not .*: it refers to itself"),
+        (b"time: &a [*a]\n", r": this file is of no use: it refers to itself or nests too deeply$"),
         (b"partition: !!python/object/apply:os.getcwd []\n", r":1: this is not valid YAML: .*not allowed"),
-        (b"", r" is empty"),
-        (b"# nothing yet\n", r" is empty"),
+        (b"", r" is empty$"),
+        (b"# nothing yet\n", r" is empty$"),
         (b"\xff\xfe\x00", r" is not a text file; give the path of a YAML file$"),
         (b"partition: a\0b\n", r": this is not valid YAML: "),
     ],
@@ -371,7 +415,9 @@ def test_resources_without_a_profile() -> None:
         (Profile(cpus=4), 10, 100, (12, 3, 4)),  # whole jobs
         (Profile(cpus=16), None, 100, (8, 1, 8)),
         (Profile(cpus=4), None, 2, (2, 1, 2)),
-        (Profile(cpus=4, layout="allocation", workers=6), None, 100, (8, 2, 4)),
+        (Profile(cpus=4, layout="allocation", workers=6), None, 100, (6, 6, 1)),
+        (Profile(workers=1000), None, 5000, (1000, 1000, 1)),
+        (Profile(cpus=4, workers=4000), None, 5000, (4000, 1000, 4)),
     ],
 )
 def test_how_many_workers(profile: Profile, workers: int | None, pending: int, expected: tuple[int, int, int]) -> None:
@@ -421,3 +467,37 @@ def test_memory_of_workers_and_driver() -> None:
     profile = Profile(memory="4GB", driver=DriverForm(memory="400MB"))  # type: ignore[arg-type]
     found = resources(profile, plan(point_memory=10**10), [1.0], None, None)
     assert (found.memory, found.driver_memory) == (4000, 400)
+
+
+@pytest.mark.parametrize(
+    ("memory", "driver", "expected"),
+    [
+        ("site", None, (0, 0)),
+        ("site", "2GB", (0, 2000)),
+        (None, "site", (1000, 0)),
+        ("4GB", "site", (4000, 0)),
+    ],
+)
+def test_memory_that_the_site_decides(
+    tmp_path: Path, memory: str | None, driver: str | None, expected: tuple[int, int]
+) -> None:
+    path = tmp_path / "site.yaml"
+    lines = [f"memory: {memory}\n"] if memory else []
+    path.write_text("".join([*lines, f"driver: {{memory: {driver}}}\n" if driver else "driver: {}\n"]))
+    found = resources(load_profile(str(path)), plan(), [1.0], None, None)
+    assert (found.memory, found.driver_memory) == expected
+
+
+@pytest.mark.parametrize(("cpus", "workers", "jobs"), [(1, 1001, 1001), (4, 4001, 1001), (2, 10_000, 5000)])
+def test_more_jobs_than_an_array_has(cpus: int, workers: int, jobs: int) -> None:
+    with pytest.raises(QbsweepError) as caught:
+        resources(Profile(cpus=cpus), plan(), [1.0] * 10_000, workers, None)
+    assert str(caught.value) == (
+        f"{workers} workers with `cpus: {cpus}` would be {jobs} jobs, but arrays of Slurm have at most 1000; "
+        "put more workers into one job with `cpus` in the profile"
+    )
+
+
+def test_an_allocation_is_no_array() -> None:
+    profile = Profile(layout="allocation", workers=2000)
+    assert resources(profile, plan(), [1.0] * 5000, None, None).workers == 2000

@@ -67,6 +67,7 @@ def test_the_whole_text() -> None:
 #SBATCH --cpus-per-task=2
 #SBATCH --mem=4000M
 #SBATCH --time=0-01:30:00
+#SBATCH --chdir=/data/run
 #SBATCH --open-mode=append
 #SBATCH --requeue
 #SBATCH --signal=B:USR1@60
@@ -74,7 +75,7 @@ def test_the_whole_text() -> None:
 stopped=
 trap 'kill -USR1 "$child" 2>/dev/null' USR1
 trap 'stopped=yes; kill -TERM "$child" 2>/dev/null' TERM
-/venv/bin/python -m qbsweep.host /data/run 2 &
+/venv/bin/python -P -m qbsweep.host /data/run 2 &
 child=$!
 wait "$child"
 while kill -0 "$child" 2>/dev/null; do wait "$child"; done
@@ -83,7 +84,10 @@ code=$?
 case "$code$stopped" in
     75|13[4-9]|143)
         echo "exit code $code: back into the queue"
-        scontrol requeue "$SLURM_JOB_ID" ;;
+        scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" ;;
+    78)
+        echo "the driver is queued: back into the queue, held until it calls"
+        scontrol requeuehold "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" ;;
 esac
 exit "$code"
 """
@@ -99,11 +103,13 @@ def test_the_driver_differs_in_its_head_and_its_command() -> None:
         "--cpus-per-task=1",
         "--mem=1700M",
         "--time=2-02:00:00",
+        "--chdir=/data/run",
         "--open-mode=append",
         "--requeue",
         "--signal=B:USR1@60",
     ]
-    assert commands(driver) == commands(workers).replace("qbsweep.host /data/run 2", "qbsweep driver /data/run")
+    same = commands(workers).replace("qbsweep.host /data/run 2", "qbsweep driver /data/run")
+    assert commands(driver) == same.replace("${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID", "$SLURM_JOB_ID")
 
 
 def test_one_allocation_runs_the_workers_beside_the_driver() -> None:
@@ -116,22 +122,35 @@ def test_one_allocation_runs_the_workers_beside_the_driver() -> None:
         "--cpus-per-task=1",
         "--mem-per-cpu=2000M",
         "--time=0-01:30:00",
+        "--chdir=/data/run",
         "--open-mode=append",
         "--requeue",
         "--signal=B:USR1@60",
     ]
     step = (
         "srun --overlap --kill-on-bad-exit=0 --ntasks=6 --output=/data/run/slurm/logs/worker-%t.log "
-        "--open-mode=append /venv/bin/python -m qbsweep.host /data/run 1 &\n"
+        "--open-mode=append /venv/bin/python -P -m qbsweep.host /data/run 1 &\n"
     )
     driver = commands(scripts(SIMPLE)["driver.sh"])
-    command = "/venv/bin/python -m qbsweep driver"
+    command = "/venv/bin/python -P -m qbsweep driver"
     assert commands(text) == driver.replace(command, step + command)
 
 
 def test_memory_of_an_allocation_is_that_of_its_largest_process() -> None:
     large = replace(ALLOCATION, resources=replace(RESOURCES, driver_memory=2500))
     assert "--mem-per-cpu=2500M" in directives(scripts(large)["driver.sh"])
+
+
+@pytest.mark.parametrize("job", [SIMPLE, ALLOCATION], ids=["jobs", "allocation"])
+def test_memory_may_be_left_to_the_site(job: Submission) -> None:
+    for text in scripts(replace(job, resources=replace(RESOURCES, memory=0, driver_memory=0))).values():
+        assert not any(line.startswith("--mem") for line in directives(text))
+    sizes = [replace(RESOURCES, memory=0), replace(RESOURCES, driver_memory=0)]
+    texts = [text for size in sizes for text in scripts(replace(job, resources=size)).values()]
+    found = [line for text in texts for line in directives(text) if line.startswith("--mem")]
+    assert found == (
+        ["--mem-per-cpu=1700M", "--mem-per-cpu=2000M"] if job is ALLOCATION else ["--mem=1700M", "--mem=4000M"]
+    )
 
 
 @pytest.mark.parametrize("name", SUBMISSIONS)
@@ -220,8 +239,9 @@ def test_any_path_reaches_slurm_and_python(job: Submission, folder: str) -> None
             f"{folder}/slurm/logs/driver.log",
             f"{folder}/slurm/logs/worker-1.log",
         )
-        lines = [line for line in text.splitlines() if " -m qbsweep" in line]
+        lines = [line for line in text.splitlines() if " -P -m qbsweep" in line]
         assert lines
+        assert f"--chdir={folder}" in [read_as_sbatch_does(line) for line in directives(text)]
         for line in lines:
             words = shlex.split(line)
             assert folder in words
@@ -253,10 +273,11 @@ def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
 class Running:
     """A job script that runs with a stub in the place of Python, and one of scontrol."""
 
-    def __init__(self, folder: Path, script: str, python: str, path: Path, **env: str) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, script: str, python: str, path: Path, is_array: bool, **env: str) -> None:
+        self.folder, self.identity = folder, "15_2" if is_array else "17"
         stub(folder / "python", f"cd {shlex.quote(str(folder))}\nprintf '%s\\n' \"$@\" > argv\n{python}")
         environment = {"PATH": f"{path}:/usr/bin:/bin", "SLURM_JOB_ID": "17", **env}
+        environment |= {"SLURM_ARRAY_JOB_ID": "15", "SLURM_ARRAY_TASK_ID": "2"} if is_array else {}
         with (folder / "output").open("w") as output:
             self.process = subprocess.Popen(
                 ["bash", "-c", script],
@@ -303,7 +324,7 @@ def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[.
         profile = (profile or Profile()).model_copy(update={"layout": job.profile.layout})
         submission = replace(job, directory=folder, python=str(folder / "python"), profile=profile)
         text = list(scripts(submission).values())[-1]
-        running.append(Running(folder, text, python, path, **env))
+        running.append(Running(folder, text, python, path, job is SIMPLE, **env))
         return running[-1]
 
     yield begin
@@ -313,7 +334,7 @@ def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[.
         one.process.wait()
 
 
-@pytest.mark.parametrize("code", [0, 1, 2, 3, 74, 76, 127, 130])
+@pytest.mark.parametrize("code", [0, 1, 2, 3, 74, 76, 77, 79, 127, 130])
 def test_an_end_is_an_end(start: Callable[..., Running], code: int) -> None:
     running = start(f"exit {code}")
     assert running.end() == code
@@ -324,15 +345,22 @@ def test_an_end_is_an_end(start: Callable[..., Running], code: int) -> None:
 def test_exit_code_75_goes_back_into_the_queue(start: Callable[..., Running]) -> None:
     running = start("sleep 0.1; exit 75")
     assert running.end() == 75
-    assert running.lines("scontrol") == ["requeue 17"]
+    assert running.lines("scontrol") == [f"requeue {running.identity}"]
     assert running.lines("output") == ["exit code 75: back into the queue"]
+
+
+def test_exit_code_78_waits_held(start: Callable[..., Running]) -> None:
+    running = start("exit 78")
+    assert running.end() == 78
+    assert running.lines("scontrol") == [f"requeuehold {running.identity}"]
+    assert running.lines("output") == ["the driver is queued: back into the queue, held until it calls"]
 
 
 @pytest.mark.parametrize("name", ["KILL", "ABRT", "SEGV", "BUS", "TERM"])
 def test_a_death_goes_back_into_the_queue(start: Callable[..., Running], name: str) -> None:
     running = start(f"ulimit -c 0; kill -{name} $$")
     assert running.end() == 128 + signal.Signals[f"SIG{name}"]
-    assert running.lines("scontrol") == ["requeue 17"]
+    assert running.lines("scontrol") == [f"requeue {running.identity}"]
 
 
 def test_killed_from_outside(start: Callable[..., Running]) -> None:
@@ -340,7 +368,7 @@ def test_killed_from_outside(start: Callable[..., Running]) -> None:
     running.wait_for("pid", "\n")
     os.kill(int(running.lines("pid")[0]), signal.SIGKILL)
     assert running.end() == 137
-    assert running.lines("scontrol") == ["requeue 17"]
+    assert running.lines("scontrol") == [f"requeue {running.identity}"]
 
 
 def test_a_failing_requeue_keeps_the_exit_code(start: Callable[..., Running], tmp_path: Path) -> None:
@@ -363,7 +391,7 @@ def test_the_warning_is_passed_on_and_waited_for(start: Callable[..., Running], 
     running.process.send_signal(signal.SIGUSR1)
     assert running.end() == code
     assert running.lines("heard") == ["begun", "USR1"], "the script left before its child"
-    assert running.lines("scontrol") == (["requeue 17"] if code == 75 else [])
+    assert running.lines("scontrol") == ([f"requeue {running.identity}"] if code == 75 else [])
 
 
 def test_a_second_warning_does_not_end_the_waiting(start: Callable[..., Running]) -> None:
@@ -377,10 +405,10 @@ def test_a_second_warning_does_not_end_the_waiting(start: Callable[..., Running]
     assert running.process.poll() is None
     assert running.end() == 75
     assert running.lines("heard") == ["USR1"] * 3
-    assert running.lines("scontrol") == ["requeue 17"]
+    assert running.lines("scontrol") == [f"requeue {running.identity}"]
 
 
-@pytest.mark.parametrize("code", [0, 1, 75, 137])
+@pytest.mark.parametrize("code", [0, 1, 75, 78, 137])
 def test_what_is_cancelled_stays_cancelled(start: Callable[..., Running], code: int) -> None:
     running = start(HEARS.replace("NAME", "TERM").replace("CODE", str(code)))
     running.wait_for("ready")
@@ -416,13 +444,13 @@ def test_what_the_command_is_given(start: Callable[..., Running], tmp_path: Path
     assert running.lines("env") == ["x y||/h/my dir"]
     run = str(tmp_path / "my run")
     if running.lines("srun"):
-        assert running.lines("argv") == ["-m", "qbsweep", "driver", run]
+        assert running.lines("argv") == ["-P", "-m", "qbsweep", "driver", run]
         assert running.lines("srun") == [
             f"--overlap --kill-on-bad-exit=0 --ntasks=6 --output={run}/slurm/logs/worker-%t.log --open-mode=append "
-            f"{run}/python -m qbsweep.host {run} 1"
+            f"{run}/python -P -m qbsweep.host {run} 1"
         ]
     else:
-        assert running.lines("argv") == ["-m", "qbsweep.host", run, "2"]
+        assert running.lines("argv") == ["-P", "-m", "qbsweep.host", run, "2"]
 
 
 @pytest.mark.parametrize("directive", ["--job-name=mine", "-J mine"])

@@ -109,7 +109,7 @@ def existing(finished: Path, tmp_path: Path) -> Path:
 HUGE = "1" + "0" * 400
 SWEEP_FILES = {
     # what is no sweep file at all
-    "empty": ("", r"is empty; a sweep file needs"),
+    "empty": ("", r"sweep\.yaml is empty$"),
     "only a comment": ("# nothing\n", r"is empty"),
     "blank document": ("~\n", r":1: a sweep file must be a mapping"),
     "number": ("3\n", r":1: a sweep file must be a mapping .* but is a number"),
