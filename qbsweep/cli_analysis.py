@@ -9,7 +9,6 @@ import xarray as xr
 from rich.console import Console
 from rich.progress import track
 
-from qbsweep import analysis, refine, results, tables
 from qbsweep.run import open_run
 from qbsweep.schema import FAILED, PENDING, STATUS_NAMES, SUSPECT
 from qbsweep.store import readable
@@ -32,6 +31,8 @@ def analyze_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find optimal couplings, scaling exponents, ratios, windows and charging times; write DIR/analysis."""
+    from qbsweep import analysis, refine, results, tables  # scipy.stats costs seconds that other commands need not pay
+
     run_directory, _ = open_run(directory)
     if tolerance is not None:
         refine.refine(directory, tolerance, track=_with_bar)

@@ -77,10 +77,11 @@ def submit_command(
         record = submit.send(prepared, directory)
     resources = prepared.job.resources
     console.print(summary.plan_table(prepared.plan, resources.workers))
+    memory = f", {resources.memory} MB each" if resources.memory else ""
     workers_text = f", workers {record.worker_id}" if record.worker_id else ""
     console.print(
-        f"submitted: driver {record.driver_id}{workers_text} ({resources.workers} processes, "
-        f"{resources.memory} MB each, up to {resources.minutes} min a job)\n"
+        f"submitted: driver {record.driver_id}{workers_text} ({resources.workers} processes"
+        f"{memory}, up to {resources.minutes} min a job)\n"
         f"you may log out; next: qbsweep status {path} [--watch], logs {path}, cancel {path}",
         highlight=False,
     )

@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from qbsweep.cli_options import Directory, console
 from qbsweep.errors import QbsweepError
 from qbsweep.run import open_run
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
-console = Console(soft_wrap=True)
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]
 
 
 def _require(*modules: str) -> None:

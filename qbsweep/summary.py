@@ -140,6 +140,8 @@ def levels_needed(store: Store) -> tuple[int | None, int]:
 
     And the number of suspect points where it is not.
     """
+    if "levels_needed" not in store.spec.outputs:
+        return None, int((store.status() == SUSPECT).sum())
     needed = store.read_one("levels_needed")[store.status() == SUSPECT]
     known = needed[needed > 0]
     return (int(known.max()) if len(known) else None), int(len(needed) - len(known))

@@ -170,7 +170,7 @@ def test_interrupted_run_says_so_and_resumes(tmp_path: Path, clean: xr.Dataset) 
 
 
 def test_second_run_on_a_live_directory_is_refused(tmp_path: Path) -> None:
-    run = Run(tmp_path, sleep=0.1)
+    run = Run(tmp_path, sleep=1)
     process = run.start()
     run.wait_for_events(process, 1)
     code, output = run.finish("--executor", "serial")

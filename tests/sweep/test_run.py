@@ -197,7 +197,7 @@ def test_unwritable_block_is_tried_three_times_then_failed(opened: tuple[RunDire
     assert (store.status()[store.grid.block(3)] == 2).all()
     (failure,) = directory.failures()
     assert failure["error"] == "OSError: the disk is on fire (3 attempts)"
-    assert store.reset_failed() == failure["points"]
+    assert run.reset_failed(directory, store) == failure["points"]
     assert run.run_blocks(directory, store, run.serial).exit_code == 0
 
 
