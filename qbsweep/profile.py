@@ -66,13 +66,15 @@ def _lines(value: Any) -> tuple[str, ...]:
 
 def _directives(value: Any) -> tuple[str, ...]:
     for line in _lines(value):
-        option = re.match(r"--[a-z-]+|-\w", line)
-        if option is None:
+        if not line.startswith("-"):
             raise ValueError(f"must be options of sbatch like --exclusive, but one is {shown(line)}")
-        if option[0] in _RESERVED:
-            raise ValueError(
-                f"must not have {option[0]}: qbsweep sets it itself, by `time`, `memory`, `cpus` and so on"
-            )
+        for word in line.split():
+            option = word.partition("=")[0] if word.startswith("--") else word[:2]
+            # sbatch also takes the beginning of an option's name for it
+            if any(name.startswith(option) for name in _RESERVED) and option.startswith("-"):
+                raise ValueError(
+                    f"must not have {option}: qbsweep sets it itself, by `time`, `memory`, `cpus` and so on"
+                )
     return _lines(value)
 
 

@@ -172,6 +172,8 @@ def _call(*argv: str, text: str | None = None) -> subprocess.CompletedProcess[st
     """Run a Slurm command, outside of any job that we are in ourselves; None if it cannot run or does not end."""
     inherited = ("SLURM_", "SBATCH_", "SQUEUE_", "SCANCEL_")
     environment = {k: v for k, v in os.environ.items() if k in _KEPT or not k.startswith(inherited)}
+    for option in re.findall(r"^#SBATCH --([a-z]+)=", text or "", re.MULTILINE):
+        environment.pop(f"SBATCH_{option.upper()}", None)  # sbatch would let it win over the script's own
     try:
         return subprocess.run(
             argv, input=text, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False

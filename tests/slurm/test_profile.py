@@ -501,3 +501,20 @@ def test_more_jobs_than_an_array_has(cpus: int, workers: int, jobs: int) -> None
 def test_an_allocation_is_no_array() -> None:
     profile = Profile(layout="allocation", workers=2000)
     assert resources(profile, plan(), [1.0] * 5000, None, None).workers == 2000
+
+
+@pytest.mark.parametrize("line", ["--exclusive --array=0-3", "--arra=0-3", "-Jmine", "-J mine", "--wrap=x", "--hol"])
+def test_reserved_options_hide_nowhere(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(f"directives: ['{line}']\n")
+    with pytest.raises(QbsweepError, match=r"`directives` must not have -.*qbsweep sets it itself"):
+        load_profile(str(path))
+
+
+@pytest.mark.parametrize(
+    "line", ["--exclusive", "--mail-type=FAIL --mail-user=me", "--exclude=node[13-14]", "-x node3", "--gres=gpu:1"]
+)
+def test_other_options_pass(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(f"directives: ['{line}']\n")
+    assert load_profile(str(path)).directives == (line,)
