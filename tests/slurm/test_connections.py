@@ -52,7 +52,7 @@ class IdlePool:
         self.most = max(self.most, workers)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(500)
 def test_a_hundred_workers_on_one_scheduler(tmp_path: Path) -> None:
     create_credentials(tmp_path / "tls")
     pool = IdlePool()
@@ -60,7 +60,7 @@ def test_a_hundred_workers_on_one_scheduler(tmp_path: Path) -> None:
         command = [sys.executable, "-c", MANY_WORKERS, address, str(tmp_path / "tls"), str(WORKERS)]
         workers = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            client.wait_for_workers(WORKERS, timeout=150)
+            client.wait_for_workers(WORKERS, timeout=300)
             started, before = time.monotonic(), psutil.Process().memory_info().rss
             tasks = (Task("", "", block) for block in range(BLOCKS))
             blocks = sorted(report.block for report in DaskExecutor(client, pool)(tasks))
