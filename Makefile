@@ -20,9 +20,10 @@ quickstart: $(VENV)/.user
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto -m 'not slurm'
 
-# Mostly waiting: more processes than cores do no harm.
+# Mostly waiting, so more processes than cores do no harm; but what loads the machine runs alone.
 test-slurm: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 5 -m slurm tests/slurm
+	$(BIN)/python -m pytest -n 5 -m slurm -k 'not hundred and not thousand' tests/slurm
+	$(BIN)/python -m pytest -m slurm -k 'hundred or thousand' tests/slurm
 
 faults: $(VENV)/.dev
 	QBSWEEP_FAULT_SEEDS=$(SEEDS) $(BIN)/python -m pytest -n 4 -k at_random tests/slurm/test_faults.py
