@@ -1,5 +1,6 @@
 """A real Slurm cluster for the tests, started by slurm/devcluster, and sweeps that are submitted to it."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -163,11 +164,14 @@ class Sweep:
         return [job for job in self.jobs() if job["name"] == name and job["state"] == "RUNNING"]
 
     def processes(self, *words: str) -> list[psutil.Process]:
+        lines = {p.pid: p.info for p in psutil.process_iter(["cmdline", "ppid"]) if p.info["cmdline"]}
         found = []
-        for process in psutil.process_iter(["cmdline"]):
-            line = process.info["cmdline"] or []
-            if str(self.out) in line and all(word in line for word in words):
-                found.append(process)
+        for pid, info in lines.items():
+            line, parent = info["cmdline"], lines.get(info["ppid"])
+            starting = parent and parent["cmdline"] == line  # a fork, on its way to become squeue, say
+            if str(self.out) in line and all(word in line for word in words) and not starting:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    found.append(psutil.Process(pid))
         return found
 
     def events(self) -> list[dict]:
