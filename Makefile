@@ -18,7 +18,7 @@ quickstart: $(VENV)/.user
 	$(BIN)/qbsweep run workflows/quickstart.yaml
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto -m 'not slurm'
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m 'not slurm'
 
 # Mostly waiting, so more processes than cores do no harm; but what loads the machine runs alone.
 test-slurm: $(VENV)/.dev

@@ -3,6 +3,7 @@
 import os
 
 import hypothesis
+import pytest
 
 # Every process of the tests is single-threaded, as the workers are.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -10,3 +11,8 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 hypothesis.settings.register_profile("qbsweep", deadline=None, max_examples=40, derandomize=True)
 hypothesis.settings.load_profile("qbsweep")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow tests, so that no core idles while the last of them ends."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
