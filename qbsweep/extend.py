@@ -1,5 +1,6 @@
 """What changed between the sweep of a run directory and a new one, and how the old results move over."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from qbsweep.axes import Scalar
 from qbsweep.dataset import allocate
 from qbsweep.errors import QbsweepError
 from qbsweep.grid import Grid
+from qbsweep.replacement import recover_tree
 from qbsweep.spec import SweepSpec
-from qbsweep.store import Store
+from qbsweep.store import REFINED, Store
 
 _SHOWN = 3
 
@@ -76,6 +78,9 @@ def extended(store: Store, spec: SweepSpec, grid: Grid, path: Path, provenance: 
         kept = [np.flatnonzero(origin >= 0) for origin in here]
         if all(len(index) for index in kept):
             target.write(region, _copied(store, target, region, here, kept))
+    recover_tree(store.path / REFINED)
+    if (store.path / REFINED).exists():  # its samples know their own labels
+        shutil.copytree(store.path / REFINED, path / REFINED)
 
 
 def _origins(old: SweepSpec, new: SweepSpec) -> list[np.ndarray[Any, Any]]:

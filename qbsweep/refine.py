@@ -1,8 +1,8 @@
 """More samples where they are needed: the solver is asked again until an optimal coupling is known well enough.
 
 Every curve over J has its peak elsewhere, so more values on the common axis J would be solved for all curves and used
-by one; and the sweep file would no longer be that of the dataset. So the dataset stays as it is, and the samples go
-into `refined.zarr` beside it: the same variables with the dimension `sample` in the place of J, and the coupling in
+by one; and the sweep file would no longer be that of the dataset. So the samples are a group of their own in the same
+store, `data.zarr/refined`: the same variables with the dimension `sample` in the place of J, and the coupling in
 `J_abs`. It only grows: what has been sampled is never lost nor solved again, also when the sweep is extended.
 """
 
@@ -26,11 +26,12 @@ from qbsweep.optimum import curves, optimal_coupling, with_dims
 from qbsweep.peaks import EDGE, LOCATED, PLATEAU, TOO_FEW, find_optimum, sorted_samples
 from qbsweep.physics.network import FloatArray
 from qbsweep.provenance import provenance
-from qbsweep.results import recover_tree, replace_tree, to_zarr
+from qbsweep.replacement import recover_tree, replace_tree
+from qbsweep.results import to_zarr
 from qbsweep.run import locked, open_run
 from qbsweep.schema import OK, STEADY_SCALARS, VARIABLES, VERDICT
 from qbsweep.spec import SweepSpec, dump_spec, parse_spec
-from qbsweep.store import readable
+from qbsweep.store import REFINED, readable
 
 _POINTS = 8  # per round and curve
 _ROUNDS = 12
@@ -43,7 +44,7 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 
 def refined_path(directory: Path) -> Path:
     """Return where the samples of a run directory are."""
-    return directory / "refined.zarr"
+    return directory / "data.zarr" / REFINED
 
 
 def open_refined(directory: Path) -> xr.Dataset | None:

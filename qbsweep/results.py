@@ -1,10 +1,8 @@
 """Results on disk: `analysis.zarr` and tables in a run directory, replaced as a whole or not at all."""
 
 import json
-import shutil
-import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,33 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from qbsweep.analysis import ANALYSES
-
-
-def replace_tree(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a directory, and put it in the place of `path` once it is complete."""
-    recover_tree(path)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        write(scratch / "new")
-        if path.exists():
-            path.rename(_previous(path))
-        (scratch / "new").rename(path)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        recover_tree(path)
-
-
-def recover_tree(path: Path) -> None:
-    """Finish or undo a replacement that was interrupted."""
-    if _previous(path).exists():
-        if path.exists():
-            shutil.rmtree(_previous(path))
-        else:
-            _previous(path).rename(path)
-
-
-def _previous(path: Path) -> Path:
-    return path.with_name(f".{path.name}.previous")
+from qbsweep.replacement import replace_tree
 
 
 def to_zarr(tree: xr.DataTree, path: Path) -> None:

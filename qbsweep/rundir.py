@@ -17,6 +17,7 @@ from typing import Any, Self
 import psutil
 
 from qbsweep.errors import QbsweepError
+from qbsweep.replacement import put_in_place, recover_tree
 
 SWEEP_HEADER = "# The sweep as it was run. "
 _HEARTBEAT_SECONDS = 10.0
@@ -80,22 +81,12 @@ class RunDirectory:
 
     def recover(self) -> None:
         """Finish or undo what a killed run was doing to the dataset as a whole."""
-        if self._previous.exists():
-            if self.data.exists():
-                shutil.rmtree(self._previous)
-            else:
-                self._previous.rename(self.data)
+        recover_tree(self.data)
         shutil.rmtree(self.replacement, ignore_errors=True)
 
     def swap(self) -> None:
         """Put `replacement` in the place of `data`; `recover` repairs it if this is interrupted."""
-        self.data.rename(self._previous)
-        self.replacement.rename(self.data)
-        shutil.rmtree(self._previous)
-
-    @property
-    def _previous(self) -> Path:
-        return self.path / ".data.zarr.previous"
+        put_in_place(self.replacement, self.data)
 
     def check_own(self) -> None:
         """Refuse a directory with files that are named like those of a run but are somebody's own."""

@@ -14,8 +14,9 @@ import pytest
 import xarray as xr
 import zarr
 
-from qbsweep import cli, results, run
+from qbsweep import cli, run
 from qbsweep.physics import closed_forms
+from qbsweep.replacement import recover_tree, replace_tree
 from qbsweep.spec import load_spec
 
 Answer = tuple[int, str, str]
@@ -110,12 +111,12 @@ def test_refinement_and_window(fig3: Path) -> None:
     code, out, err = analyze(fig3, "--refine", "1e-9", "--window", "2", "5")
     assert (code, err) == (0, "")
     assert "window [2, 5]" in out
-    assert "refined.zarr" in out
+    assert "data.zarr/refined" in out
     with xr.open_zarr(fig3 / "analysis" / "analysis.zarr", group="optimal_coupling") as best:
         assert ((best["J_op_error"] <= 1e-9 * best["J_op"]) | best["J_op"].isnull()).all()
     with xr.open_zarr(fig3 / "analysis" / "analysis.zarr", group="scaling_exponent") as found:
         assert found["n_values"].values.max() == 4
-    assert "refined.zarr" in analyze(fig3)[1]  # they are used from now on
+    assert "data.zarr/refined" in analyze(fig3)[1]  # they are used from now on
 
 
 def test_results_are_replaced_and_files_of_others_stay(fig3: Path) -> None:
@@ -142,10 +143,10 @@ def test_an_interrupted_replacement_leaves_what_was_there(tmp_path: Path) -> Non
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        results.replace_tree(path, fails)
+        replace_tree(path, fails)
     assert [p.name for p in path.iterdir()] == ["whole"]
     path.rename(path.with_name(".analysis.zarr.previous"))  # killed between the two renames
-    results.recover_tree(path)
+    recover_tree(path)
     assert (path / "whole").exists()
     assert not [p for p in path.parent.iterdir() if p.name.startswith(".")]
 

@@ -101,7 +101,7 @@ def test_a_coarse_common_axis_is_refined_per_curve(sweep: Sweep, counted: list[i
     assert (error <= best["J_op_error"] / best["J_op"] + 1e-14).all()
     assert (best["J_op_error"] <= tolerance * best["J_op"]).all()
     assert sum(counted) <= 6 * 32  # not 6 curves x 6 x 8 points, as a common axis would take
-    assert contents(out / "data.zarr") == before
+    assert before.items() <= contents(out / "data.zarr").items()  # what is on the grid stays as it is
     samples = open_refined(out)
     assert samples is not None
     assert int(np.isfinite(samples["J_abs"]).sum()) == sum(counted)
@@ -128,7 +128,7 @@ def test_samples_are_labelled_and_the_solver_s_own(sweep: Sweep) -> None:
     refine(out, 1e-6)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with xr.open_zarr(refined_path(out)) as samples:
+        with xr.open_zarr(out / "data.zarr" / "refined") as samples:
             samples.load()
     with xr.open_zarr(out / "data.zarr") as ds:
         for name in ("energy_terminal", "ergotropy_terminal", "energy_charger", "energy_batteries", "status"):
@@ -143,11 +143,14 @@ def test_samples_are_labelled_and_the_solver_s_own(sweep: Sweep) -> None:
     assert (one["status"].values == np.where(real, 1, 0)).all()
 
 
-def test_samples_survive_an_extended_sweep(sweep: Sweep, counted: list[int]) -> None:
+@pytest.mark.parametrize("killed", [False, True])
+def test_samples_survive_an_extended_sweep(sweep: Sweep, counted: list[int], killed: bool) -> None:
     out = sweep(coarse())
     refine(out, 1e-6)
     old = open_refined(out)
     assert old is not None
+    if killed:  # between the two renames of a later save
+        refined_path(out).rename(refined_path(out).with_name(".refined.previous"))
     counted.clear()
     sweep(coarse(N="[3, 1, 2, 4]", more="n_th: [0.5, 0]"))
     best = refine(out, 1e-6)

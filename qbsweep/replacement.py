@@ -1,0 +1,39 @@
+"""Directories that are replaced as a whole or not at all: something complete is renamed into their place."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def replace_tree(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make a directory, and put it in the place of `path` once it is complete."""
+    recover_tree(path)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        write(scratch / "new")
+        put_in_place(scratch / "new", path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        recover_tree(path)
+
+
+def put_in_place(new: Path, path: Path) -> None:
+    """Put a directory in the place of another; `recover_tree` repairs it if this is interrupted."""
+    if path.exists():
+        path.rename(_previous(path))
+    new.rename(path)
+    recover_tree(path)
+
+
+def recover_tree(path: Path) -> None:
+    """Finish or undo a replacement that was interrupted."""
+    if _previous(path).exists():
+        if path.exists():
+            shutil.rmtree(_previous(path))
+        else:
+            _previous(path).rename(path)
+
+
+def _previous(path: Path) -> Path:
+    return path.with_name(f".{path.name}.previous")
