@@ -19,6 +19,7 @@ from qbsweep.physics.network import FloatArray
 from qbsweep.schema import OK, SUSPECT
 
 MAX_LINES = 6
+COLORS = ("#0a6ebd", "#e07b00", "#1b9e77", "#c03a76", "#6b4fb3", "#8a6d1f", "#4d4d4d", "#2bb6c4")
 _LINE_ORDER = ("coupling", "solver", "frame", "quantity", "n_th", "topology", "realization", "r", "fock_levels", "N")
 _SAMPLE = 4000  # values that decide on logarithmic axes
 

@@ -7,10 +7,13 @@ import numpy as np
 
 from qbsweep.claims_exact import (
     EPSILON,
+    GAMMA,
     KAPPA,
+    LOSS,
     RATIOS,
     ROUNDING,
     SIZES,
+    TIMES,
     deviation,
     deviation_in_time,
     energies_in_time,
@@ -21,11 +24,6 @@ from qbsweep.claims_exact import (
 from qbsweep.ledger import Finding, Measure
 from qbsweep.physics.matrices import drift_matrix
 from qbsweep.physics.network import Array, Edge, FloatArray, Network, cascaded
-
-# A chain whose rates Lambda all differ, whichever battery is the last: (3) is 0/0 where two of them coincide.
-GAMMA = np.array([0.8, 1.4, 0.6])
-LOSS = np.array([0.15, 0.05, 0.2, 0.6])
-TIMES = np.linspace(0.0, 20.0, 41)
 
 Rates = Callable[[int, int], FloatArray]
 Curve = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]

@@ -23,6 +23,12 @@ RATIOS = np.geomspace(1e-3, 1e3, 25)  # J / kappa
 SIZES = range(1, 11)
 COUPLINGS = ("nonreciprocal", "reciprocal")
 ROUNDING = 1e-10  # a formula is right if it agrees to this: condition numbers up to 1e4, squares, margin
+
+# Networks whose rates Lambda all differ, whichever battery is the last: (3) and (7) are 0/0 where two of them coincide.
+GAMMA = np.array([0.8, 1.4, 0.6])
+LOSS = np.array([0.15, 0.05, 0.2, 0.6])
+TIMES = np.linspace(0.0, 20.0, 41)
+
 LEVEL = 0.01  # the terminal energy has settled when it stays within 1 % of its steady value
 
 

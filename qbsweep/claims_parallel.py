@@ -8,10 +8,13 @@ from scipy.optimize import brentq
 from qbsweep.claims_exact import (
     COUPLINGS,
     EPSILON,
+    GAMMA,
     KAPPA,
+    LOSS,
     RATIOS,
     ROUNDING,
     SIZES,
+    TIMES,
     deviation,
     deviation_in_time,
     energies_in_time,
@@ -22,11 +25,6 @@ from qbsweep.claims_exact import (
 )
 from qbsweep.ledger import Finding, Measure
 from qbsweep.physics.network import Array, FloatArray, Network, parallel
-
-# A star whose rates Lambda all differ: (7) is 0/0 where Lambda_0 is one of the others.
-GAMMA = np.array([0.8, 1.4, 0.6])
-LOSS = np.array([0.15, 0.05, 0.2, 0.6])
-TIMES = np.linspace(0.0, 20.0, 41)
 
 Curve = Callable[[float, float, float, FloatArray], FloatArray]
 Root = Callable[[int, int], float]

@@ -11,12 +11,11 @@ import xarray as xr
 from bokeh.models import CustomJSTickFormatter
 
 from qbsweep.chart_choice import charts
-from qbsweep.charts import Chart, Line, against
+from qbsweep.charts import COLORS, Chart, Line, against
 from qbsweep.labels import SHORT, value_label
 
-__all__ = ["COLORS", "DASHES", "against", "charts", "figure", "figures", "still"]
+__all__ = ["against", "charts", "figure", "figures", "still"]
 
-COLORS = ("#0a6ebd", "#e07b00", "#1b9e77", "#c03a76", "#6b4fb3", "#8a6d1f", "#4d4d4d", "#2bb6c4")
 DASHES = ("solid", "dashed", "dotted", "dotdash")
 SUSPECT_COLOR = "#d62728"
 MARKERS = ("circle", "square", "triangle", "diamond")

@@ -9,13 +9,12 @@ from matplotlib.axis import XAxis, YAxis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from qbsweep.charts import Chart
+from qbsweep.charts import COLORS, Chart
 from qbsweep.labels import mathematical
 from qbsweep.physics.network import FloatArray
 from qbsweep.replacement import replace_tree
 
 COLUMN, HEIGHT, DPI = 86 / 25.4, 66 / 25.4, 300
-COLORS = ("#0a6ebd", "#e07b00", "#1b9e77", "#c03a76", "#6b4fb3", "#8a6d1f", "#4d4d4d", "#2bb6c4")
 _DASHES = ("-", "--", ":", "-.")
 _MARKERS = "os^D"
 _SIZE = 7.5  # points

@@ -3,13 +3,11 @@
 Equation numbers are those of Liu et al. (2026).
 """
 
-import contextlib
 import io
 import itertools
 import json
 import math
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +15,7 @@ import pytest
 from rich.console import Console
 from scipy.integrate import solve_ivp
 
-from qbsweep import claims, cli, cli_verify
+from qbsweep import claims, cli_verify
 from qbsweep import claims_bath as bath
 from qbsweep import claims_cascaded as cascade
 from qbsweep import claims_chain as chain
@@ -30,6 +28,8 @@ from qbsweep.physics.fock import solve_model
 from qbsweep.physics.fock_model import fock_model
 from qbsweep.physics.network import TOPOLOGIES
 from qbsweep.physics.reference import steady_moments
+
+from ..command import qbsweep
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -299,14 +299,6 @@ def test_realizations_differ_in_fock_space_too():
 # ---------------------------------------------------------------------------- the command
 
 
-def qbsweep(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["qbsweep", *arguments])
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as stop:
-        cli.main()
-    return stop.value.code or 0, out.getvalue(), err.getvalue()
-
-
 @pytest.fixture
 def known(monkeypatch, rows):
     """The command's own rows, computed once for this module."""
@@ -314,7 +306,7 @@ def known(monkeypatch, rows):
 
 
 def test_json_is_the_ledger(monkeypatch, known, rows):
-    code, out, _ = qbsweep(monkeypatch, "verify", "--json")
+    code, out, _ = qbsweep("verify", "--json")
     assert code == 0
     table = json.loads(out)
     assert [entry["verdict"] for entry in table] == [row.verdict for row in rows]
@@ -337,7 +329,7 @@ def test_table_fits_a_terminal(rows):
 
 
 def test_summary_and_exit_code(monkeypatch, known, rows):
-    code, out, _ = qbsweep(monkeypatch, "verify")
+    code, out, _ = qbsweep("verify")
     assert code == 0
     count = [sum(row.verdict == word for row in rows) for word in (HOLDS, CORRECTED, FAILS)]
     assert out.splitlines()[-1] == (
@@ -354,18 +346,18 @@ def test_a_broken_test_is_one_undecided_row_and_exit_code_1(monkeypatch):
 
     few = (Claim("a", "(1)", broken), Claim("b", "(2)", unexplained), Claim("c", "(3)", lambda: Finding("all", GOOD)))
     monkeypatch.setattr(claims, "CLAIMS", few)
-    code, out, _ = qbsweep(monkeypatch, "verify", "--json")
+    code, out, _ = qbsweep("verify", "--json")
     assert code == 1
     table = json.loads(out)
     assert [entry["verdict"] for entry in table] == [UNDECIDED, UNDECIDED, HOLDS]
     assert table[0]["number"] is None
     assert table[0]["reason"] == "the test broke: ArithmeticError: no convergence"
     assert table[1]["reason"] == "it fails, and not for this reason: a wrong guess"
-    assert qbsweep(monkeypatch, "verify")[0] == 1
+    assert qbsweep("verify")[0] == 1
 
 
 def test_two_formats_are_refused(monkeypatch, known):
-    code, _, err = qbsweep(monkeypatch, "verify", "--json", "--markdown")
+    code, _, err = qbsweep("verify", "--json", "--markdown")
     assert code == 2
     assert err == "qbsweep: `--json` and `--markdown` are two formats of the same table; choose one\n"
 
@@ -384,7 +376,7 @@ def _same(shown, computed):
 def test_readme_shows_what_is_computed(monkeypatch, known, rows):
     shown = re.search(r"<!-- verify -->\n(.*)<!-- /verify -->", README.read_text(), re.DOTALL)
     assert shown is not None
-    code, out, _ = qbsweep(monkeypatch, "verify", "--markdown")
+    code, out, _ = qbsweep("verify", "--markdown")
     assert code == 0
     assert out == markdown(rows) + "\n"
     for line, expected in itertools.zip_longest(shown[1].splitlines(), out.splitlines(), fillvalue=""):

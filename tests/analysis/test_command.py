@@ -1,9 +1,6 @@
 """`qbsweep analyze`: what it prints, what it leaves behind, and mistakes."""
 
-import contextlib
-import io
 import json
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -14,26 +11,16 @@ import pytest
 import xarray as xr
 import zarr
 
-from qbsweep import cli, run
+from qbsweep import run
 from qbsweep.physics import closed_forms
 from qbsweep.replacement import recover_tree, replace_tree
 from qbsweep.spec import load_spec
 
-Answer = tuple[int, str, str]
+from ..command import Outcome, qbsweep
 
 
-def analyze(*arguments: object) -> Answer:
-    """Run the command in this process; returns exit code, stdout, stderr."""
-    out, err, code = io.StringIO(), io.StringIO(), None
-    argv, sys.argv = sys.argv, ["qbsweep", "analyze", *map(str, arguments)]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            cli.main()
-    except SystemExit as stop:
-        code = stop.code
-    finally:
-        sys.argv = argv
-    return (code if isinstance(code, int) else 0), out.getvalue(), err.getvalue()
+def analyze(*arguments: object) -> Outcome:
+    return qbsweep("analyze", *arguments)
 
 
 FIG3 = """
@@ -54,7 +41,7 @@ def fig3(sweep: Callable[[str], Path]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def analyzed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Answer]:
+def analyzed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
     """A run directory with an analysis, and what the command said."""
     folder = tmp_path_factory.mktemp("analyzed")
     (folder / "sweep.yaml").write_text(FIG3)
@@ -63,7 +50,7 @@ def analyzed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Answer]:
     return folder / "run", analyze(folder / "run")
 
 
-def test_tables_and_files(analyzed: tuple[Path, Answer]) -> None:
+def test_tables_and_files(analyzed: tuple[Path, Outcome]) -> None:
     fig3, (code, out, err) = analyzed
     assert (code, err) == (0, "")
     for text in ("optimal_coupling", "plateau", "scaling_exponent", "ratio_at_J_op", "open above", "1.5187257"):
@@ -75,7 +62,7 @@ def test_tables_and_files(analyzed: tuple[Path, Answer]) -> None:
     assert names == {"analysis.zarr", *(f"{name}.csv" for name in done)}
 
 
-def test_the_datasets_open_without_a_warning(analyzed: tuple[Path, Answer]) -> None:
+def test_the_datasets_open_without_a_warning(analyzed: tuple[Path, Outcome]) -> None:
     path = analyzed[0] / "analysis" / "analysis.zarr"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -89,7 +76,7 @@ def test_the_datasets_open_without_a_warning(analyzed: tuple[Path, Answer]) -> N
     assert abs(one["J_op"].item() - exact) <= one["J_op_error"].item() < 1e-2 * exact
 
 
-def test_the_tables_are_csv(analyzed: tuple[Path, Answer]) -> None:
+def test_the_tables_are_csv(analyzed: tuple[Path, Outcome]) -> None:
     table = pd.read_csv(analyzed[0] / "analysis" / "optimal_coupling.csv")
     assert len(table) == 20
     assert table.columns[:4].tolist() == ["topology", "coupling", "N", "J_op"]
@@ -205,7 +192,7 @@ def test_squeezed_baths(sweep: Callable[[str], Path]) -> None:
         (("{run}", "--nonsense"), "--nonsense"),
     ],
 )
-def test_mistakes_are_one_sentence(analyzed: tuple[Path, Answer], arguments: tuple[str, ...], message: str) -> None:
+def test_mistakes_are_one_sentence(analyzed: tuple[Path, Outcome], arguments: tuple[str, ...], message: str) -> None:
     code, out, err = analyze(*(argument.format(run=analyzed[0]) for argument in arguments))
     assert (code, out) == (2, "")
     assert message in err

@@ -1,10 +1,7 @@
 """`qbsweep report`: what the page says for datasets of every kind, and that it works in a browser without a network."""
 
 import base64
-import contextlib
-import io
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,31 +12,18 @@ import numpy as np
 import pytest
 import zarr
 
-from qbsweep import cli, cli_report, run
+from qbsweep import cli_report, run
 from qbsweep.spec import load_spec
 
+from ..command import qbsweep
 from .browser import browser
 
 SWEEP = "name: run\nparameters: {{kappa: 0.003, epsilon: 0.01{0}}}\nsweep: {{{1}}}\n{2}"
 NETWORKS = "topology: [cascaded, parallel], coupling: [nonreciprocal, reciprocal]"
 
 
-def call(*arguments: object) -> tuple[int, str, str]:
-    """Run a command in this process; returns exit code, stdout, stderr."""
-    out, err, code = io.StringIO(), io.StringIO(), None
-    argv, sys.argv = sys.argv, ["qbsweep", *map(str, arguments)]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            cli.main()
-    except SystemExit as stop:
-        code = stop.code
-    finally:
-        sys.argv = argv
-    return (code if isinstance(code, int) else 0), out.getvalue(), err.getvalue()
-
-
 def page(directory: Path, *options: str) -> str:
-    code, out, err = call("report", directory, *options)
+    code, out, err = qbsweep("report", directory, *options)
     assert (code, err) == (0, "")
     assert f"{directory}/report.html" in out
     assert not list(directory.glob(".report*"))
@@ -125,7 +109,7 @@ def test_a_missing_extra_is_one_sentence(
     out = sweep(KINDS["text axes only"][0])
     found = cli_report.importlib.util.find_spec
     monkeypatch.setattr(cli_report.importlib.util, "find_spec", lambda name: None if name == module else found(name))
-    code, stdout, err = call(command, out)
+    code, stdout, err = qbsweep(command, out)
     assert (code, stdout) == (2, "")
     assert "pip install 'qbsweep[notebooks]'" in err
     assert err.count("\n") == 1
@@ -133,7 +117,7 @@ def test_a_missing_extra_is_one_sentence(
 
 def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
     for command in ("report", "explore"):
-        code, out, err = call(command, tmp_path / "nowhere")
+        code, out, err = qbsweep(command, tmp_path / "nowhere")
         assert (code, out) == (2, "")
         assert "not a run directory" in err
 

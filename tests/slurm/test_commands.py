@@ -4,11 +4,9 @@ import json
 import os
 import re
 import shutil
-import signal
 import stat
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qbsweep import cli, slurm
+from qbsweep import slurm
 from qbsweep.jobfiles import JobFiles, Record
 from qbsweep.profile import load_profile
 from qbsweep.run import locked, prepare
@@ -26,13 +24,14 @@ from qbsweep.spec import load_spec
 from qbsweep.store import Store
 from qbsweep.submit import decide
 
+from ..command import Outcome
+
 SWEEP = """\
 name: test
 parameters: {topology: cascaded, N: 2, kappa: 0.003, epsilon: 0.01}
 sweep: {J: [0.1, 0.2], n_th: [0, 1]}
 times: {linspace: [0, 10, 100], unit: 1/kappa}
 """
-MAX_SENTENCE = 350  # what a user reads, the path left out
 OPTIONS = ("--block-seconds", "1e-6")  # 4 blocks
 
 # A queue is a file of lines as squeue prints them. A command first does what its file in `before` says.
@@ -80,26 +79,6 @@ awk -F'|' -v OFS='|' -v name="$names" -v id="$ids" '$2 == name || $1 == id { $3 
 """,
     "scontrol": "",
 }
-
-
-@dataclass
-class Outcome:
-    code: Any
-    out: str
-    err: str
-
-    def sentence(self, *paths: Path) -> str:
-        """The one sentence on stderr, checked for its form; paths are left out."""
-        assert self.code == 2, f"exit code {self.code}\n{self.out}\n{self.err}"
-        assert "Traceback" not in self.out + self.err
-        assert self.err.startswith("qbsweep: ")
-        assert self.err.count("\n") == 1, f"not one line: {self.err!r}"
-        assert self.err.endswith("\n")
-        sentence = self.err.removeprefix("qbsweep: ").removesuffix("\n")
-        for path in paths:
-            sentence = sentence.replace(f"{path}", path.name)
-        assert len(sentence) < MAX_SENTENCE, f"{len(sentence)} characters: {sentence}"
-        return sentence
 
 
 class FakeSlurm:
@@ -155,27 +134,6 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
     fake = FakeSlurm(tmp_path / "fake slurm")
     monkeypatch.setenv("PATH", str(fake.bin))
     return fake
-
-
-@pytest.fixture
-def qbsweep(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Outcome]]:
-    """The command, run in this process."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def call(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["qbsweep", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            cli.main()
-            code: Any = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    yield call
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture

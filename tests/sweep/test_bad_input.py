@@ -4,21 +4,18 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from qbsweep import cli
 from qbsweep.run import locked
 
+from ..command import Outcome
+
 FIXED = {"topology": "cascaded", "N": "2", "J": "0.1", "kappa": "0.003", "epsilon": "0.01"}
-MAX_SENTENCE = 350  # what a user reads, the path left out
 
 
 def text(extra: str = "", name: str = "test", **parameters: str | None) -> str:
@@ -40,47 +37,6 @@ def own(form: str, **parameters: str) -> str:
 
 
 GOOD = axis(J="[0.1, 0.2]", n_th="[0, 1]")
-
-
-@dataclass
-class Outcome:
-    code: Any
-    out: str
-    err: str
-
-    def sentence(self, *paths: Path) -> str:
-        """The one sentence on stderr, checked for its form; paths are left out."""
-        assert self.code == 2, f"exit code {self.code}\n{self.out}\n{self.err}"
-        assert "Traceback" not in self.out + self.err
-        assert self.err.startswith("qbsweep: ")
-        assert self.err.count("\n") == 1, f"not one line: {self.err!r}"
-        assert self.err.endswith("\n")
-        sentence = self.err
-        for path in paths:
-            sentence = sentence.replace(f"{path}", path.name)
-        assert len(sentence) < MAX_SENTENCE, f"{len(sentence)} characters: {sentence}"
-        return sentence
-
-
-@pytest.fixture
-def qbsweep(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Outcome]]:
-    """The command, run in this process."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def call(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["qbsweep", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            cli.main()
-            code: Any = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    yield call
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -363,7 +319,7 @@ def test_bad_sweep_file(
     before = contents(finished)
     outcome = qbsweep("run", sweep, "--executor", "serial", "--out", finished)
     sentence = outcome.sentence(sweep, finished)
-    assert sentence.startswith("qbsweep: sweep.yaml")
+    assert sentence.startswith("sweep.yaml")
     assert re.search(pattern, sentence), sentence
     assert outcome.out == ""
     assert contents(finished) == before

@@ -1,16 +1,12 @@
 """The commands as a user meets them: what a run leaves behind, how it goes on, and how it grows."""
 
-import contextlib
-import io
 import json
 import math
 import shutil
-import signal
 import subprocess
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,39 +15,16 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from qbsweep import cli, run, schema
+from qbsweep import run, schema
 from qbsweep.blocks import Report, Task, solve_block
 from qbsweep.physics.closed_forms import optimal_coupling
 from qbsweep.plan import make_grid
 from qbsweep.spec import load_spec, parse_spec
 
+from ..command import Outcome, qbsweep
+
 SMALL_BLOCKS = ("--block-seconds", "1e-5")
 FULL_SECONDS = 1e-4
-
-
-@dataclass
-class Outcome:
-    code: Any
-    out: str
-    err: str
-
-
-def qbsweep(*arguments: object) -> Outcome:
-    """Run a command in this process."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    argv = sys.argv
-    try:
-        sys.argv = ["qbsweep", *map(str, arguments)]
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            cli.main()
-    except SystemExit as stop:
-        code = stop.code or 0  # type: ignore[assignment]
-    finally:
-        sys.argv = argv
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    return Outcome(code, out.getvalue(), err.getvalue())
 
 
 def start(sweep: Path, out: Path, *options: str) -> Outcome:
