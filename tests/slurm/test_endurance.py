@@ -38,15 +38,17 @@ def test_block_longer_than_the_walltime(make_sweep: Callable[..., Sweep], clean:
 def test_ten_thousand_small_blocks(make_sweep: Callable[..., Sweep], record_property: Callable[..., None]) -> None:
     sweep = make_sweep(sleep=0)
     sweep.sweep.write_text(
-        "name: many\nparameters: {topology: cascaded, N: 200, kappa: 0.003, epsilon: 0.01}\n"
-        "sweep: {J: {geomspace: [1e-4, 1e-1, 10000]}}\noutputs: [energy_terminal]\n"
+        "name: many\nparameters: {topology: cascaded, N: 3, kappa: 0.003, epsilon: 0.01}\n"
+        "sweep: {J: {geomspace: [1e-4, 1e-1, 220000]}}\noutputs: [energy_terminal]\n"
     )
     sweep.profile.write_text("cpus: 4\nmemory: 1GB\n")
     sweep.submit("--workers", "8", "--block-seconds", "1e-6")
+    blocks = json.loads((sweep.out / "plan.json").read_text())["blocks"]
+    assert blocks >= 10_000
     sizes = []
     sweep.wait_for_events(1000)
-    started, done = time.monotonic(), len(sweep.events())
-    while (count := len(sweep.events())) < 9500:
+    started, done = time.monotonic(), sweep.n_events()
+    while (count := sweep.n_events()) < blocks - 500:
         (driver,) = sweep.processes("driver")
         sizes.append(driver.memory_info().rss / 1e6)
         assert time.monotonic() - started < 300, sweep.story()
