@@ -2,8 +2,12 @@
 
 FAULT is a JSON object: `sleep` seconds per solve; `kind` raise | kill | full | slow; `J` the poisoned coupling; the
 fault is armed while the file `armed` exists. All but `raise` strike in worker processes only.
+
+On a cluster, `stale` is a folder that the node named in the file `armed` cannot reach any more.
 """
 
+import contextlib
+import errno
 import json
 import multiprocessing
 import os
@@ -14,6 +18,29 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+
+def _break_folder(folder, armed, node):
+    """Let every look into a folder fail on this node, as in a mount that its server does not know any more."""
+    inside = Path(folder).parts
+
+    def check(path):
+        if isinstance(path, (str, os.PathLike)) and Path(path).parts[: len(inside)] == inside:
+            with contextlib.suppress(FileNotFoundError):
+                if Path(armed).read_text() == node:
+                    raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+
+    def hook(event, arguments):
+        if event in ("open", "os.listdir", "os.scandir", "os.mkdir", "os.remove", "os.rename"):
+            check(arguments[0])
+
+    def stat(path, *, _stat=os.stat, **options):  # the one that has no audit event
+        check(path)
+        return _stat(path, **options)
+
+    sys.addaudithook(hook)
+    os.stat = stat
+
 
 if "FAULT" in os.environ:
     from qbsweep import moments
@@ -42,3 +69,6 @@ if "FAULT" in os.environ:
         return _solver.solve(points, outputs)
 
     moments.SOLVER = Solver(_solve, _solver.cost)
+
+    if "stale" in _fault and "SLURMD_NODENAME" in os.environ:
+        _break_folder(_fault["stale"], _fault["armed"], os.environ["SLURMD_NODENAME"])

@@ -1,0 +1,38 @@
+"""Sweeps on a real Slurm of which a part does not do its work: the files of a node, the queue, the memory of jobs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xarray as xr
+
+WORKERS = 3
+Sweep = Any  # the class is in conftest.py, which tests cannot import
+
+pytestmark = [pytest.mark.slow, pytest.mark.slurm]
+
+
+def ended(sweep: Sweep, node: str, code: int) -> bool:
+    """Whether a worker job ended on this node with this exit code, requeued since or not."""
+    words = {f"Name={sweep.record['worker_name']}", f"NodeList={node}", f"ExitCode={code}:0"}
+    return any(words <= set(line.split()) for line in (sweep.cluster.dir / "log/jobcomp.txt").read_text().splitlines())
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("folder", ["out", "out/data.zarr"], ids=["everything", "dataset"])
+def test_a_node_that_cannot_reach_the_files(
+    make_sweep: Callable[..., Sweep], clean: xr.Dataset, tmp_path: Path, folder: str
+) -> None:
+    """Its workers leave, and no block is the worse for having been there."""
+    sweep = make_sweep(stale=str(tmp_path / folder), sleep=1)
+    sweep.submit()
+    sweep.wait(lambda: len({event["host"] for event in sweep.events()}) == WORKERS, "a block from every node")
+    (driver,) = sweep.running("driver")
+    node = next(job["node"] for job in sweep.running("worker") if job["node"] != driver["node"])
+    sweep.armed.write_text(node)
+    sweep.wait(lambda: ended(sweep, node, 77), f"a worker job that gives up on {node}", 60)
+    sweep.wait_for_the_end()
+    sweep.assert_complete(clean, faults=1)
+    assert not (sweep.out / "attempts.jsonl").exists(), sweep.story()
+    assert not (sweep.out / "failures.jsonl").exists(), sweep.story()
