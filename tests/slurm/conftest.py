@@ -154,8 +154,8 @@ class Sweep:
 
     def jobs(self, *options: str) -> list[dict[str, str]]:
         names = f"{self.record['driver_name']},{self.record['worker_name']}"
-        answer = self.cluster.run("squeue", "-h", "-r", "-n", names, "-o", "%i|%j|%T|%N", *options)
-        keys = ("id", "name", "state", "node")
+        answer = self.cluster.run("squeue", "-h", "-r", "-n", names, "-o", "%i|%j|%T|%r|%N", *options)
+        keys = ("id", "name", "state", "reason", "node")
         return [dict(zip(keys, line.split("|"), strict=True)) for line in answer.stdout.splitlines()]
 
     def running(self, role: str) -> list[dict[str, str]]:

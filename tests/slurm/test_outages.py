@@ -36,3 +36,26 @@ def test_a_node_that_cannot_reach_the_files(
     sweep.assert_complete(clean, faults=1)
     assert not (sweep.out / "attempts.jsonl").exists(), sweep.story()
     assert not (sweep.out / "failures.jsonl").exists(), sweep.story()
+
+
+def held(sweep: Sweep) -> list[bool]:
+    """Whether each of the jobs waits, held; Slurm's words for it vary."""
+    return [job["state"] == "PENDING" and "held" in job["reason"].lower() for job in sweep.jobs()]
+
+
+@pytest.mark.timeout(200)
+def test_workers_wait_held_for_a_driver_that_stays_queued(make_sweep: Callable[..., Sweep], clean: xr.Dataset) -> None:
+    """They do not burn their allocation, and are back when it is. (After 12 s here, in the place of 5 min.)"""
+    sweep = make_sweep(seconds_of={"qbsweep.host._QUEUED_PATIENCE": 12})
+    sweep.submit()
+    sweep.wait_for_events(5)
+    (driver,) = sweep.running("driver")
+    sweep.cluster.run("scontrol", "requeuehold", driver["id"])
+    sweep.wait(lambda: all(held(sweep)), "all jobs to wait, held", 60)
+    assert len(held(sweep)) == 1 + WORKERS
+    for number in range(WORKERS):
+        log = (sweep.out / "slurm" / "logs" / f"worker-{number}.log").read_text()
+        assert "the driver is queued: back into the queue, held until it calls" in log
+    sweep.cluster.run("scontrol", "release", driver["id"])
+    sweep.wait_for_the_end()
+    sweep.assert_complete(clean, faults=1)

@@ -3,7 +3,8 @@
 FAULT is a JSON object: `sleep` seconds per solve; `kind` raise | kill | full | slow; `J` the poisoned coupling; the
 fault is armed while the file `armed` exists. All but `raise` strike in worker processes only.
 
-On a cluster, `stale` is a folder that the node named in the file `armed` cannot reach any more.
+On a cluster, `stale` is a folder that the node named in the file `armed` cannot reach any more, and `seconds_of` maps
+names of constants, `qbsweep.host._QUEUED_PATIENCE`, to other values.
 """
 
 import contextlib
@@ -42,6 +43,22 @@ def _break_folder(folder, armed, node):
     os.stat = stat
 
 
+def _set_constants(values):
+    """Set them before Slurm is asked for the first time: then the modules that wait are there, one as `__main__`."""
+    from qbsweep import slurm
+
+    def call(*argv, _call=slurm._call, **options):
+        for name, value in values.items():
+            module, _, constant = name.rpartition(".")
+            is_main = sys.modules["__main__"].__spec__.name == module
+            if found := sys.modules.get("__main__" if is_main else module):
+                assert hasattr(found, constant)
+                setattr(found, constant, value)
+        return _call(*argv, **options)
+
+    slurm._call = call
+
+
 if "FAULT" in os.environ:
     from qbsweep import moments
     from qbsweep.points import Solver
@@ -72,3 +89,5 @@ if "FAULT" in os.environ:
 
     if "stale" in _fault and "SLURMD_NODENAME" in os.environ:
         _break_folder(_fault["stale"], _fault["armed"], os.environ["SLURMD_NODENAME"])
+    if "seconds_of" in _fault:
+        _set_constants(_fault["seconds_of"])
