@@ -85,7 +85,7 @@ class Cluster:
 
 @pytest.fixture(scope="session")
 def start_cluster() -> Iterator[Callable[..., Cluster]]:
-    """Start clusters with `NODES`, `CPUS` and `MEM` as asked; all end with the session."""
+    """Start clusters with `NODES`, `CPUS`, `MEM` and `AGE` as asked; all end with the session."""
     need(*PROGRAMS)
     clusters: list[Cluster] = []
 
@@ -212,8 +212,8 @@ class Sweep:
 
 @pytest.fixture
 def make_sweep(cluster: Cluster, tmp_path: Path) -> Callable[..., Sweep]:
-    """Make sweeps with 40 blocks of half a second; the arguments say what goes wrong in them."""
-    return lambda **fault: Sweep(cluster, tmp_path, **fault)
+    """Make sweeps with 40 blocks of half a second; the arguments say what goes wrong in them, and on which cluster."""
+    return lambda cluster=cluster, **fault: Sweep(cluster, tmp_path, **fault)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Sweeps on a real Slurm of which a part does not do its work: the files of a node, the queue, the memory of jobs."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,3 +60,50 @@ def test_workers_wait_held_for_a_driver_that_stays_queued(make_sweep: Callable[.
     sweep.cluster.run("scontrol", "release", driver["id"])
     sweep.wait_for_the_end()
     sweep.assert_complete(clean, faults=1)
+
+
+@pytest.mark.timeout(200)
+def test_a_slurm_that_forgets_what_has_ended(
+    start_cluster: Callable[..., Any], make_sweep: Callable[..., Sweep], clean: xr.Dataset
+) -> None:
+    """Nobody can be called back, but nobody is lost either: `submit` goes on."""
+    forgetful = start_cluster(NODES=3, CPUS=8, MEM=16000, AGE=2)
+    sweep = make_sweep(forgetful, sleep=0.8, seconds_of={"qbsweep.driver._STRANDED_SECONDS": 1})
+
+    def known() -> list[dict[str, str]]:
+        return sweep.jobs("-t", "all")
+
+    def kill(workers: list[dict[str, str]]) -> None:
+        """End these jobs as a lack of memory does: they are not requeued."""
+        for job in workers:
+            sweep.cluster.run("scancel", "--signal=KILL", "--full", job["id"])
+        ids = {job["id"] for job in workers}
+        sweep.wait(lambda: not ids & {job["id"] for job in known()}, "Slurm to forget them", 30)
+
+    def state() -> dict[str, Any]:
+        return json.loads(sweep.qbsweep("status", str(sweep.out), "--json").stdout)
+
+    sweep.submit()
+    sweep.wait_for_events(WORKERS)
+    sweep.wait(lambda: len(sweep.running("worker")) == WORKERS, "all workers")
+    kill(sweep.running("worker"))
+    sweep.wait(lambda: not known(), "the driver to give up", 60)
+    assert "no worker is left, and none can be called back" in (sweep.out / "slurm/logs/driver.log").read_text()
+    found = state()
+    assert (found["state"], found["slurm"]["answers"], found["slurm"]["jobs"]) == ("interrupted", True, [])
+    cancelled = sweep.qbsweep("cancel", str(sweep.out))
+    assert cancelled.returncode == 0
+    assert "no job of this run" in cancelled.stdout
+
+    done = len(sweep.events())
+    sweep.submit()
+    sweep.wait_for_events(done + WORKERS)
+    kill(sweep.running("worker")[:1])
+    sweep.wait_for_the_end()
+    sweep.wait(lambda: not known(), "Slurm to forget all", 30)
+    sweep.assert_complete(clean, faults=2)
+    assert state()["state"] == "complete"
+    again = sweep.qbsweep("submit", str(sweep.sweep), "--out", str(sweep.out))
+    assert again.returncode == 0
+    assert "nothing was submitted" in again.stdout
+    assert not known()
