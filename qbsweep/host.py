@@ -184,7 +184,14 @@ def _answers(address: str) -> bool:
 
 def main() -> int:
     """Run a host; the arguments are the run directory and the number of worker processes."""
-    files = JobFiles(Path(sys.argv[1]))
+    try:
+        return _host(JobFiles(Path(sys.argv[1])), int(sys.argv[2]))
+    except OSError as error:  # its worker processes notice that it is gone, and leave
+        print(f"qbsweep: this node cannot reach its files: {error}", file=sys.stderr)
+        return BROKEN
+
+
+def _host(files: JobFiles, processes: int) -> int:
     try:
         record = files.record()
     except QbsweepError as error:
@@ -197,7 +204,7 @@ def main() -> int:
         print("this job is of an earlier submission, and ends")
         return 0
     with tempfile.TemporaryDirectory(prefix="qbsweep-") as folder:
-        return Host(files, record, int(sys.argv[2]), Path(folder)).run()
+        return Host(files, record, processes, Path(folder)).run()
 
 
 if __name__ == "__main__":

@@ -139,7 +139,9 @@ class JobFiles:
             record = Record(**json.loads(path.read_text(encoding="utf-8")))
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError, TypeError, RecursionError):
+        except OSError as error:
+            raise QbsweepError(f"{path} cannot be read: {error.strerror}") from None
+        except (ValueError, TypeError, RecursionError):
             record = None
         if record is None or any(type(getattr(record, name)) is not kind for name, kind in _RECORD_TYPES.items()):
             raise QbsweepError(
@@ -200,6 +202,17 @@ class JobFiles:
     @property
     def _notes(self) -> Path:
         return self.folder / "notes"
+
+    def trouble(self) -> str:
+        """Say why this node cannot read the dataset, or cannot write here; empty if it can."""
+        probe = self._notes / f".probe.{os.environ.get('SLURMD_NODENAME', '')}.{os.getpid()}"
+        try:
+            (self.run / "data.zarr" / "zarr.json").read_bytes()
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            return f"{type(error).__name__}: {error}"
+        return ""
 
     def keep_busy(self, block: int) -> None:
         """Say, again and again, that a worker without a driver is still on this block."""

@@ -8,6 +8,7 @@ from qbsweep.jobfiles import AGAIN, HOLD, JobFiles
 from qbsweep.profile import Profile, Resources
 
 _WARNING_SECONDS = 60  # Slurm's early signal, which Slurm itself may send up to a minute earlier
+_SPARE_SECONDS = 5  # before the walltime: a job that has not asked for its requeue by then would end for good
 _KILLED = "13[4-9]|143"  # by a signal that was not Slurm's own: crashed, out of memory, kill -9
 
 
@@ -48,7 +49,7 @@ def driver_script(job: Submission) -> str:
         "qos": driver.qos or job.profile.qos,
     }
     return _script(
-        job, res.driver_minutes, options, driver.directives, _supervised([_command(job, "-m", "qbsweep", "driver")])
+        job, res.driver_minutes, options, driver.directives, _supervised(_command(job, "-m", "qbsweep", "driver"))
     )
 
 
@@ -67,7 +68,7 @@ def worker_script(job: Submission) -> str:
     }
     # The bare id of the last job of an array is that of the whole array.
     identity = "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
-    body = _supervised([_command(job, "-m", "qbsweep.host", last=str(res.cpus))], identity)
+    body = _supervised(_command(job, "-m", "qbsweep.host", last=str(res.cpus)), identity)
     return _script(job, res.minutes, options, (), body)
 
 
@@ -85,8 +86,9 @@ def allocation_script(job: Submission) -> str:
     }
     # --overlap: the steps share the allocation with this script; a worker that dies must not take the others along.
     step = f"srun --overlap --kill-on-bad-exit=0 --ntasks={res.workers} --output={shlex.quote(_log(job, 'worker-%t'))}"
-    workers = f"{step} --open-mode=append {_command(job, '-m', 'qbsweep.host', last='1')} &"
-    return _script(job, res.minutes, options, (), _supervised([workers, _command(job, "-m", "qbsweep", "driver")]))
+    workers = f"{step} --open-mode=append {_command(job, '-m', 'qbsweep.host', last='1')}"
+    body = _supervised(_command(job, "-m", "qbsweep", "driver"), beside=workers, seconds=60 * res.minutes)
+    return _script(job, res.minutes, options, (), body)
 
 
 def scripts(job: Submission) -> dict[str, str]:
@@ -132,19 +134,40 @@ def _quoted(value: str) -> str:
     return f'"{value}"' if set(value) & set(" #'") else value
 
 
-def _supervised(commands: list[str], identity: str = "$SLURM_JOB_ID") -> str:
-    """Run the last command, pass Slurm's signals on to it, and requeue this job if it is to run again."""
+def _supervised(command: str, identity: str = "$SLURM_JOB_ID", beside: str = "", seconds: int = 0) -> str:
+    """Run a command, pass Slurm's signals on to it, and requeue this job if it is to run again.
+
+    Parameters
+    ----------
+    command : str
+    identity : str
+        By which this job is requeued.
+    beside : str
+        Command of a job step that runs at the same time. It hears of the end of the walltime as well, and has until
+        then: a requeue would kill it.
+    seconds : int
+        Walltime of this job, if something runs beside.
+    """
+    flags, warn, start, wait = "stopped=", 'kill -USR1 "$child" 2>/dev/null', "", ""
+    if beside:
+        flags = "stopped=\nwarned="
+        warn = 'warned=yes; kill -USR1 "$child" "$beside" 2>/dev/null'
+        start = f"{beside} &\nbeside=$!\n"
+        wait = f"""\
+while [ -n "$warned" ] && [ -z "$stopped" ] && [ "$SECONDS" -lt {seconds - _SPARE_SECONDS} ] \\
+    && kill -0 "$beside" 2>/dev/null; do sleep 1; done
+"""
     return f"""\
-stopped=
-trap 'kill -USR1 "$child" 2>/dev/null' USR1
+{flags}
+trap '{warn}' USR1
 trap 'stopped=yes; kill -TERM "$child" 2>/dev/null' TERM
-{"".join(f"{command}{chr(10)}" for command in commands[:-1])}{commands[-1]} &
+{start}{command} &
 child=$!
 wait "$child"
 while kill -0 "$child" 2>/dev/null; do wait "$child"; done
 wait "$child"
 code=$?
-case "$code$stopped" in
+{wait}case "$code$stopped" in
     {AGAIN}|{_KILLED})
         echo "exit code $code: back into the queue"
         scontrol requeue "{identity}" ;;

@@ -57,7 +57,8 @@ class Job:
     @property
     def held(self) -> bool:
         """It waits until it is released."""
-        return self.state == "REQUEUE_HOLD" or self.reason.startswith(("JobHeld", "job_requeued_in_held"))
+        reason = self.reason.replace(" ", "_")  # squeue has spaces or underscores there, by version and format
+        return self.state == "REQUEUE_HOLD" or reason.startswith(("JobHeld", "job_requeued_in_held"))
 
     @property
     def alive(self) -> bool:

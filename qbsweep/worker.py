@@ -130,8 +130,10 @@ def solve_within(task: Task, predicted: float) -> Report:
         job.running = None
         job.marker.write(None)
     if report.cause in ("write", "error"):
-        # Block or node? Another worker will tell; a broken one, quick as it fails, must not get at the other blocks.
+        # Block or node? A broken one, quick as it fails, must not get at the other blocks, nor at the same one again.
         job.leave(BROKEN, job.ends, report.error)
+        if trouble := job.files.trouble():
+            return Report(task.block, task.attempt, error=f"handed back by a broken node: {trouble}", cause=RETURNED)
     return report
 
 

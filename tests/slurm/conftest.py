@@ -86,7 +86,7 @@ class Cluster:
 
 @pytest.fixture(scope="session")
 def start_cluster() -> Iterator[Callable[..., Cluster]]:
-    """Start clusters with `NODES`, `CPUS` and `MEM` as asked; all end with the session."""
+    """Start clusters with `NODES`, `CPUS`, `MEM` and `AGE` as asked; all end with the session."""
     need(*PROGRAMS)
     clusters: list[Cluster] = []
 
@@ -155,8 +155,8 @@ class Sweep:
 
     def jobs(self, *options: str) -> list[dict[str, str]]:
         names = f"{self.record['driver_name']},{self.record['worker_name']}"
-        answer = self.cluster.run("squeue", "-h", "-r", "-n", names, "-o", "%i|%j|%T|%N", *options)
-        keys = ("id", "name", "state", "node")
+        answer = self.cluster.run("squeue", "-h", "-r", "-n", names, "-o", "%i|%j|%T|%r|%N", *options)
+        keys = ("id", "name", "state", "reason", "node")
         return [dict(zip(keys, line.split("|"), strict=True)) for line in answer.stdout.splitlines()]
 
     def running(self, role: str) -> list[dict[str, str]]:
@@ -221,8 +221,8 @@ class Sweep:
 
 @pytest.fixture
 def make_sweep(cluster: Cluster, tmp_path: Path) -> Callable[..., Sweep]:
-    """Make sweeps with 40 blocks of half a second; the arguments say what goes wrong in them."""
-    return lambda **fault: Sweep(cluster, tmp_path, **fault)
+    """Make sweeps with 40 blocks of half a second; the arguments say what goes wrong in them, and on which cluster."""
+    return lambda cluster=cluster, **fault: Sweep(cluster, tmp_path, **fault)
 
 
 @pytest.fixture(scope="session")

@@ -1028,6 +1028,7 @@ def test_seconds_left_of_this_job(fake: FakeSlurm, monkeypatch: pytest.MonkeyPat
         ("REQUEUE_HOLD", "", True),
         ("PENDING", "JobHeldUser", True),
         ("PENDING", "job_requeued_in_held_state", True),
+        ("PENDING", "job requeued in held state", True),
         ("PENDING", "Resources", False),
         ("RUNNING", "", False),
     ],

@@ -1,6 +1,7 @@
 """Who takes a block, who is to blame for a lost one, when a job goes on: decisions of worker, host and driver."""
 
 import contextlib
+import errno
 import json
 import operator
 import os
@@ -190,11 +191,28 @@ def test_a_block_that_raises_is_not_marked_any_more(job: worker.Job, solved: lis
 
 @pytest.mark.parametrize(("block", "code"), [(20, BROKEN), (21, BROKEN), (22, 0), (23, 0)])
 def test_who_cannot_write_leaves(job: worker.Job, solved: list[tuple[int, int | None]], block: int, code: int) -> None:
+    (job.files.run / "data.zarr").mkdir()
+    (job.files.run / "data.zarr" / "zarr.json").touch()
     report = worker.solve_within(replace(TASK, block=block), 1)
     assert (report.block, report.cause) == (block, BAD[block])
     assert (job.leaving, job.running, job.marker.read()) == (code, None, None)
     assert (job.why == "it is bad") == bool(code)
     assert (worker.solve_within(replace(TASK, block=6), 1).cause == RETURNED) == bool(code)
+
+
+@pytest.mark.parametrize("missing", ["data.zarr/zarr.json", "slurm/notes"])
+def test_a_block_is_not_to_blame_for_a_broken_node(
+    job: worker.Job, solved: list[tuple[int, int | None]], missing: str
+) -> None:
+    (job.files.run / "data.zarr").mkdir()
+    (job.files.run / "data.zarr" / "zarr.json").touch()
+    assert job.files.trouble() == ""
+    assert not list((job.files.run / "slurm/notes").iterdir())
+    (job.files.run / missing).rename(job.files.run / "elsewhere")
+    report = worker.solve_within(replace(TASK, block=20), 1)
+    assert (report.block, report.attempt, report.cause) == (20, 1, RETURNED)
+    assert missing in report.error
+    assert (job.leaving, job.why) == (BROKEN, "it is bad")
 
 
 def test_a_dismissed_worker_may_finish_its_block(job: worker.Job) -> None:
@@ -526,6 +544,22 @@ def test_a_host_without_a_record_it_can_read(
     assert re.fullmatch(r"qbsweep: .*jobs\.json is damaged .*\n", capsys.readouterr().err)
 
 
+def test_a_host_that_cannot_reach_its_files(
+    files: JobFiles, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SLURM_JOB_NAME", raising=False)
+    files.write_record(RECORD)
+    (files.run / "data.zarr").mkdir()
+
+    def run() -> int:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(host.sys, "argv", ["host", str(files.run), "1"])
+    monkeypatch.setattr(host, "Host", lambda *_: SimpleNamespace(run=run))
+    assert host.main() == BROKEN
+    assert re.fullmatch(r"qbsweep: .* cannot reach its files: .*Stale file handle\n", capsys.readouterr().err)
+
+
 def test_a_dead_process_leaves_a_note(make_host: Callable[..., host.Host], files: JobFiles) -> None:
     one = make_host(2)
     seat, other = one._seats
@@ -822,6 +856,14 @@ def refuse_record(files: JobFiles) -> None:
     """Its jobs may be alive: a record that is there but cannot be read is not taken for none."""
     path = re.escape(str(files.folder / "jobs.json"))
     with pytest.raises(QbsweepError, match=rf"^{path} is damaged or from another version; see with `squeue --me` "):
+        files.record()
+
+
+def test_a_record_that_cannot_be_read(files: JobFiles) -> None:
+    """Nothing is wrong with it, and nobody is told to remove it."""
+    path = files.folder / "jobs.json"
+    path.mkdir()
+    with pytest.raises(QbsweepError, match=rf"^{path} cannot be read: Is a directory$"):
         files.record()
 
 

@@ -5,9 +5,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import xarray as xr
 
+COUPLINGS = 120
 POISON = 60
 BLOCKS = 40
 Sweep = Any  # the class is in conftest.py, which tests cannot import
@@ -16,17 +18,28 @@ pytestmark = [pytest.mark.slow, pytest.mark.slurm]
 
 
 @pytest.mark.timeout(400)
-def test_block_longer_than_the_walltime(make_sweep: Callable[..., Sweep], clean: xr.Dataset) -> None:
-    sweep = make_sweep(kind="slow", seconds=1000, sleep=0.05)
+@pytest.mark.parametrize(
+    ("profile", "poison"),
+    [
+        ("memory: 9GB\ntime: 1min\ndriver: {time: 10min}\n", POISON),
+        ("layout: allocation\nmemory: 2GB\ntime: 1min\n", 0),
+    ],
+    ids=["jobs", "allocation"],
+)
+def test_block_longer_than_the_walltime(
+    make_sweep: Callable[..., Sweep], clean: xr.Dataset, profile: str, poison: int
+) -> None:
+    """In an allocation its driver leaves early, with the warning; the block has the time until then and after."""
+    sweep = make_sweep(kind="slow", seconds=1000, sleep=0.05, J=float(np.geomspace(1e-4, 1e-1, COUPLINGS)[poison]))
     started = time.monotonic()
-    sweep.profile.write_text("memory: 9GB\ntime: 1min\ndriver: {time: 10min}\n")
+    sweep.profile.write_text(profile)
     sweep.submit()
     sweep.wait_for_the_end(seconds=300)
     assert time.monotonic() - started < 300
     ds = sweep.dataset()
     failed = (ds["status"] == 2).any(["n_th", "r"])
     assert failed.sum() == 3
-    assert failed[POISON]
+    assert failed[poison]
     xr.testing.assert_identical(
         ds.isel(J=~failed.values).drop_attrs(deep=False), clean.isel(J=~failed.values).drop_attrs(deep=False)
     )

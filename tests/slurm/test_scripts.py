@@ -129,11 +129,22 @@ def test_one_allocation_runs_the_workers_beside_the_driver() -> None:
     ]
     step = (
         "srun --overlap --kill-on-bad-exit=0 --ntasks=6 --output=/data/run/slurm/logs/worker-%t.log "
-        "--open-mode=append /venv/bin/python -P -m qbsweep.host /data/run 1 &\n"
+        "--open-mode=append /venv/bin/python -P -m qbsweep.host /data/run 1 &\nbeside=$!\n"
     )
-    driver = commands(scripts(SIMPLE)["driver.sh"])
-    command = "/venv/bin/python -P -m qbsweep driver"
-    assert commands(text) == driver.replace(command, step + command)
+    wait = (
+        'while [ -n "$warned" ] && [ -z "$stopped" ] && [ "$SECONDS" -lt 5395 ] \\\n'
+        '    && kill -0 "$beside" 2>/dev/null; do sleep 1; done\n'
+    )
+    expected = commands(scripts(SIMPLE)["driver.sh"])
+    for old, new in {
+        "stopped=\n": "stopped=\nwarned=\n",
+        'kill -USR1 "$child"': 'warned=yes; kill -USR1 "$child" "$beside"',
+        "/venv/bin/python": step + "/venv/bin/python",
+        "code=$?\n": "code=$?\n" + wait,
+    }.items():
+        assert expected.count(old) == 1
+        expected = expected.replace(old, new)
+    assert commands(text) == expected
 
 
 def test_memory_of_an_allocation_is_that_of_its_largest_process() -> None:
@@ -451,6 +462,38 @@ def test_what_the_command_is_given(start: Callable[..., Running], tmp_path: Path
         ]
     else:
         assert running.lines("argv") == ["-P", "-m", "qbsweep.host", run, "2"]
+
+
+@pytest.mark.parametrize("start", ["allocation"], indirect=True)
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_workers_beside_their_driver_hear_the_warning_and_are_waited_for(
+    start: Callable[..., Running], tmp_path: Path, is_stopped: bool
+) -> None:
+    """They finish their blocks if they can, unless the job is cancelled meanwhile."""
+    warned = f"sleep 0.5; echo beside >> heard; {'sleep 30' if is_stopped else 'exit 75'}"
+    beside = f"cd {shlex.quote(str(tmp_path / 'my run'))}; trap '{warned}' USR1; touch beside"
+    stub(tmp_path / "bin/srun", f"{beside}; while :; do sleep 0.02; done")
+    running = start(HEARS.replace("NAME", "USR1").replace("CODE", "75"))
+    for name in ("ready", "beside"):
+        running.wait_for(name)
+    running.process.send_signal(signal.SIGUSR1)
+    if is_stopped:
+        running.wait_for("heard", "USR1\nbeside")
+        running.process.terminate()
+    assert running.end() == 75
+    assert running.lines("heard") == ["begun", "USR1", "beside"]
+    assert running.lines("scontrol") == ([] if is_stopped else [f"requeue {running.identity}"])
+
+
+@pytest.mark.parametrize("start", ["allocation"], indirect=True)
+def test_workers_that_do_not_leave_are_not_waited_for_too_long(start: Callable[..., Running], tmp_path: Path) -> None:
+    """A job that still runs when its walltime ends is not requeued: 90 minutes, of which all but 7 seconds are over."""
+    stub(tmp_path / "bin/srun", "trap '' USR1; while :; do sleep 0.02; done")
+    running = start(HEARS.replace("NAME", "USR1").replace("CODE", "75"), SECONDS="5393")
+    running.wait_for("ready")
+    running.process.send_signal(signal.SIGUSR1)
+    assert running.end() == 75
+    assert running.lines("scontrol") == [f"requeue {running.identity}"]
 
 
 @pytest.mark.parametrize("directive", ["--job-name=mine", "-J mine"])

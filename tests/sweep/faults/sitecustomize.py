@@ -2,8 +2,13 @@
 
 FAULT is a JSON object: `sleep` seconds per solve; `kind` raise | kill | full | slow; `J` the poisoned coupling; the
 fault is armed while the file `armed` exists. All but `raise` strike in worker processes only.
+
+On a cluster, `stale` is a folder that the node named in the file `armed` cannot reach any more, and `seconds_of` maps
+names of constants, `qbsweep.host._QUEUED_PATIENCE`, to other values.
 """
 
+import contextlib
+import errno
 import json
 import multiprocessing
 import os
@@ -14,6 +19,45 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+
+def _break_folder(folder, armed, node):
+    """Let every look into a folder fail on this node, as in a mount that its server does not know any more."""
+    inside = Path(folder).parts
+
+    def check(path):
+        if isinstance(path, (str, os.PathLike)) and Path(path).parts[: len(inside)] == inside:
+            with contextlib.suppress(FileNotFoundError):
+                if Path(armed).read_text() == node:
+                    raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+
+    def hook(event, arguments):
+        if event in ("open", "os.listdir", "os.scandir", "os.mkdir", "os.remove", "os.rename"):
+            check(arguments[0])
+
+    def stat(path, *, _stat=os.stat, **options):  # the one that has no audit event
+        check(path)
+        return _stat(path, **options)
+
+    sys.addaudithook(hook)
+    os.stat = stat
+
+
+def _set_constants(values):
+    """Set them before Slurm is asked for the first time: then the modules that wait are there, one as `__main__`."""
+    from qbsweep import slurm
+
+    def call(*argv, _call=slurm._call, **options):
+        for name, value in values.items():
+            module, _, constant = name.rpartition(".")
+            is_main = sys.modules["__main__"].__spec__.name == module
+            if found := sys.modules.get("__main__" if is_main else module):
+                assert hasattr(found, constant)
+                setattr(found, constant, value)
+        return _call(*argv, **options)
+
+    slurm._call = call
+
 
 if "FAULT" in os.environ:
     from qbsweep import moments
@@ -42,3 +86,8 @@ if "FAULT" in os.environ:
         return _solver.solve(points, outputs)
 
     moments.SOLVER = Solver(_solve, _solver.cost)
+
+    if "stale" in _fault and "SLURMD_NODENAME" in os.environ:
+        _break_folder(_fault["stale"], _fault["armed"], os.environ["SLURMD_NODENAME"])
+    if "seconds_of" in _fault:
+        _set_constants(_fault["seconds_of"])
