@@ -15,7 +15,7 @@ import psutil
 
 from qbsweep.errors import QbsweepError
 from qbsweep.evaluate import Failure, solve_box
-from qbsweep.grid import Slices, boxes
+from qbsweep.grid import boxes
 from qbsweep.schema import FAILED, OK, PENDING, SUSPECT
 from qbsweep.store import Store
 
@@ -85,7 +85,7 @@ def solve_block(task: Task) -> Report:
     try:
         store = _open(task.directory, task.dataset)
         region = store.grid.block(task.block)
-        arrays, fresh, failures = _solve_pending(store, region)
+        arrays, fresh, failures = _solve_pending(store, task.block)
         if fresh.any():
             store.write(region, arrays)
     except OSError as error:
@@ -119,9 +119,10 @@ def _open(directory: str, dataset: str) -> Store:
     return store
 
 
-def _solve_pending(store: Store, region: Slices) -> tuple[dict[str, Any], np.ndarray[Any, Any], list[Failure]]:
+def _solve_pending(store: Store, block: int) -> tuple[dict[str, Any], np.ndarray[Any, Any], list[Failure]]:
     """Return the block's arrays, which of its points were solved now, and the failures among them."""
-    status = store.read_status(region)
+    region = store.grid.block(block)
+    status = store.block_status(block)
     pending = status == PENDING
     if pending.all():
         solution = solve_box(store.spec, tuple(np.arange(s.start, s.stop) for s in region))

@@ -38,6 +38,7 @@ def allocate(path: Path, spec: SweepSpec, grid: Grid, provenance: Mapping[str, A
         xr.Dataset(coords=coordinates(spec), attrs=attributes).to_zarr(scratch, zarr_format=3, consolidated=False)
         group = zarr.open_group(str(scratch), mode="r+")
         extra = evaluate.sizes(spec)
+        compressor = zarr.codecs.BloscCodec(cname="lz4", clevel=5, shuffle=zarr.codecs.BloscShuffle.shuffle)
         for name in stored_variables(spec):
             variable = VARIABLES[name]
             tail = tuple(extra[dim] for dim in variable.extra_dims)
@@ -47,7 +48,8 @@ def allocate(path: Path, spec: SweepSpec, grid: Grid, provenance: Mapping[str, A
                 chunks=grid.block_shape + tail,
                 dtype=variable.dtype,
                 fill_value=variable.fill,
-                compressors=zarr.codecs.BloscCodec(cname="lz4", clevel=5, shuffle=zarr.codecs.BloscShuffle.shuffle),
+                # One byte a point, which `Store.block_status` reads without zarr.
+                compressors=None if name == "status" else compressor,
                 dimension_names=grid.dims + variable.extra_dims,
                 attributes={"units": _units(spec, variable.units), "long_name": variable.long_name, **_flags(name)},
             )

@@ -23,6 +23,7 @@ PATIENCE = 60.0
 _QUEUED_PATIENCE = 300.0  # for a driver that is queued; longer, and this job would only burn its allocation
 _ASK_SECONDS = 10.0
 _FRESH = 0.8  # of what was left when the job began: a process that has so much will not have more after a requeue
+_KILL_SECONDS = 30.0  # after SIGTERM; a worker process takes half of it at most
 _MAX_CRASHES = 5  # deaths in a row of a process that never lived for a minute
 
 
@@ -59,12 +60,15 @@ class Host:
         self._began = time.time()
         self._is_driver_queued = False
         self._leaving: int | None = None  # the signal that asks for it
+        self._kill_at = math.inf
         for number in (signal.SIGUSR1, signal.SIGTERM):
             signal.signal(number, self._leave)
 
     def _leave(self, number: int, _: object = None) -> None:
         """Pass on Slurm's word that the job is about to end."""
         self._leaving = number
+        if number == signal.SIGTERM:
+            self._kill_at = min(self._kill_at, time.monotonic() + _KILL_SECONDS)
         for seat in self._seats:
             if seat.process is not None:
                 seat.process.send_signal(number)
@@ -113,6 +117,8 @@ class Host:
             for seat in working:
                 code = seat.process.poll() if seat.process else 0
                 if code is None:
+                    if seat.process and time.monotonic() > self._kill_at:
+                        seat.process.kill()
                     continue
                 seat.process = None
                 if code in (0, AGAIN, DISMISSED) or self._leaving:
@@ -123,7 +129,7 @@ class Host:
                     self._start(seat, address)
             # Without a driver a worker still finishes its block, unless none is to come back.
             hope = None if is_there else hope or _Hope(self._record.driver_name)
-            if hope and (self._files.finished.exists() or not hope.holds(math.inf)):
+            if hope and self._leaving != signal.SIGTERM and (self._files.finished.exists() or not hope.holds(math.inf)):
                 self._leave(signal.SIGTERM)
         return codes
 

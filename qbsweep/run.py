@@ -243,7 +243,7 @@ def _failure_line(report: Report, failure: Failure) -> dict[str, Any]:
 def _give_up(directory: RunDirectory, store: Store, report: Report) -> None:
     """Mark a block that could not be written as failed, unless for want of room."""
     region = store.grid.block(report.block)
-    status = store.read_status(region)
+    status = store.block_status(report.block)
     pending = status == PENDING
     labels = {name: axis.array[s].tolist() for (name, axis), s in zip(store.spec.axes.items(), region, strict=True)}
     failure = Failure(

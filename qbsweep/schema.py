@@ -9,7 +9,7 @@ from typing import Literal
 
 from qbsweep.physics.network import COUPLINGS, REALIZATIONS, TOPOLOGIES
 
-FORMAT = 1
+FORMAT = 2
 """Version of the run directory; a store of another version is refused."""
 
 

@@ -165,8 +165,7 @@ def work(job: Job, address: str, folder: str) -> NoReturn:
         signal.signal(number, partial(_on_signal, job))
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it cries for every connection that ends
     with dask.config.set(CONFIG):
-        code = asyncio.run(_serve(job, address, folder))
-    _exit(code)
+        asyncio.run(_serve(job, address, folder))
 
 
 def _exit(code: int) -> NoReturn:
@@ -183,7 +182,7 @@ def _on_signal(job: Job, number: int, _: object) -> None:
         job.leave(AGAIN, time.time() + _TERM_SECONDS, "its job was ended (cancelled, preempted, or out of time)")
 
 
-async def _serve(job: Job, address: str, folder: str) -> int:
+async def _serve(job: Job, address: str, folder: str) -> NoReturn:
     parent = os.getppid()
     record = job.files.record()
     if record is None:
@@ -203,7 +202,7 @@ async def _serve(job: Job, address: str, folder: str) -> int:
         local_directory=folder,
     )
     if not await _connected(worker, job.files, address):
-        return 0
+        _exit(0)
     print(f"worker {job.name} works for {address}", flush=True)
     while worker.status == Status.running:
         await asyncio.sleep(0.05)
@@ -212,7 +211,6 @@ async def _serve(job: Job, address: str, folder: str) -> int:
         if job.leaving:
             worker.status = Status.paused  # the scheduler sends no more blocks; what it sent goes to others
             await _leave(job, worker)
-            return job.leaving
     print(f"worker {job.name} has lost its driver", flush=True)
     await _finish_alone(job)
     _exit(0)
@@ -250,8 +248,8 @@ async def _finish(job: Job) -> None:
         await asyncio.sleep(0.02)
 
 
-async def _leave(job: Job, worker: Worker) -> None:
-    """Finish the running block if there is time, let its report be fetched, and go."""
+async def _leave(job: Job, worker: Worker) -> NoReturn:
+    """Finish the running block if there is time, let its report be fetched, and go, whatever Dask still waits for."""
     await _finish(job)
     print(f"worker {job.name} leaves: {job.why}", flush=True)
     if job.running is not None:
@@ -261,4 +259,6 @@ async def _leave(job: Job, worker: Worker) -> None:
     until = time.time() + _FETCH_SECONDS
     while worker.data and time.time() < until:
         await asyncio.sleep(0.02)
-    await asyncio.wait_for(worker.close(executor_wait=False), timeout=_FETCH_SECONDS)
+    farewell = asyncio.ensure_future(worker.close(executor_wait=False))
+    await asyncio.wait([farewell], timeout=_FETCH_SECONDS)  # not `wait_for`, which would wait for its end after all
+    _exit(job.leaving)

@@ -478,7 +478,7 @@ def test_failed_points_that_are_solved_again_count(
     store = Store(out / "data.zarr")
     for number in (1, 2, 3):
         region = store.grid.block(number)
-        store.set_status(region, np.full_like(store.read_status(region), FAILED))
+        store.set_status(region, np.full_like(store.block_status(number), FAILED))
     assert submit("--dry-run", "--workers", "9").out.count("--array=0-0\n") == 1
     assert submit("--dry-run", "--workers", "9", "--retry-failed").out.count("--array=0-2\n") == 1
 

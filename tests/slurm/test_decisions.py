@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -482,6 +483,28 @@ def test_a_host_that_cannot_keep_workers_alive(
     files.write_scheduler("address", "a")
     assert one.run() == expected
     assert (starts.count(0), starts.count(1)) == (5, crashes + 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_worker_that_does_not_leave_is_killed(
+    make_host: Callable[..., host.Host], files: JobFiles, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """What hangs in its farewell must not hold the job; before the walltime it has until then."""
+    monkeypatch.setattr(host, "_KILL_SECONDS", 0.1)
+    one = make_host()
+    # Whoever ignores a signal hands that down to what it becomes.
+    deaf = "import os, signal as s; s.signal(s.SIGTERM, s.SIG_IGN); s.signal(s.SIGUSR1, s.SIG_IGN); print(flush=True)"
+    command = [sys.executable, "-c", f"{deaf}; os.execlp('sleep', 'sleep', '1')"]
+
+    def start(seat: Any, address: str) -> None:
+        seat.process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        with seat.process.stdout as said:
+            said.readline()
+        one._leave(number)
+
+    monkeypatch.setattr(one, "_start", start)
+    files.write_scheduler("address", "a")
+    assert one._serve("address", "a") == {-signal.SIGKILL if number == signal.SIGTERM else 0}
 
 
 @pytest.mark.parametrize(("gone", "fresh"), [(0, True), (150, True), (250, False)])
@@ -989,7 +1012,7 @@ def test_attempts_are_counted_beyond_a_driver(opened: tuple[RunDirectory, Store]
     assert executor.attempts == [2, 3]
     assert executor.order == [3, 4, 5, 2, 2], "who failed before goes last"
     assert (progress.points["failed"], progress.points["ok"]) == (1, 5)
-    assert (store.read_status(store.grid.block(2)) == FAILED).all()
+    assert (store.block_status(2) == FAILED).all()
     assert [failure["error"] for failure in directory.failures()] == ["it failed (worker) (3 attempts)"]
     assert [report.block for report in seen] == [3, 4, 5, 2]
 
@@ -1017,7 +1040,7 @@ def test_a_full_disk_is_nobodys_fault(opened: tuple[RunDirectory, Store]) -> Non
     executor = Executor(2, *["full"] * 9)
     progress = run.run_blocks(directory, store, executor)
     assert (progress.points["pending"], progress.points["failed"]) == (1, 0)
-    assert (store.read_status(store.grid.block(2)) == PENDING).all()
+    assert (store.block_status(2) == PENDING).all()
     assert not directory.attempts_file.exists()
     assert executor.attempts == [1, 2, 3]
     executor = Executor(2)

@@ -17,7 +17,9 @@ from qbsweep import run
 from qbsweep.axes import Axis
 from qbsweep.blocks import Report, Task, solve_block
 from qbsweep.cluster import DaskExecutor, local_executor, remote_executor
+from qbsweep.dataset import allocate
 from qbsweep.errors import QbsweepError
+from qbsweep.grid import Grid
 from qbsweep.physics import reference
 from qbsweep.physics.network import Edge, Network
 from qbsweep.rundir import Lock, RunDirectory, append_line
@@ -128,10 +130,43 @@ def test_status_is_written_last(opened: tuple[RunDirectory, Store], monkeypatch:
     assert written[-1] == "status"
 
 
+@pytest.mark.parametrize("block_shape", [(1, 1, 1), (2, 4, 2), (1, 5, 2), (2, 6, 1), (2, 6, 2)])
+def test_status_is_what_xarray_reads(tmp_path: Path, spec: SweepSpec, block_shape: tuple[int, ...]) -> None:
+    path = tmp_path / "data.zarr"
+    allocate(path, spec, Grid(tuple(spec.axes), (2, 6, 2), block_shape), {})
+    store = Store(path)
+    expected = np.zeros((2, 6, 2), np.int8)
+    for number in range(0, store.grid.n_blocks, 2):  # the others have no file
+        region = store.grid.block(number)
+        expected[region] = np.random.default_rng(number).integers(0, 4, expected[region].shape)
+        store.set_status(region, expected[region])
+    np.testing.assert_array_equal(store.status(), expected)
+    with xr.open_zarr(path) as ds:
+        np.testing.assert_array_equal(ds["status"], expected)
+
+
+def test_status_of_a_single_point(tmp_path: Path) -> None:
+    fixed = load(tmp_path, "name: one\nparameters: {topology: cascaded, N: 1, J: 1, kappa: 1, epsilon: 1}\nsweep: {}\n")
+    allocate(tmp_path / "data.zarr", fixed, Grid((), (), ()), {})
+    store = Store(tmp_path / "data.zarr")
+    assert store.status() == 0
+    store.set_status((), np.array(3, np.int8))
+    assert store.status() == 3
+
+
+def test_a_damaged_status_is_one_sentence(opened: tuple[RunDirectory, Store]) -> None:
+    directory, store = opened
+    assert not solve_block(Task(str(directory.path), store.id, 0)).error
+    (chunk,) = [path for path in (directory.data / "status" / "c").rglob("*") if path.is_file()]
+    chunk.write_bytes(chunk.read_bytes()[:-1])
+    with pytest.raises(QbsweepError, match="damaged"):
+        store.status()
+
+
 def test_status_of_zero_is_on_disk(opened: tuple[RunDirectory, Store]) -> None:
     directory, store = opened
     region = store.grid.block(0)
-    store.set_status(region, np.zeros_like(store.read_status(region)))
+    store.set_status(region, np.zeros_like(store.block_status(0)))
     assert any(path.is_file() for path in (directory.data / "status" / "c").rglob("*"))
 
 
