@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from qbsweep.schema import OK
+from qbsweep.store import Store
+
 COUPLINGS = 120
 POISON = 60
 BLOCKS = 40
@@ -65,12 +68,12 @@ def test_ten_thousand_small_blocks(make_sweep: Callable[..., Sweep], record_prop
         (driver,) = sweep.processes("driver")
         sizes.append(driver.memory_info().rss / 1e6)
         assert time.monotonic() - started < 300, sweep.story()
-        time.sleep(0.5)
+        time.sleep(1)
     per_block = (time.monotonic() - started) / (count - done)
     sweep.wait_for_the_end()
-    assert (sweep.dataset()["status"] == 1).all()
+    assert (Store(sweep.out / "data.zarr").status() == OK).all()
     # A scheduler that kept what is finished would grow by 5 kB a block, 40 MB.
-    assert max(sizes) - sizes[0] < 25, sizes
+    assert max(sizes) - sizes[0] < 30, sizes
     record_property("milliseconds_per_block", 1e3 * per_block)
     print(f"{1e3 * per_block:.2f} ms a block with 8 workers; driver {sizes[0]:.0f} to {max(sizes):.0f} MB")
 
