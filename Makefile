@@ -20,10 +20,11 @@ quickstart: $(VENV)/.user
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --dist loadgroup -m 'not slurm'
 
-# Mostly waiting, so more processes than cores do no harm; but what loads the machine runs alone.
+# Mostly waiting, so more processes than cores do no harm; but what loads the machine, or has little time, runs alone.
+ALONE = (hundred or thousand or (longer and allocation))
 test-slurm: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 5 -m slurm -k 'not hundred and not thousand' tests/slurm
-	$(BIN)/python -m pytest -m slurm -k 'hundred or thousand' tests/slurm
+	$(BIN)/python -m pytest -n 3 -m slurm -k 'not $(ALONE)' tests/slurm
+	$(BIN)/python -m pytest -m slurm -k '$(ALONE)' tests/slurm
 
 faults: $(VENV)/.dev
 	QBSWEEP_FAULT_SEEDS=$(SEEDS) $(BIN)/python -m pytest -n 4 -k at_random tests/slurm/test_faults.py

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import xarray as xr
 from rich.console import Console
 from rich.progress import track
 
 from qbsweep.run import open_run
 from qbsweep.schema import FAILED, PENDING, STATUS_NAMES, SUSPECT
 from qbsweep.store import readable
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 console = Console(soft_wrap=True)
@@ -31,6 +33,8 @@ def analyze_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find optimal couplings, scaling exponents, ratios, windows and charging times; write DIR/analysis."""
+    import xarray as xr
+
     from qbsweep import analysis, refine, results, tables  # scipy.stats costs seconds that other commands need not pay
 
     run_directory, _ = open_run(directory)
@@ -67,7 +71,7 @@ def _with_bar(curves: Iterable[Any]) -> Iterable[Any]:
     return track(curves, "refining", console=bar, transient=True, disable=not bar.is_terminal)
 
 
-def _unused_points(ds: xr.Dataset) -> str:
+def _unused_points(ds: "xr.Dataset") -> str:
     counts = {name: int((ds["status"] == code).sum()) for code, name in STATUS_NAMES.items()}
     names = [STATUS_NAMES[code] for code in (PENDING, FAILED, SUSPECT)]
     return ", ".join(f"{counts[name]:,} {name}" for name in names if counts[name])

@@ -35,7 +35,7 @@ _NOTE_SECONDS = 5.0  # a worker's host writes its note right after the worker's 
 _MAX_REVIVALS = 8  # of a worker job, while no block at all is finished: more than a block may take jobs down
 _STRANDED_SECONDS = 120.0  # without a worker, and without a job that could become one
 _SILENCE_SECONDS = 900.0  # the same if Slurm does not answer
-_MAX_STARTS = 5  # drivers in a row that die without a farewell and without a finished block
+_MAX_STARTS = 5  # drivers in a row that end without a farewell and without a finished block
 _ROOM_SECONDS = 1800.0  # to wait for a full disk
 _MARGIN = 1.5  # predicted times are multiplied by it
 
@@ -169,10 +169,9 @@ def drive(path: Path, console: Console) -> int:
             _count_start(files, run.progress_of(store).blocks_done)
             try:
                 progress = _run(directory, store, files, record, console)
-            except StrandedError:
-                raise  # not a farewell: `_count_start` is to see when that happens again and again
-            except BaseException:
-                _note_start(files, {"event": "stop"})
+            except BaseException as error:
+                if not _is_fruitless(error, record):
+                    _note_start(files, {"event": "stop"})
                 raise
     except (TimeIsUpError, StrandedError) as error:
         why = "time is up" if isinstance(error, TimeIsUpError) else "no worker is left"
@@ -261,8 +260,16 @@ def _patiently(write: Callable[[], object]) -> None:
             time.sleep(5)
 
 
+def _is_fruitless(error: BaseException, record: Record) -> bool:
+    """Whether this end, again and again without a finished block, would mean that there is no way on.
+
+    A driver of its own may well wait for workers until its time is up; an allocation has them from the beginning.
+    """
+    return isinstance(error, StrandedError) or (isinstance(error, TimeIsUpError) and record.layout == "allocation")
+
+
 def _count_start(files: JobFiles, blocks_done: int) -> None:
-    """Refuse to start again and again when every start dies before it finishes a block."""
+    """Refuse to start again and again when every start ends before a block is finished."""
     fruitless = 0
     for line in reversed(read_lines(files.starts)):
         if line.get("event") != "start" or line.get("blocks_done") != blocks_done:
@@ -270,7 +277,7 @@ def _count_start(files: JobFiles, blocks_done: int) -> None:
         fruitless += 1
     if fruitless >= _MAX_STARTS:
         raise QbsweepError(
-            f"{fruitless} drivers in a row died before a block was finished; `qbsweep logs {files.run}` may say why, "
+            f"{fruitless} drivers in a row ended before a block was finished; `qbsweep logs {files.run}` may say why, "
             "`qbsweep submit` begins anew"
         )
     _note_start(files, {"event": "start", "blocks_done": blocks_done, "job": os.environ.get("SLURM_JOB_ID")})

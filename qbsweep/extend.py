@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from qbsweep.axes import Scalar
-from qbsweep.dataset import allocate
 from qbsweep.errors import QbsweepError
 from qbsweep.grid import Grid
 from qbsweep.replacement import recover_tree
@@ -67,6 +66,8 @@ def extended(store: Store, spec: SweepSpec, grid: Grid, path: Path, provenance: 
     A copy, not a resize: the new axes keep the order of the sweep file, wherever values were added, and
     until the copy is complete the old dataset is untouched.
     """
+    from qbsweep.dataset import allocate  # see `run.prepare`
+
     latest = dict(store.provenance)
     before = [*(latest.pop("extends") or ()), latest]
     allocate(path, spec, grid, {**provenance, "extends": before})

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from qbsweep.blocks import Report, Task, solve_block
-from qbsweep.dataset import allocate
 from qbsweep.errors import QbsweepError
 from qbsweep.evaluate import Failure
 from qbsweep.extend import check_extends, extended
@@ -94,6 +93,8 @@ def prepare(spec: SweepSpec, directory: RunDirectory, block_seconds: float = BLO
 
     The caller holds the lock.
     """
+    from qbsweep.dataset import allocate  # xarray costs 0.7 s and 40 MB that worker processes need not pay
+
     directory.check_own()
     directory.recover()
     if not directory.data.exists():

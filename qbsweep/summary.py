@@ -6,10 +6,9 @@ import time
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from rich import box
 from rich.table import Table
 
@@ -20,6 +19,9 @@ from qbsweep.run import Progress
 from qbsweep.rundir import RunDirectory
 from qbsweep.schema import FAILED, PENDING, STEADY_SCALARS, SUSPECT
 from qbsweep.store import Store, readable
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 _MAX_ROWS = 16
 _MAX_POINTS = 20_000_000  # of one network; more would take memory for a table that is a courtesy
@@ -35,6 +37,8 @@ def plain_table(*columns: str, title: str | None = None) -> Table:
 
 def best_points(path: Path) -> Table | None:
     """Tabulate, for every network of a dataset, the point of the largest terminal energy."""
+    import xarray as xr  # here, because worker processes need not pay for it
+
     with readable(path), xr.open_zarr(path, chunks=None) as ds:
         names = [name for name in ("energy_terminal", *STEADY_SCALARS) if name in ds]
         if not names:
@@ -56,12 +60,12 @@ def best_points(path: Path) -> Table | None:
         return table
 
 
-def _unit(coordinate: xr.DataArray) -> str:
+def _unit(coordinate: "xr.DataArray") -> str:
     unit = coordinate.attrs.get("units", "1")
     return "" if unit == "1" else f" [{unit}]".replace("[", "(").replace("]", ")")
 
 
-def _some_rows(ds: xr.Dataset, dims: Sequence[Hashable]) -> list[dict[Hashable, Any]]:
+def _some_rows(ds: "xr.Dataset", dims: Sequence[Hashable]) -> list[dict[Hashable, Any]]:
     """All combinations of labels; of a long last dimension (N) as many, evenly spaced, as fit a screen."""
     labels = [ds[dim].values.tolist() for dim in dims]
     if labels:

@@ -811,7 +811,7 @@ def test_who_is_idle_twice_is_dismissed(clock: list[float], files: JobFiles) -> 
 def test_fruitless_drivers_are_not_started_for_ever(files: JobFiles) -> None:
     for _ in range(5):
         driver._count_start(files, 3)
-    with pytest.raises(QbsweepError, match=r"^5 drivers in a row died before a block was finished; `qbsweep logs"):
+    with pytest.raises(QbsweepError, match=r"^5 drivers in a row ended before a block was finished; `qbsweep logs"):
         driver._count_start(files, 3)
     driver._count_start(files, 4)  # a block was finished
     for _ in range(4):
@@ -1081,16 +1081,25 @@ def test_a_block_that_failed_for_good_while_no_driver_was_there(opened: tuple[Ru
     assert [failure["error"] for failure in directory.failures()] == ["too long (1 attempts)"]
 
 
-@pytest.mark.parametrize(("error", "stops"), [(driver.StrandedError, 0), (driver.TimeIsUpError, 1)])
-def test_being_stranded_is_no_farewell(
+@pytest.mark.parametrize(
+    ("layout", "error", "stops"),
+    [
+        ("jobs", driver.StrandedError, 0),
+        ("jobs", driver.TimeIsUpError, 1),
+        ("allocation", driver.StrandedError, 0),
+        ("allocation", driver.TimeIsUpError, 0),
+    ],
+)
+def test_what_is_no_farewell(
     opened: tuple[RunDirectory, Store],
     monkeypatch: pytest.MonkeyPatch,
+    layout: str,
     error: type[BaseException],
     stops: int,
 ) -> None:
     files = JobFiles(opened[0].path)
     files.start_anew()
-    files.write_record(RECORD)
+    files.write_record(replace(RECORD, layout=layout))
     monkeypatch.delenv("SLURM_JOB_NAME", raising=False)
     monkeypatch.setattr(driver, "_locked", lambda path: contextlib.nullcontext(opened[0]))
 

@@ -148,7 +148,7 @@ def test_a_crashed_node_loses_its_job_and_comes_back(cluster: Cluster) -> None:
     assert not alive(crashed)
     assert alive(sleepers(cluster)[other])
     assert not is_up(cluster)
-    assert until(lambda: state(cluster, job) == "PENDING", 30)
+    assert until(lambda: state(cluster, job) == "PENDING", 90)
     assert "Restarts=1" in cluster.run("scontrol", "show", "job", job).stdout
     cluster.start_node("node2")
     assert until(lambda: is_up(cluster), 10)

@@ -26,7 +26,7 @@ def test_a_node_that_cannot_reach_the_files(
     make_sweep: Callable[..., Sweep], clean: xr.Dataset, tmp_path: Path, folder: str
 ) -> None:
     """Its workers leave, and no block is the worse for having been there."""
-    sweep = make_sweep(stale=str(tmp_path / folder), sleep=1)
+    sweep = make_sweep(stale=str(tmp_path / folder), sleep=1.5, seconds_of={"qbsweep.host._MAX_CRASHES": 2})
     sweep.submit()
     sweep.wait(lambda: len({event["host"] for event in sweep.events()}) == WORKERS, "a block from every node")
     (driver,) = sweep.running("driver")
