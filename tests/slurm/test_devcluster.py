@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -17,20 +18,24 @@ if TYPE_CHECKING:
     from conftest import Cluster
 
 DEVCLUSTER = Path(__file__).parents[2] / "slurm" / "devcluster"
+DAEMONS = ("slurmctld", "slurmd", "munged")
 
 pytestmark = [pytest.mark.slow, pytest.mark.slurm]
 
 
-def processes(folder: Path) -> list[psutil.Process]:
-    """Return the processes that have this directory in their command line or its slurm.conf in their environment."""
+def processes(folder: Path, *names: str) -> list[psutil.Process]:
+    """Return the processes that have this directory in their command line or its slurm.conf in their environment.
+
+    By name, if names are given. One that ends, or becomes another, while it is looked at is none of them.
+    """
     found = []
     for process in psutil.process_iter():
         try:
             words = [*process.cmdline(), process.environ().get("SLURM_CONF", "")]
+            if any(f"{folder}/" in word for word in words) and (not names or process.name() in names):
+                found.append(process)
         except psutil.Error:
             continue
-        if any(f"{folder}/" in word for word in words):
-            found.append(process)
     return found
 
 
@@ -53,7 +58,11 @@ def alive(process: psutil.Process) -> bool:
 
 def sleepers(cluster: Cluster) -> dict[str, psutil.Process]:
     """Return the processes `sleep` of the cluster's jobs by job id."""
-    return {p.environ()["SLURM_JOB_ID"]: p for p in processes(cluster.dir) if p.name() == "sleep"}
+    found = {}
+    for process in processes(cluster.dir, "sleep"):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found[process.environ()["SLURM_JOB_ID"]] = process
+    return found
 
 
 def is_up(cluster: Cluster) -> bool:
@@ -107,7 +116,7 @@ def test_a_mistake_is_one_sentence(arguments: list[str], code: int, sentence: st
 def test_all_ports_are_on_loopback(cluster: Cluster) -> None:
     ports = [
         connection.laddr
-        for process in processes(cluster.dir)
+        for process in processes(cluster.dir, *DAEMONS)
         for connection in process.net_connections("inet")
         if connection.status == psutil.CONN_LISTEN
     ]
@@ -116,7 +125,7 @@ def test_all_ports_are_on_loopback(cluster: Cluster) -> None:
 
 
 def test_a_second_start_changes_nothing(cluster: Cluster) -> None:
-    before = {process.pid for process in processes(cluster.dir) if process.name() in ("slurmctld", "slurmd", "munged")}
+    before = {process.pid for process in processes(cluster.dir, *DAEMONS)}
     assert f"env {cluster.dir}" in cluster.devcluster("start", NODES=1)
     after = {process.pid for process in processes(cluster.dir)}
     assert len(before) == 5
