@@ -139,7 +139,12 @@ def test_stop_ends_its_own_processes_only(cluster: Cluster, start_cluster: Calla
     ours = submit(cluster, "exec sleep 300")
     # This one ignores SIGTERM and has a child in a session of its own without the environment of a job.
     submit(second, "trap '' TERM; setsid env -i sleep 299 & sleep 298")
-    hidden = next(p for p in psutil.process_iter() if p.name() == "sleep" and "299" in p.cmdline())
+
+    def children() -> list[psutil.Process]:
+        return [process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", "299"]]
+
+    assert until(lambda: bool(children()), 20)
+    (hidden,) = children()
     second.devcluster("stop")
     assert not processes(second.dir)
     assert not alive(hidden)
@@ -157,10 +162,10 @@ def test_a_crashed_node_loses_its_job_and_comes_back(cluster: Cluster) -> None:
     assert not alive(crashed)
     assert alive(sleepers(cluster)[other])
     assert not is_up(cluster)
-    assert until(lambda: state(cluster, job) == "PENDING", 90)
+    assert until(lambda: state(cluster, job) == "PENDING", 60)
     assert "Restarts=1" in cluster.run("scontrol", "show", "job", job).stdout
     cluster.start_node("node2")
-    assert until(lambda: is_up(cluster), 10)
+    assert until(lambda: is_up(cluster), 30)
     cluster.run("scancel", job, other)
 
 
@@ -171,7 +176,7 @@ def test_a_job_outlives_its_slurmd(cluster: Cluster) -> None:
     assert not is_up(cluster)
     assert alive(process)
     cluster.start_node("node1")
-    assert until(lambda: is_up(cluster), 10)
+    assert until(lambda: is_up(cluster), 30)
     assert alive(process)
     cluster.run("scancel", job)
-    assert until(lambda: not alive(process), 10)
+    assert until(lambda: not alive(process), 30)
