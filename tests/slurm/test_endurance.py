@@ -72,8 +72,9 @@ def test_ten_thousand_small_blocks(make_sweep: Callable[..., Sweep], record_prop
     per_block = (time.monotonic() - started) / (count - done)
     sweep.wait_for_the_end()
     assert (Store(sweep.out / "data.zarr").status() == OK).all()
-    # A scheduler that kept what is finished would grow by 5 kB a block, 40 MB.
-    assert max(sizes) - sizes[0] < 30, sizes
+    # Logs of bounded length fill up in the first half. A scheduler that kept what is finished would grow by 5 kB a
+    # block, 20 MB in the second half alone.
+    assert max(sizes) - sizes[len(sizes) // 2] < 12, sizes
     record_property("milliseconds_per_block", 1e3 * per_block)
     print(f"{1e3 * per_block:.2f} ms a block with 8 workers; driver {sizes[0]:.0f} to {max(sizes):.0f} MB")
 
