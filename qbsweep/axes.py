@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qbsweep import grammar
-from qbsweep.errors import unknown
+from qbsweep.arrays import FloatArray
 from qbsweep.forms import MAX_AXIS_VALUES, AxisForm, FixedForm
 from qbsweep.grammar import GrammarError
-from qbsweep.physics.network import FloatArray
 from qbsweep.schema import PARAMETERS
+from qbsweep.text import unknown
 
 Scalar = str | int | float
 Where = tuple[str | int, ...]

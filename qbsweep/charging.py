@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from qbsweep.arrays import FloatArray
 from qbsweep.curves import in_memory, labelled, masked_points, over_curves, require_axis, usable
 from qbsweep.errors import QbsweepError
 from qbsweep.fits import MIN_SAMPLES, UNKNOWN, Estimate, crossing_near, maximum_near
-from qbsweep.physics.network import FloatArray
 
 SETTLED, NOT_SETTLED, PEAK, EDGE = "settled", "not settled", "peak", "edge"
 TOO_FEW, NO_DATA = "too few points", "no data"

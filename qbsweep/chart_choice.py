@@ -7,7 +7,7 @@ import xarray as xr
 
 from qbsweep.charts import Chart, against
 from qbsweep.physics.closed_forms import optimal_coupling
-from qbsweep.physics.network import TOPOLOGIES
+from qbsweep.physics.topologies import TOPOLOGIES
 
 
 def charts(ds: xr.Dataset, results: Mapping[str, xr.Dataset] | None = None) -> list[Chart]:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from qbsweep.arrays import FloatArray
 from qbsweep.labels import axis_label, meaning, unit, value_label
-from qbsweep.physics.network import FloatArray
 from qbsweep.schema import OK, SUSPECT
 
 MAX_LINES = 6

@@ -5,13 +5,15 @@ from collections.abc import Callable
 
 import numpy as np
 
+from qbsweep.arrays import FloatArray
 from qbsweep.claims_exact import COUPLINGS, KAPPA, ROUNDING, WEAK_EPSILON, deviation, operating_point
 from qbsweep.ledger import Finding, Measure
 from qbsweep.physics.fock import solve_model
 from qbsweep.physics.fock_model import fock_model
 from qbsweep.physics.gaussian import ergotropy
-from qbsweep.physics.network import REALIZATIONS, TOPOLOGIES, FloatArray, Network
+from qbsweep.physics.network import Network
 from qbsweep.physics.reference import Moments, evolved_moments, steady_moments
+from qbsweep.physics.topologies import REALIZATIONS, TOPOLOGIES
 
 SQUEEZING = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 LEVELS = (6, 12, 24)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from qbsweep.arrays import Array, FloatArray
 from qbsweep.claims_exact import (
     EPSILON,
     GAMMA,
@@ -23,7 +24,8 @@ from qbsweep.claims_exact import (
 )
 from qbsweep.ledger import Finding, Measure
 from qbsweep.physics.matrices import drift_matrix
-from qbsweep.physics.network import Array, Edge, FloatArray, Network, cascaded
+from qbsweep.physics.network import Edge, Network
+from qbsweep.physics.topologies import cascaded
 
 Rates = Callable[[int, int], FloatArray]
 Curve = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]

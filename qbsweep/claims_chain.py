@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import brentq
 
+from qbsweep.arrays import ComplexArray, FloatArray
 from qbsweep.claims_exact import (
     EPSILON,
     KAPPA,
@@ -20,8 +21,8 @@ from qbsweep.claims_exact import (
 )
 from qbsweep.ledger import Finding, Measure
 from qbsweep.physics.matrices import coherent_matrix
-from qbsweep.physics.network import ComplexArray, FloatArray, cascaded
 from qbsweep.physics.reference import steady_moments
+from qbsweep.physics.topologies import cascaded
 
 Powers = Callable[[int, int], tuple[int, int]]
 Energy = Callable[[str, str, int, float], float]

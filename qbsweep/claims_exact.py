@@ -11,10 +11,12 @@ from numpy.typing import ArrayLike
 from scipy.linalg import expm
 from scipy.optimize import brentq
 
+from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.closed_forms import optimal_coupling
 from qbsweep.physics.matrices import drift_matrix
-from qbsweep.physics.network import TOPOLOGIES, Array, FloatArray, Network
+from qbsweep.physics.network import Network
 from qbsweep.physics.reference import evolved_moments, steady_moments
+from qbsweep.physics.topologies import TOPOLOGIES
 
 KAPPA = 0.003  # of all figures
 EPSILON = 0.01  # of Figs. 1 to 4

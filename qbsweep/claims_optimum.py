@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import brentq
 
+from qbsweep.arrays import FloatArray
 from qbsweep.claims_exact import (
     EPSILON,
     KAPPA,
@@ -22,7 +23,7 @@ from qbsweep.claims_exact import (
     turning_points,
 )
 from qbsweep.ledger import Finding, Measure
-from qbsweep.physics.network import TOPOLOGIES, FloatArray
+from qbsweep.physics.topologies import TOPOLOGIES
 
 Form = Callable[[int, float], float]
 Slope = Callable[[int, FloatArray, float], FloatArray]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import brentq
 
+from qbsweep.arrays import Array, FloatArray
 from qbsweep.claims_exact import (
     COUPLINGS,
     EPSILON,
@@ -24,7 +25,8 @@ from qbsweep.claims_exact import (
     terminal_energy,
 )
 from qbsweep.ledger import Finding, Measure
-from qbsweep.physics.network import Array, FloatArray, Network, parallel
+from qbsweep.physics.network import Network
+from qbsweep.physics.topologies import parallel
 
 Curve = Callable[[float, float, float, FloatArray], FloatArray]
 Root = Callable[[int, int], float]

@@ -8,7 +8,7 @@ import numpy as np
 from qbsweep.claims_exact import operating_point, settling_time, steady_energies, terminal_curve
 from qbsweep.ledger import Finding, Measure
 from qbsweep.physics.matrices import drift_matrix
-from qbsweep.physics.network import TOPOLOGIES
+from qbsweep.physics.topologies import TOPOLOGIES
 
 LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 FIXED = 0.5  # J / kappa

@@ -13,8 +13,9 @@ from qbsweep import cli_analysis, cli_jobs, cli_report, cli_verify, grammar, run
 from qbsweep.cli_options import BlockSeconds, Out, RetryFailed, SweepFile, Workers, console, show_result
 from qbsweep.errors import QbsweepError
 from qbsweep.plan import BLOCK_SECONDS, available_cores, block_costs, make_grid, make_plan
-from qbsweep.progress import Watcher, duration
+from qbsweep.progress import Watcher
 from qbsweep.spec import load_spec
+from qbsweep.text import duration
 
 app = typer.Typer(
     add_completion=False,

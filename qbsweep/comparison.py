@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from qbsweep.arrays import FloatArray
 from qbsweep.curves import (
     MissingAxisError,
     absolute_coupling,
@@ -18,7 +19,7 @@ from qbsweep.curves import (
 )
 from qbsweep.fits import MIN_SAMPLES, UNKNOWN, crossing_near, value_at
 from qbsweep.physics.closed_forms import optimal_coupling
-from qbsweep.physics.network import TOPOLOGIES, FloatArray
+from qbsweep.physics.topologies import TOPOLOGIES
 
 WINDOW, OPEN_BELOW, OPEN_ABOVE, EVERYWHERE = "window", "open below", "open above", "everywhere"
 NONE, TOO_FEW, NO_DATA = "none", "too few points", "no data"

@@ -18,15 +18,16 @@ from distributed import Client, Future
 from rich.console import Console
 
 from qbsweep import run, slurm
+from qbsweep.arrays import FloatArray
 from qbsweep.blocks import Report, Task
 from qbsweep.cluster import RETURNED, DaskExecutor, Loss, listening_client, load_credentials
 from qbsweep.errors import QbsweepError
 from qbsweep.jobfiles import AGAIN, JobFiles, Note, Record
-from qbsweep.physics.network import FloatArray
 from qbsweep.plan import block_costs
-from qbsweep.progress import Watcher, duration
+from qbsweep.progress import Watcher
 from qbsweep.rundir import RunDirectory, append_line, read_lines
 from qbsweep.store import Store
+from qbsweep.text import duration
 from qbsweep.worker import dismiss, solve_within
 
 _LOCK_SECONDS = 600.0  # a driver of the same job that Slurm believes dead may still be at work

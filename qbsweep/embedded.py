@@ -11,10 +11,10 @@ from bokeh.models import ColumnDataSource, CustomJS, DataRange1d
 from bokeh.models.renderers import GlyphRenderer
 from bokeh.models.widgets import Select, Slider
 
+from qbsweep.arrays import FloatArray
 from qbsweep.charts import Chart
 from qbsweep.figures import still, suspect_marks
 from qbsweep.labels import SHORT
-from qbsweep.physics.network import FloatArray
 
 _MOST_IN_A_LIST = 12
 

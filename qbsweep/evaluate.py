@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qbsweep import schema
+from qbsweep.arrays import Array, FloatArray
 from qbsweep.axes import Scalar
 from qbsweep.grid import Indices
 from qbsweep.physics.closed_forms import optimal_coupling
-from qbsweep.physics.network import Array, FloatArray
 from qbsweep.points import Numerics, Points, Solved
 from qbsweep.schema import PARAMETERS, VARIABLES, VERDICT
 from qbsweep.solvers import solver

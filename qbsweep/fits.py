@@ -19,7 +19,7 @@ import numpy as np
 from numpy.polynomial import polynomial
 from scipy import stats
 
-from qbsweep.physics.network import FloatArray
+from qbsweep.arrays import FloatArray
 
 _DEGREES = (2, 4, 6)
 _SPARE = 2  # samples beyond the coefficients, at least: residuals need them

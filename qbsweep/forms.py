@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from qbsweep.errors import shown
+from qbsweep.text import shown
 
 MAX_AXIS_VALUES = 10_000_000
 MAX_LEVELS = 1000

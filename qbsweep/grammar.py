@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from qbsweep import schema
-from qbsweep.errors import QbsweepError, choices, shown, unknown
+from qbsweep.errors import QbsweepError
 from qbsweep.forms import (
     ROLES,
     AxisForm,
@@ -29,6 +29,7 @@ from qbsweep.forms import (
     levels_label,
 )
 from qbsweep.schema import PARAMETERS, Parameter
+from qbsweep.text import choices, shown, unknown
 
 
 def _value_type(p: Parameter) -> Any:

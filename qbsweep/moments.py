@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from qbsweep.arrays import Array, FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.dynamics import evolved_populations
 from qbsweep.physics.family import Family, family
 from qbsweep.physics.gaussian import bath_ergotropy, bath_occupation
-from qbsweep.physics.network import Array, FloatArray
 from qbsweep.physics.steady import anomaly_ratios, coherent_populations
 from qbsweep.points import Points, Problem, Solved, Solver
 from qbsweep.schema import TIME_RESOLVED

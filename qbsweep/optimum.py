@@ -8,11 +8,11 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
+from qbsweep.arrays import FloatArray
 from qbsweep.curves import absolute_coupling, in_memory, labelled, masked_points, over_curves, require_axis, usable
 from qbsweep.errors import QbsweepError
 from qbsweep.fits import limit, slope_at
 from qbsweep.peaks import LOCATED, VERDICTS, Optimum, find_optimum
-from qbsweep.physics.network import FloatArray
 
 _ASYMPTOTES = {
     ("cascaded", "nonreciprocal"): 1.0,

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.signal import find_peaks
 
+from qbsweep.arrays import FloatArray
 from qbsweep.fits import MIN_SAMPLES, Estimate, limit, maximum_near
-from qbsweep.physics.network import FloatArray
 
 PEAK, SEVERAL, EDGE, PLATEAU, FLAT = "peak", "several peaks", "edge", "plateau", "flat"
 TOO_FEW, NO_DATA = "too few points", "no data"

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from qbsweep import evaluate
+from qbsweep.arrays import FloatArray
 from qbsweep.axes import Scalar
 from qbsweep.grid import Grid, Slices, fit_blocks
 from qbsweep.physics.dynamics import uniform_step
-from qbsweep.physics.network import FloatArray, tree_parents
+from qbsweep.physics.network import tree_parents
 from qbsweep.points import Points, Problem
 from qbsweep.schema import TIME_RESOLVED, VARIABLES, VERDICT
 from qbsweep.solvers import solver

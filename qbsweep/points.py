@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from qbsweep.physics.network import Array, FloatArray, Network
+from qbsweep.arrays import Array, FloatArray
+from qbsweep.physics.network import Network
 
 NONE = np.zeros(1)
 

@@ -9,9 +9,9 @@ from matplotlib.axis import XAxis, YAxis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from qbsweep.arrays import FloatArray
 from qbsweep.charts import COLORS, Chart
 from qbsweep.labels import mathematical
-from qbsweep.physics.network import FloatArray
 from qbsweep.replacement import replace_tree
 
 COLUMN, HEIGHT, DPI = 86 / 25.4, 66 / 25.4, 300

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from qbsweep.errors import QbsweepError, choices, shown, unknown
+from qbsweep.errors import QbsweepError
 from qbsweep.plan import Plan
+from qbsweep.text import choices, shown, unknown
 from qbsweep.yamlfile import read_yaml
 
 _RESERVED = (

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from qbsweep.arrays import FloatArray
 from qbsweep.blocks import Report
-from qbsweep.physics.network import FloatArray
+from qbsweep.text import duration
 
 _LINE_SECONDS = 5.0
 
@@ -82,14 +83,3 @@ class Watcher:
 
     def _print_line(self) -> None:
         self._console.print(f"{self._done}/{len(self._costs)} blocks, {self._text()}", highlight=False)
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as a person would: 0.4 s, 12 s, 3 min, 5.2 h, 2.1 days."""
-    if seconds < 0.05:
-        return "under 0.1 s"
-    for unit, size, limit in (("s", 1.0, 120.0), ("min", 60.0, 7200.0), ("h", 3600.0, 172800.0)):
-        if seconds < limit:
-            value = seconds / size
-            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
-    return f"{seconds / 86400:.1f} days"

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from qbsweep.arrays import FloatArray
 from qbsweep.axes import Axis
 from qbsweep.curves import in_memory, require_axis
 from qbsweep.errors import QbsweepError
@@ -24,7 +25,6 @@ from qbsweep.extend import check_extends
 from qbsweep.fits import MIN_SAMPLES
 from qbsweep.optimum import curves, optimal_coupling, with_dims
 from qbsweep.peaks import EDGE, LOCATED, PLATEAU, TOO_FEW, find_optimum, sorted_samples
-from qbsweep.physics.network import FloatArray
 from qbsweep.provenance import provenance
 from qbsweep.replacement import recover_tree, replace_tree
 from qbsweep.results import to_zarr

@@ -7,7 +7,7 @@ read these two tables.
 from dataclasses import dataclass
 from typing import Literal
 
-from qbsweep.physics.network import COUPLINGS, REALIZATIONS, TOPOLOGIES
+from qbsweep.physics.topologies import COUPLINGS, REALIZATIONS, TOPOLOGIES
 
 FORMAT = 2
 """Version of the run directory; a store of another version is refused."""

@@ -10,11 +10,13 @@ from typing import Any
 
 from qbsweep import grammar, schema
 from qbsweep.axes import Axis, Scalar, fixed_axis, swept_axis, time_axis
-from qbsweep.errors import QbsweepError, unknown
+from qbsweep.errors import QbsweepError
 from qbsweep.forms import EdgeForm, NetworkForm
 from qbsweep.grammar import GrammarError, SweepFile
-from qbsweep.physics.network import TOPOLOGIES, Edge, Network, uniform_edge
+from qbsweep.physics.network import Edge, Network
+from qbsweep.physics.topologies import TOPOLOGIES, uniform_edge
 from qbsweep.schema import PARAMETERS
+from qbsweep.text import unknown
 from qbsweep.yamlfile import dump_yaml, parse_yaml, read_yaml
 
 MAX_POINTS = 10**10

@@ -14,14 +14,16 @@ from rich.table import Table
 
 from qbsweep.evaluate import NETWORK_PARAMETERS
 from qbsweep.plan import Plan
-from qbsweep.progress import duration
 from qbsweep.run import Progress
 from qbsweep.rundir import RunDirectory
 from qbsweep.schema import FAILED, PENDING, STEADY_SCALARS, SUSPECT
 from qbsweep.store import Store, readable
+from qbsweep.text import duration
 
 if TYPE_CHECKING:
     import xarray as xr
+
+from qbsweep.text import size_of
 
 _MAX_ROWS = 16
 _MAX_POINTS = 20_000_000  # of one network; more would take memory for a table that is a courtesy
@@ -94,15 +96,6 @@ def plan_table(plan: Plan, cores: int) -> Table:
     for name, text in rows.items():
         table.add_row(name, text)
     return table
-
-
-def size_of(count: float) -> str:
-    """Write bytes as a person would."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"
 
 
 def state(

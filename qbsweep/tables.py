@@ -7,8 +7,8 @@ import pandas as pd
 import xarray as xr
 from rich.table import Table
 
+from qbsweep.arrays import FloatArray
 from qbsweep.peaks import EDGE, FLAT, TOO_FEW
-from qbsweep.physics.network import FloatArray
 from qbsweep.results import summary
 from qbsweep.summary import plain_table
 

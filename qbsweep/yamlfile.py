@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from qbsweep.errors import QbsweepError, shown
+from qbsweep.errors import QbsweepError
+from qbsweep.text import shown
 
 Lines = dict[tuple[str | int, ...], int]
 

@@ -10,8 +10,9 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from qbsweep.errors import QbsweepError, choices
-from qbsweep.physics.network import FloatArray
+from qbsweep.arrays import FloatArray
+from qbsweep.errors import QbsweepError
+from qbsweep.text import choices
 
 
 def _float(values: ArrayLike) -> FloatArray:

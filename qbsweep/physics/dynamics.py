@@ -16,8 +16,8 @@ import math
 
 import numpy as np
 
+from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.family import Family
-from qbsweep.physics.network import Array, FloatArray
 from qbsweep.physics.steady import pair_matrices
 
 _NORM = 0.7  # largest 1-norm at which the Taylor polynomial of degree 16 is exact to rounding

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from qbsweep.arrays import Array, ComplexArray
 from qbsweep.physics.matrices import edge_entries
-from qbsweep.physics.network import Array, ComplexArray, Network, tree_parents
+from qbsweep.physics.network import Network, tree_parents
 
 Entries = dict[tuple[int, int], complex]
 

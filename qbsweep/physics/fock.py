@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from qbsweep.errors import QbsweepError, choices
+from qbsweep.arrays import Array, ComplexArray, FloatArray
+from qbsweep.errors import QbsweepError
 from qbsweep.physics import fock_steady, lindblad, propagator
 from qbsweep.physics.fock_blocks import BlockOperator
 from qbsweep.physics.fock_bounds import spectral_ellipse
@@ -14,7 +15,8 @@ from qbsweep.physics.fock_model import FockModel, Levels, amplitudes, fock_model
 from qbsweep.physics.fock_operator import DenseOperator, Operator
 from qbsweep.physics.fock_terms import Generator, generator, ungauge
 from qbsweep.physics.matrices import drift_matrix
-from qbsweep.physics.network import Array, ComplexArray, FloatArray, Network, phase_factor
+from qbsweep.physics.network import Network, phase_factor
+from qbsweep.text import choices
 
 ENGINES = ("auto", "fast", "qutip")
 

@@ -14,9 +14,9 @@ import numba
 import numpy as np
 from scipy import sparse
 
+from qbsweep.arrays import Array
 from qbsweep.physics.fock_operator import thermal_populations
 from qbsweep.physics.fock_terms import Generator, by_column, dagger, occupations
-from qbsweep.physics.network import Array
 
 
 @numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})

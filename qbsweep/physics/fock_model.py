@@ -18,10 +18,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import expm
 
-from qbsweep.errors import QbsweepError, choices, unknown
+from qbsweep.arrays import ComplexArray, FloatArray
+from qbsweep.errors import QbsweepError
 from qbsweep.physics.gaussian import bath_anomaly, bath_occupation
 from qbsweep.physics.matrices import drift_matrix
-from qbsweep.physics.network import ComplexArray, FloatArray, Network, phase_factor
+from qbsweep.physics.network import Network, phase_factor
+from qbsweep.text import choices, unknown
 
 FRAMES = ("lab", "displaced")
 ROLES = ("charger", "battery")

@@ -9,9 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
+from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics import fock_kernel
 from qbsweep.physics.fock_terms import Diagonals, Generator, by_column, dagger, occupations
-from qbsweep.physics.network import Array, FloatArray
 
 
 class Operator(Protocol):

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.fock_operator import Operator
-from qbsweep.physics.network import Array, FloatArray
 
 TOLERANCE = 1e-9  # of the trace norm
 MAX_APPLICATIONS = 30_000

@@ -17,9 +17,10 @@ from itertools import product
 
 import numpy as np
 
+from qbsweep.arrays import Array, ComplexArray, FloatArray
 from qbsweep.physics.fock_model import FockModel
 from qbsweep.physics.matrices import coherent_matrix, damping_matrix, squeezing_matrix
-from qbsweep.physics.network import Array, ComplexArray, FloatArray, phase_factor
+from qbsweep.physics.network import phase_factor
 
 REAL_TOLERANCE = 1e-14  # imaginary part that is rounding, relative to the largest coefficient
 

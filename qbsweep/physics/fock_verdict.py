@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from qbsweep.arrays import Array, FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.physics import gaussian
 from qbsweep.physics.dynamics import evolved_populations
@@ -14,7 +15,6 @@ from qbsweep.physics.family import family
 from qbsweep.physics.fock import FockResult, solve_model
 from qbsweep.physics.fock_cost import predict_memory
 from qbsweep.physics.fock_model import FockModel, require_relaxing
-from qbsweep.physics.network import Array, FloatArray
 from qbsweep.physics.steady import anomaly_ratios, coherent_populations
 
 TOLERANCE = 1e-3

@@ -12,7 +12,7 @@ times omega. The ergotropy is that of Allahverdyan et al. for the local Hamilton
 
 import numpy as np
 
-from qbsweep.physics.network import Array, FloatArray
+from qbsweep.arrays import Array, FloatArray
 
 
 def bath_occupation(n_th: Array, r: Array) -> FloatArray:

@@ -12,9 +12,9 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # QuTiP warns at import where matplotlib is missing; nothing here plots
     import qutip  # type: ignore[import-untyped]
 
+from qbsweep.arrays import ComplexArray, FloatArray
 from qbsweep.physics.fock_model import FockModel
 from qbsweep.physics.matrices import coherent_matrix, jump_operators
-from qbsweep.physics.network import ComplexArray, FloatArray
 
 
 def mode_operators(levels: Sequence[int]) -> list[qutip.Qobj]:

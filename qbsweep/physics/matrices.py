@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qbsweep.physics.network import ComplexArray, Edge, Network, phase_factor
+from qbsweep.arrays import ComplexArray
+from qbsweep.physics.network import Edge, Network, phase_factor
 
 
 @dataclass(frozen=True, slots=True)

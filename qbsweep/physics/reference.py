@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import expm, solve, solve_sylvester
 
+from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.matrices import damping_matrix, drift_matrix, squeezing_matrix
-from qbsweep.physics.network import Array, FloatArray, Network
+from qbsweep.physics.network import Network
 
 
 @dataclass(frozen=True, slots=True)

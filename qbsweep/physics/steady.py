@@ -17,8 +17,8 @@ from functools import cache, lru_cache
 
 import numpy as np
 
+from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.family import Family, parents_first
-from qbsweep.physics.network import Array, FloatArray
 
 
 def coherent_populations(net: Family, J: Array, kappa: Array) -> FloatArray:

@@ -15,7 +15,7 @@ from qbsweep.charging import largest_powers, settled
 from qbsweep.errors import QbsweepError
 from qbsweep.physics import closed_forms
 from qbsweep.physics.matrices import drift_matrix
-from qbsweep.physics.network import cascaded, parallel
+from qbsweep.physics.topologies import cascaded, parallel
 
 Get = Callable[[str], xr.Dataset]
 

@@ -26,8 +26,8 @@ from qbsweep import claims_relaxation as relaxation
 from qbsweep.ledger import CORRECTED, FAILS, HOLDS, UNDECIDED, Claim, Finding, Measure, markdown, verdict
 from qbsweep.physics.fock import solve_model
 from qbsweep.physics.fock_model import fock_model
-from qbsweep.physics.network import TOPOLOGIES
 from qbsweep.physics.reference import steady_moments
+from qbsweep.physics.topologies import TOPOLOGIES
 
 from ..command import qbsweep
 

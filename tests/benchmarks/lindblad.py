@@ -29,7 +29,7 @@ from qbsweep.physics import lindblad
 from qbsweep.physics.fock import build_operator, solve_model
 from qbsweep.physics.fock_cost import predict_memory, predict_seconds
 from qbsweep.physics.fock_model import FockModel, fock_model
-from qbsweep.physics.network import cascaded
+from qbsweep.physics.topologies import cascaded
 
 KAPPA = 0.003
 TIMES = np.linspace(0, 10 / KAPPA, 200)

@@ -15,8 +15,9 @@ from qbsweep.moments import solve_moments  # noqa: E402
 from qbsweep.physics.closed_forms import optimal_coupling  # noqa: E402
 from qbsweep.physics.family import family  # noqa: E402
 from qbsweep.physics.matrices import damping_matrix, drift_matrix  # noqa: E402
-from qbsweep.physics.network import TOPOLOGIES, Network, scaled  # noqa: E402
+from qbsweep.physics.network import Network, scaled  # noqa: E402
 from qbsweep.physics.steady import coherent_populations  # noqa: E402
+from qbsweep.physics.topologies import TOPOLOGIES  # noqa: E402
 from qbsweep.points import Points  # noqa: E402
 
 KAPPA, EPSILON = 0.003, 0.01

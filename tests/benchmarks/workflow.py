@@ -23,7 +23,7 @@ from timing import ratio, seconds  # noqa: E402
 
 from qbsweep.evaluate import solve_box  # noqa: E402
 from qbsweep.physics.matrices import damping_matrix, drift_matrix  # noqa: E402
-from qbsweep.physics.network import cascaded  # noqa: E402
+from qbsweep.physics.topologies import cascaded  # noqa: E402
 from qbsweep.plan import make_grid  # noqa: E402
 from qbsweep.spec import load_spec  # noqa: E402
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import strategies as st
 
 from qbsweep.physics.matrices import coherent_matrix, damping_matrix, squeezing_matrix
-from qbsweep.physics.network import Edge, Network, cascaded, parallel
+from qbsweep.physics.network import Edge, Network
 from qbsweep.physics.reference import evolved_moments, steady_moments
+from qbsweep.physics.topologies import cascaded, parallel
 from qbsweep.points import Points
 
 BUILDERS = {"cascaded": cascaded, "parallel": parallel}

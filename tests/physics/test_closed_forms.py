@@ -14,8 +14,8 @@ from scipy.optimize import brentq, minimize_scalar
 from qbsweep.errors import QbsweepError
 from qbsweep.moments import solve_moments
 from qbsweep.physics import closed_forms as cf
-from qbsweep.physics.network import cascaded, parallel
 from qbsweep.physics.reference import bath_moments, evolved_moments, steady_moments
+from qbsweep.physics.topologies import cascaded, parallel
 
 KAPPAS = (1e-4, 0.003, 1.0)
 RATIOS = np.geomspace(1e-3, 1e3, 13)  # J / kappa

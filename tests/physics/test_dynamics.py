@@ -12,9 +12,10 @@ from qbsweep.physics.dynamics import evolved_populations, expm1, propagated, uni
 from qbsweep.physics.family import family
 from qbsweep.physics.gaussian import bath_anomaly, bath_occupation
 from qbsweep.physics.matrices import drift_matrix
-from qbsweep.physics.network import Edge, Network, cascaded, scaled
+from qbsweep.physics.network import Edge, Network, scaled
 from qbsweep.physics.reference import evolved_moments
 from qbsweep.physics.steady import anomaly_ratios, coherent_populations
+from qbsweep.physics.topologies import cascaded
 
 KAPPA = 0.003
 GRIDS = {  # in steps; the first is uniform from 0, which has a path of its own

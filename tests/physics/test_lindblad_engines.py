@@ -9,7 +9,8 @@ from scipy.sparse.linalg import expm_multiply
 from qbsweep.physics import lindblad
 from qbsweep.physics.fock import FockResult, solve
 from qbsweep.physics.fock_model import fock_model
-from qbsweep.physics.network import Edge, Network, cascaded, parallel
+from qbsweep.physics.network import Edge, Network
+from qbsweep.physics.topologies import cascaded, parallel
 
 KAPPA = 0.003
 BATHS = {

@@ -8,8 +8,8 @@ from qbsweep.physics import fock_steady, propagator
 from qbsweep.physics.fock import build_operator, solve_model
 from qbsweep.physics.fock_bounds import spectral_ellipse
 from qbsweep.physics.fock_model import fock_model
-from qbsweep.physics.network import cascaded
 from qbsweep.physics.propagator import Ellipse, propagate
+from qbsweep.physics.topologies import cascaded
 
 KAPPA = 0.003
 END = 10 / KAPPA

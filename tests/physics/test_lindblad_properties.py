@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qbsweep.physics.fock import solve
-from qbsweep.physics.network import cascaded, parallel
+from qbsweep.physics.topologies import cascaded, parallel
 
 KAPPA = 0.003
 

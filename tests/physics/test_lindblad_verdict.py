@@ -21,7 +21,7 @@ from qbsweep.physics.fock_verdict import (
     truncation_error,
 )
 from qbsweep.physics.matrices import drift_matrix, jump_operators
-from qbsweep.physics.network import cascaded, parallel
+from qbsweep.physics.topologies import cascaded, parallel
 
 KAPPA = 0.003
 J_OP = KAPPA / 2  # N = 1

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from qbsweep import moments
 from qbsweep.moments import moments_cost, solve_moments
-from qbsweep.physics.network import cascaded, parallel, scaled
+from qbsweep.physics.network import scaled
+from qbsweep.physics.topologies import cascaded, parallel
 from qbsweep.points import Problem
 from qbsweep.schema import OUTPUTS, STEADY_SCALARS, VARIABLES
 

@@ -8,7 +8,8 @@ import pytest
 
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.matrices import coherent_matrix, damping_matrix, drift_matrix, jump_operators, squeezing_matrix
-from qbsweep.physics.network import Edge, Network, cascaded, parallel, phase_factor, scaled, tree_parents
+from qbsweep.physics.network import Edge, Network, phase_factor, scaled, tree_parents
+from qbsweep.physics.topologies import cascaded, parallel
 
 # Dyadic, so that the products below are exact and the comparisons need no tolerance.
 J, K = 0.25, 0.125  # Gamma = 2 J = 0.5
