@@ -8,8 +8,8 @@ import numpy as np
 from qbsweep.arrays import FloatArray
 from qbsweep.claims_exact import COUPLINGS, KAPPA, ROUNDING, WEAK_EPSILON, deviation, operating_point
 from qbsweep.ledger import Finding, Measure
-from qbsweep.physics.fock import solve_model
-from qbsweep.physics.fock_model import fock_model
+from qbsweep.physics.fock.model import fock_model
+from qbsweep.physics.fock.point import solve_model
 from qbsweep.physics.gaussian import ergotropy
 from qbsweep.physics.network import Network
 from qbsweep.physics.reference import Moments, evolved_moments, steady_moments

@@ -8,10 +8,10 @@ import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.errors import QbsweepError
-from qbsweep.physics.fock import FockResult, solve_model
-from qbsweep.physics.fock_cost import predict_memory, predict_seconds
-from qbsweep.physics.fock_model import FockModel, fock_model
-from qbsweep.physics.fock_verdict import Verdict, judge, measured_error, solve_auto
+from qbsweep.physics.fock.cost import predict_memory, predict_seconds
+from qbsweep.physics.fock.model import FockModel, fock_model
+from qbsweep.physics.fock.point import FockResult, solve_model
+from qbsweep.physics.fock.verdict import Verdict, judge, measured_error, solve_auto
 from qbsweep.physics.network import scaled
 from qbsweep.points import Numerics, Points, Problem, Solved, Solver
 from qbsweep.schema import FAILED, OK, SUSPECT, TIME_RESOLVED, VARIABLES, VERDICT

@@ -11,10 +11,10 @@ import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.errors import QbsweepError
-from qbsweep.physics.dynamics import evolved_populations
-from qbsweep.physics.family import Family, family
 from qbsweep.physics.gaussian import bath_ergotropy, bath_occupation
-from qbsweep.physics.steady import anomaly_ratios, coherent_populations
+from qbsweep.physics.moments.dynamics import evolved_populations
+from qbsweep.physics.moments.family import Family, family
+from qbsweep.physics.moments.steady import anomaly_ratios, coherent_populations
 from qbsweep.points import Points, Problem, Solved, Solver
 from qbsweep.schema import TIME_RESOLVED
 

@@ -12,7 +12,7 @@ from qbsweep import evaluate
 from qbsweep.arrays import FloatArray
 from qbsweep.axes import Scalar
 from qbsweep.grid import Grid, Slices, fit_blocks
-from qbsweep.physics.dynamics import uniform_step
+from qbsweep.physics.moments.dynamics import uniform_step
 from qbsweep.physics.network import tree_parents
 from qbsweep.points import Points, Problem
 from qbsweep.schema import TIME_RESOLVED, VARIABLES, VERDICT

@@ -182,7 +182,7 @@ def nonreciprocal_cascaded_energy_in_time(
     ------
     QbsweepError
         If two rates coincide, as they always do in a uniform cascade: (3) is then 0/0, and the time
-        evolution of `qbsweep.physics.dynamics` is the way.
+        evolution of `qbsweep.physics.moments.dynamics` is the way.
     """
     Lambda, Gamma, times = _float(Lambda), _float(Gamma), _float(times)
     if len(np.unique(Lambda)) < len(Lambda):

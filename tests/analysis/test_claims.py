@@ -24,8 +24,8 @@ from qbsweep import claims_optimum as optimum
 from qbsweep import claims_parallel as star
 from qbsweep import claims_relaxation as relaxation
 from qbsweep.ledger import CORRECTED, FAILS, HOLDS, UNDECIDED, Claim, Finding, Measure, markdown, verdict
-from qbsweep.physics.fock import solve_model
-from qbsweep.physics.fock_model import fock_model
+from qbsweep.physics.fock.model import fock_model
+from qbsweep.physics.fock.point import solve_model
 from qbsweep.physics.reference import steady_moments
 from qbsweep.physics.topologies import TOPOLOGIES
 

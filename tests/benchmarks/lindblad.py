@@ -25,10 +25,10 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import qutip
 
-from qbsweep.physics import lindblad
-from qbsweep.physics.fock import build_operator, solve_model
-from qbsweep.physics.fock_cost import predict_memory, predict_seconds
-from qbsweep.physics.fock_model import FockModel, fock_model
+from qbsweep.physics.fock import qutip_reference
+from qbsweep.physics.fock.cost import predict_memory, predict_seconds
+from qbsweep.physics.fock.model import FockModel, fock_model
+from qbsweep.physics.fock.point import build_operator, solve_model
 from qbsweep.physics.topologies import cascaded
 
 KAPPA = 0.003
@@ -73,19 +73,19 @@ def ratio(slow: list[float], fast: list[float]) -> str:
 
 def merged_liouvillian(model: FockModel) -> qutip.QobjEvo:
     """QuTiP's fastest form: one csr superoperator."""
-    return qutip.QobjEvo(lindblad.liouvillian(model).to("csr"))
+    return qutip.QobjEvo(qutip_reference.liouvillian(model).to("csr"))
 
 
 def qutip_evolution(model: FockModel, L: qutip.QobjEvo, tolerance: float) -> np.ndarray:
     """Photon numbers (modes, times), with the last battery's reduced states computed, by mesolve's tsit5."""
-    numbers = [c.dag() * c for c in lindblad.mode_operators(model.levels)]
+    numbers = [c.dag() * c for c in qutip_reference.mode_operators(model.levels)]
     last = len(model.levels) - 1
     options = {
         "method": "tsit5", "rtol": tolerance, "atol": tolerance * 1e-2, "nsteps": 10**8,
         "progress_bar": "", "store_states": False,
     }  # fmt: skip
     outputs = [*numbers, lambda t, rho: rho.ptrace(last).full()]
-    result = qutip.mesolve(L, lindblad.vacuum(model.levels), TIMES, e_ops=outputs, options=options)
+    result = qutip.mesolve(L, qutip_reference.vacuum(model.levels), TIMES, e_ops=outputs, options=options)
     return np.array([np.real(values) for values in result.expect[:-1]])
 
 
@@ -147,7 +147,7 @@ def bench_steady(repeat: int) -> None:
         lab = point(N, levels, n_th, "lab")
         size = lab.dimension
         trace = (np.full(size, KAPPA), (np.zeros(size, dtype=int), np.arange(size) * (size + 1)))
-        A = lindblad.liouvillian(lab).to("csr").data.as_scipy()
+        A = qutip_reference.liouvillian(lab).to("csr").data.as_scipy()
         A = A + coo_matrix(trace, shape=A.shape).tocsr()  # the trace in the first row, as QuTiP adds it
         b = np.zeros(size * size, dtype=complex)
         b[0] = KAPPA
@@ -160,10 +160,10 @@ def bench_steady(repeat: int) -> None:
 
 def others(model: FockModel, tolerance: float) -> dict[str, Callable[[], np.ndarray]]:
     """Other ways to evolve a vacuum or thermal point; each returns the last photon number of every mode."""
-    P, H, L = model.occupation, lindblad.hamiltonian(model), lindblad.jumps(model)
+    P, H, L = model.occupation, qutip_reference.hamiltonian(model), qutip_reference.jumps(model)
     jumps = [(P + 1) ** 0.5 * jump for jump in L] + ([P**0.5 * jump.dag() for jump in L] if P else [])
-    numbers = [c.dag() * c for c in lindblad.mode_operators(model.levels)]
-    vacuum = lindblad.vacuum(model.levels)
+    numbers = [c.dag() * c for c in qutip_reference.mode_operators(model.levels)]
+    vacuum = qutip_reference.vacuum(model.levels)
     options = {"rtol": tolerance, "atol": tolerance * 1e-2, "nsteps": 10**8, "progress_bar": ""}
 
     def by_qutip(**more: Any) -> np.ndarray:

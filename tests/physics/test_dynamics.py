@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qbsweep.physics.closed_forms import nonreciprocal_cascaded_energy_in_time
-from qbsweep.physics.dynamics import evolved_populations, expm1, propagated, uniform_step
-from qbsweep.physics.family import family
 from qbsweep.physics.gaussian import bath_anomaly, bath_occupation
 from qbsweep.physics.matrices import drift_matrix
+from qbsweep.physics.moments.dynamics import evolved_populations, expm1, propagated, uniform_step
+from qbsweep.physics.moments.family import family
+from qbsweep.physics.moments.steady import anomaly_ratios, coherent_populations
 from qbsweep.physics.network import Edge, Network, scaled
 from qbsweep.physics.reference import evolved_moments
-from qbsweep.physics.steady import anomaly_ratios, coherent_populations
 from qbsweep.physics.topologies import cascaded
 
 KAPPA = 0.003

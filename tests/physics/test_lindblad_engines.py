@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.sparse.linalg import expm_multiply
 
-from qbsweep.physics import lindblad
-from qbsweep.physics.fock import FockResult, solve
-from qbsweep.physics.fock_model import fock_model
+from qbsweep.physics.fock import qutip_reference
+from qbsweep.physics.fock.model import fock_model
+from qbsweep.physics.fock.point import FockResult, solve
 from qbsweep.physics.network import Edge, Network
 from qbsweep.physics.topologies import cascaded, parallel
 
@@ -116,7 +116,7 @@ def test_three_batteries(topology, coupling, realization, bath, frame):
     parameters = {"epsilon": 0.001, "frame": frame, **BATHS[bath]}
     found = solve(network, 3, times=[300.0], keep_rho=True, **parameters)
     assert found.converged, found.reason
-    L = lindblad.liouvillian(fock_model(network, 3, **parameters)).to("csr").data.as_scipy()
+    L = qutip_reference.liouvillian(fock_model(network, 3, **parameters)).to("csr").data.as_scipy()
     residual = L @ found.rho.ravel(order="F")
     assert np.linalg.norm(residual) < 1e-9 * KAPPA
     assert np.trace(found.rho) == pytest.approx(1)

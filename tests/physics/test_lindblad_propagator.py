@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.special import ive
 
-from qbsweep.physics import fock_steady, propagator
-from qbsweep.physics.fock import build_operator, solve_model
-from qbsweep.physics.fock_bounds import spectral_ellipse
-from qbsweep.physics.fock_model import fock_model
-from qbsweep.physics.propagator import Ellipse, propagate
+from qbsweep.physics.fock import propagator, steady
+from qbsweep.physics.fock.bounds import spectral_ellipse
+from qbsweep.physics.fock.model import fock_model
+from qbsweep.physics.fock.point import build_operator, solve_model
+from qbsweep.physics.fock.propagator import Ellipse, propagate
 from qbsweep.physics.topologies import cascaded
 
 KAPPA = 0.003
@@ -71,7 +71,7 @@ def test_an_impossible_tolerance_is_reported():
     found = propagate(operator, operator.thermal(0.0), [END], spectral_ellipse(model, terms), tolerance=1e-17)
     assert "propagation error" in found.reason
     assert np.all(np.isnan(found.reduced))
-    steady = fock_steady.steady_state(operator, operator.thermal(0.0), KAPPA / 2, tolerance=1e-17)
+    steady = steady.steady_state(operator, operator.thermal(0.0), KAPPA / 2, tolerance=1e-17)
     assert "steady state" in steady.reason
 
 

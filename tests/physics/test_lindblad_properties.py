@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qbsweep.physics.fock import solve
+from qbsweep.physics.fock.point import solve
 from qbsweep.physics.topologies import cascaded, parallel
 
 KAPPA = 0.003

@@ -9,10 +9,10 @@ from scipy.integrate import solve_ivp
 
 from qbsweep.errors import QbsweepError
 from qbsweep.physics import gaussian
-from qbsweep.physics.fock import solve, solve_model
-from qbsweep.physics.fock_cost import predict_memory, predict_seconds
-from qbsweep.physics.fock_model import fock_model
-from qbsweep.physics.fock_verdict import (
+from qbsweep.physics.fock.cost import predict_memory, predict_seconds
+from qbsweep.physics.fock.model import fock_model
+from qbsweep.physics.fock.point import solve, solve_model
+from qbsweep.physics.fock.verdict import (
     exact_values,
     judge,
     measured_error,

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from qbsweep.moments import solve_moments
 from qbsweep.physics.closed_forms import nonreciprocal_cascaded_energy, nonreciprocal_parallel_energy, optimal_coupling
-from qbsweep.physics.family import family
 from qbsweep.physics.matrices import drift_matrix
+from qbsweep.physics.moments.family import family
+from qbsweep.physics.moments.steady import anomaly_ratios, coherent_populations, pair_matrices
 from qbsweep.physics.network import Edge, Network, scaled
 from qbsweep.physics.reference import steady_moments
-from qbsweep.physics.steady import anomaly_ratios, coherent_populations, pair_matrices
 from qbsweep.physics.topologies import cascaded, parallel
 
 UNIFORM = [

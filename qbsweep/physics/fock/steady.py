@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
-from qbsweep.physics.fock_operator import Operator
+from qbsweep.physics.fock.operator import Operator
 
 TOLERANCE = 1e-9  # of the trace norm
 MAX_APPLICATIONS = 30_000

@@ -15,8 +15,8 @@ import numpy as np
 from scipy import sparse
 
 from qbsweep.arrays import Array
-from qbsweep.physics.fock_operator import thermal_populations
-from qbsweep.physics.fock_terms import Generator, by_column, dagger, occupations
+from qbsweep.physics.fock.operator import thermal_populations
+from qbsweep.physics.fock.terms import Generator, by_column, dagger, occupations
 
 
 @numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})

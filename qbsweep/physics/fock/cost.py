@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
-from qbsweep.physics.fock_bounds import spectral_ellipse
-from qbsweep.physics.fock_model import FockModel
-from qbsweep.physics.fock_terms import REAL_TOLERANCE, generator
+from qbsweep.physics.fock.bounds import spectral_ellipse
+from qbsweep.physics.fock.model import FockModel
+from qbsweep.physics.fock.propagator import TOLERANCE, degree
+from qbsweep.physics.fock.terms import REAL_TOLERANCE, generator
 from qbsweep.physics.matrices import coherent_matrix, damping_matrix, drift_matrix, squeezing_matrix
-from qbsweep.physics.propagator import TOLERANCE, degree
 
 # Copies of rho, as full square matrices, at the peak. Evolution: three, a fourth if it takes several steps.
 EVOLUTION_COPIES = 3.3

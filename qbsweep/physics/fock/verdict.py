@@ -10,12 +10,12 @@ import numpy as np
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.physics import gaussian
-from qbsweep.physics.dynamics import evolved_populations
-from qbsweep.physics.family import family
-from qbsweep.physics.fock import FockResult, solve_model
-from qbsweep.physics.fock_cost import predict_memory
-from qbsweep.physics.fock_model import FockModel, require_relaxing
-from qbsweep.physics.steady import anomaly_ratios, coherent_populations
+from qbsweep.physics.fock.cost import predict_memory
+from qbsweep.physics.fock.model import FockModel, require_relaxing
+from qbsweep.physics.fock.point import FockResult, solve_model
+from qbsweep.physics.moments.dynamics import evolved_populations
+from qbsweep.physics.moments.family import family
+from qbsweep.physics.moments.steady import anomaly_ratios, coherent_populations
 
 TOLERANCE = 1e-3
 FLOOR = 1e-3  # smallest denominator of a relative error, as a share of the mode's energy
@@ -58,7 +58,7 @@ class AutoResult:
 def exact_values(model: FockModel, times: Sequence[float] | None) -> tuple[FloatArray, FloatArray]:
     """Return the exact energy and ergotropy of every mode of a Gaussian network without truncation, in omega.
 
-    From the moment equations; see `qbsweep.physics.steady` and `qbsweep.physics.dynamics`.
+    From the moment equations; see `qbsweep.physics.moments.steady` and `qbsweep.physics.moments.dynamics`.
 
     Returns
     -------

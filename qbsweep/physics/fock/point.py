@@ -8,12 +8,13 @@ import numpy as np
 
 from qbsweep.arrays import Array, ComplexArray, FloatArray
 from qbsweep.errors import QbsweepError
-from qbsweep.physics import fock_steady, lindblad, propagator
-from qbsweep.physics.fock_blocks import BlockOperator
-from qbsweep.physics.fock_bounds import spectral_ellipse
-from qbsweep.physics.fock_model import FockModel, Levels, amplitudes, fock_model, require_relaxing
-from qbsweep.physics.fock_operator import DenseOperator, Operator
-from qbsweep.physics.fock_terms import Generator, generator, ungauge
+from qbsweep.physics.fock import propagator, qutip_reference
+from qbsweep.physics.fock.bounds import spectral_ellipse
+from qbsweep.physics.fock.model import FockModel, Levels, amplitudes, fock_model, require_relaxing
+from qbsweep.physics.fock.number_blocks import BlockOperator
+from qbsweep.physics.fock.operator import DenseOperator, Operator
+from qbsweep.physics.fock.steady import steady_state
+from qbsweep.physics.fock.terms import Generator, generator, ungauge
 from qbsweep.physics.matrices import drift_matrix
 from qbsweep.physics.network import Network, phase_factor
 from qbsweep.text import choices
@@ -95,9 +96,9 @@ def solve(
     ----------
     network : Network
     levels : int, sequence of int or mapping
-        Fock levels, see `fock_model.mode_levels`.
+        Fock levels, see `model.mode_levels`.
     epsilon, n_th, r, theta_r, kerr, frame
-        See `fock_model.fock_model`.
+        See `model.fock_model`.
     times : sequence of float, optional
         Increasing times from 0 on, in 1/omega: adds the evolution from vacuum.
     steady : bool
@@ -176,7 +177,7 @@ def _solve_fast(model: FockModel, times: FloatArray | None, steady: bool, keep_r
         # Without drive and squeezing the truncated thermal state is stationary, whatever the network:
         # detailed balance holds jump by jump, and the residual proves it. Elsewhere, start from vacuum.
         guess = operator.thermal(model.occupation if model.conserves_number else 0.0)
-        found = fock_steady.steady_state(operator, guess, slowest)
+        found = steady_state(operator, guess, slowest)
         rho = ungauge(operator.matrix(found.state), terms)[None] if keep_rho else None
         states = operator.reduced(found.state)[None]
         parts[""] = _Reduced(states, terms.phases, found.error, found.applications, found.reason, rho)
@@ -190,15 +191,15 @@ def _solve_fast(model: FockModel, times: FloatArray | None, steady: bool, keep_r
 
 
 def _solve_qutip(model: FockModel, times: FloatArray | None, steady: bool) -> dict[str, _Reduced]:
-    found = {"": lindblad.steady_state(model)[None]} if steady else {}
+    found = {"": qutip_reference.steady_state(model)[None]} if steady else {}
     if times is not None:
-        found["_t"] = lindblad.evolve(model, times)
+        found["_t"] = qutip_reference.evolve(model, times)
     d = max(model.levels)
     parts = {}
     for name, rho in found.items():
         states = np.zeros((len(rho), len(model.levels), d, d), dtype=complex)
         for row, matrix in enumerate(rho):
-            for m, state in enumerate(lindblad.reduced_states(matrix, model.levels)):
+            for m, state in enumerate(qutip_reference.reduced_states(matrix, model.levels)):
                 states[row, m, : len(state), : len(state)] = np.triu(state)
         parts[name] = _Reduced(states, np.zeros(len(model.levels)), np.nan, 0, "", rho)
     return parts

@@ -1,6 +1,6 @@
 """The master equation (2), (15), (16) in QuTiP: the readable reference and the general fallback.
 
-Every term is written as it stands in `qbsweep.physics.fock_model`, with QuTiP's truncated operators.
+Every term is written as it stands in `qbsweep.physics.fock.model`, with QuTiP's truncated operators.
 """
 
 import warnings
@@ -13,7 +13,7 @@ with warnings.catch_warnings():
     import qutip  # type: ignore[import-untyped]
 
 from qbsweep.arrays import ComplexArray, FloatArray
-from qbsweep.physics.fock_model import FockModel
+from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.matrices import coherent_matrix, jump_operators
 
 

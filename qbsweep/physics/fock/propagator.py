@@ -23,7 +23,7 @@ import numba
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
-from qbsweep.physics.fock_operator import Operator
+from qbsweep.physics.fock.operator import Operator
 
 TOLERANCE = 1e-9  # of the trace norm, for a whole evolution
 ROUNDING = 2 * np.finfo(float).eps  # of one fused step, relative to the Frobenius norm of its argument

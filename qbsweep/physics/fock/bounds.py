@@ -8,10 +8,10 @@ import math
 import numpy as np
 
 from qbsweep.arrays import Array
-from qbsweep.physics.fock_model import FockModel
-from qbsweep.physics.fock_terms import Generator, combine, dagger
+from qbsweep.physics.fock.model import FockModel
+from qbsweep.physics.fock.propagator import Ellipse
+from qbsweep.physics.fock.terms import Generator, combine, dagger
 from qbsweep.physics.matrices import coherent_matrix, damping_matrix, drift_matrix, jump_operators
-from qbsweep.physics.propagator import Ellipse
 
 LANCZOS_STEPS = 16
 WIDTH, HEIGHT = 1.2, 1.05  # margins

@@ -1,6 +1,6 @@
 """The Liouvillian as shifted, scaled copies of rho, in the gauge that makes it real where one exists.
 
-With G = -iH - {rates}/2 the master equation of `qbsweep.physics.fock_model` reads::
+With G = -iH - {rates}/2 the master equation of `qbsweep.physics.fock.model` reads::
 
     A rho = G rho + rho G^dag + sum_j c_j rho Y_j + sum_j c_j^dag rho Z_j
     Y_j = sum_k (P + 1) conj(K_jk) c_k^dag - Q conj(S_jk) c_k
@@ -18,7 +18,7 @@ from itertools import product
 import numpy as np
 
 from qbsweep.arrays import Array, ComplexArray, FloatArray
-from qbsweep.physics.fock_model import FockModel
+from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.matrices import coherent_matrix, damping_matrix, squeezing_matrix
 from qbsweep.physics.network import phase_factor
 

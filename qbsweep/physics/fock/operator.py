@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
-from qbsweep.physics import fock_kernel
-from qbsweep.physics.fock_terms import Diagonals, Generator, by_column, dagger, occupations
+from qbsweep.physics.fock import kernel
+from qbsweep.physics.fock.terms import Diagonals, Generator, by_column, dagger, occupations
 
 
 class Operator(Protocol):
@@ -93,7 +93,7 @@ class DenseOperator:
         reach = [int(hop) for hop in self.hops]
         for row, first, last in zip(self.rows, self.starts[:-1], self.starts[1:], strict=True):
             reach += [int(row - shift) for shift in self.shifts[first:last]]
-        self.width = min(size - 1, max(0, *reach) + fock_kernel.BLOCK - 1)
+        self.width = min(size - 1, max(0, *reach) + kernel.BLOCK - 1)
         self._levels = np.array(self.levels)
         self._accumulator = np.zeros(size, dtype=self.dtype)
 
@@ -117,7 +117,7 @@ class DenseOperator:
 
     def step(self, x: Array, new: Array, total: Array, alpha: float, beta: float, gamma: float, share: float) -> float:
         """Set ``new = alpha A x + beta x + gamma new``, ``total += share x``; return ``||x||_F^2``."""
-        norm = fock_kernel.dense_step(
+        norm = kernel.dense_step(
             x, new, total, self.dimension, self.pad, self.hops, self.hop_weights, self.rows,
             self.row_weights, self.starts, self.shifts, self.weights, self.diagonal,
             alpha, beta, gamma, share, self._accumulator,
@@ -126,13 +126,13 @@ class DenseOperator:
 
     def complete(self, x: Array) -> None:
         """Fill the band below the diagonal from the upper triangle."""
-        fock_kernel.mirror_band(x, self.dimension, self.pad, self.width)
+        kernel.mirror_band(x, self.dimension, self.pad, self.width)
 
     def reduced(self, x: Array) -> Array:
         """Return the upper triangles of the modes' reduced states, shape (modes, d, d), d the largest."""
         d = max(self.levels)
         out = np.zeros((len(self.levels), d, d), dtype=self.dtype)
-        fock_kernel.dense_reduced(x, self.dimension, self.pad, self._levels, self.strides, out)
+        kernel.dense_reduced(x, self.dimension, self.pad, self._levels, self.strides, out)
         return out
 
     def matrix(self, x: Array) -> Array:
@@ -148,11 +148,11 @@ class DenseOperator:
 
     def pack(self, x: Array, packed: Array) -> None:
         """Write the upper triangle row by row, off-diagonal entries times sqrt 2."""
-        fock_kernel.dense_pack(x, self.dimension, self.pad, packed)
+        kernel.dense_pack(x, self.dimension, self.pad, packed)
 
     def unpack(self, packed: Array, x: Array) -> None:
         """Write the state whose upper triangle is `packed` to `x`."""
-        fock_kernel.dense_unpack(packed, self.dimension, self.pad, x)
+        kernel.dense_unpack(packed, self.dimension, self.pad, x)
         self.complete(x)
 
     def packed_diagonal(self) -> Array:

@@ -1,6 +1,6 @@
 """Steady states of whole families of networks at once.
 
-A family (see `qbsweep.physics.family`) has the drift matrices ``M = J A + kappa B + D``. All functions take
+A family (see `qbsweep.physics.moments.family`) has the drift matrices ``M = J A + kappa B + D``. All functions take
 arrays `J` and `kappa` of shape (P,), one entry a member, and return (N+1, P).
 
 On a tree (a chain, a star, anything without loops) elimination from the leaves to the charger fills
@@ -18,7 +18,7 @@ from functools import cache, lru_cache
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
-from qbsweep.physics.family import Family, parents_first
+from qbsweep.physics.moments.family import Family, parents_first
 
 
 def coherent_populations(net: Family, J: Array, kappa: Array) -> FloatArray:

@@ -1,7 +1,7 @@
 """Time evolution of the moments from vacuum, for whole families of networks at once.
 
 The drive is absorbed in an augmented generator (for a unit drive, in the gauge of
-`qbsweep.physics.family.Family`), so that early, small amplitudes are not differences of large ones::
+`qbsweep.physics.moments.family.Family`), so that early, small amplitudes are not differences of large ones::
 
     alpha(t) = last column of exp([[M, e_0], [0, 0]] t)
     U(t) = exp(M t)
@@ -17,8 +17,8 @@ import math
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
-from qbsweep.physics.family import Family
-from qbsweep.physics.steady import pair_matrices
+from qbsweep.physics.moments.family import Family
+from qbsweep.physics.moments.steady import pair_matrices
 
 _NORM = 0.7  # largest 1-norm at which the Taylor polynomial of degree 16 is exact to rounding
 _BLOCK = 4  # 16 = 4 x 4: Paterson and Stockmeyer's scheme in 6 products

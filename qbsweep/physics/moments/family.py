@@ -1,7 +1,7 @@
 """Families of networks: one network whose couplings are scaled by J and whose losses by kappa.
 
 Its drift matrices are ``M = J A + kappa B + D`` with constant A (edges), diagonal B (losses) and D (detuning),
-so whole arrays of (J, kappa) can be solved at once; see `qbsweep.physics.steady` and `qbsweep.physics.dynamics`.
+so whole arrays of (J, kappa) can be solved at once; see the modules `steady` and `dynamics` beside this one.
 """
 
 from collections import defaultdict

@@ -1,0 +1,1 @@
+"""The master equation in a truncated Fock space, one point at a time."""

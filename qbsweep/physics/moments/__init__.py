@@ -1,0 +1,1 @@
+"""First and second moments of Gaussian networks, vectorised over couplings."""
