@@ -16,7 +16,7 @@ import psutil
 from qbsweep.errors import QbsweepError
 from qbsweep.evaluate import Failure, solve_box
 from qbsweep.grid import boxes
-from qbsweep.schema import FAILED, OK, PENDING, SUSPECT
+from qbsweep.solvers.interface import FAILED, OK, PENDING, SUSPECT
 from qbsweep.store import Store
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)

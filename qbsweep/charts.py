@@ -16,7 +16,7 @@ import xarray as xr
 
 from qbsweep.arrays import FloatArray
 from qbsweep.labels import axis_label, meaning, unit, value_label
-from qbsweep.schema import OK, SUSPECT
+from qbsweep.solvers.interface import OK, SUSPECT
 
 MAX_LINES = 6
 COLORS = ("#0a6ebd", "#e07b00", "#1b9e77", "#c03a76", "#6b4fb3", "#8a6d1f", "#4d4d4d", "#2bb6c4")

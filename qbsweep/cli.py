@@ -9,12 +9,13 @@ from typing import Annotated
 
 import typer
 
-from qbsweep import cli_analysis, cli_jobs, cli_report, cli_verify, grammar, run, summary
+from qbsweep import cli_analysis, cli_jobs, cli_report, cli_verify, run, summary
 from qbsweep.cli_options import BlockSeconds, Out, RetryFailed, SweepFile, Workers, console, show_result
 from qbsweep.errors import QbsweepError
 from qbsweep.plan import BLOCK_SECONDS, available_cores, block_costs, make_grid, make_plan
 from qbsweep.progress import Watcher
-from qbsweep.spec import load_spec
+from qbsweep.sweep import syntax
+from qbsweep.sweep.spec import load_spec
 from qbsweep.text import duration
 
 app = typer.Typer(
@@ -100,7 +101,7 @@ def _executor(name: str, workers: int | None, directory: Path) -> Iterator[run.E
 @app.command("schema")
 def schema_command() -> None:
     """Print the JSON Schema of the sweep file, for editors."""
-    print(json.dumps(grammar.json_schema(), indent=1))
+    print(json.dumps(syntax.json_schema(), indent=1))
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import track
 
 from qbsweep.run import open_run
-from qbsweep.schema import FAILED, PENDING, STATUS_NAMES, SUSPECT
+from qbsweep.solvers.interface import FAILED, PENDING, STATUS_NAMES, SUSPECT
 from qbsweep.store import readable
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from qbsweep.errors import QbsweepError
 from qbsweep.jobfiles import JobFiles, Marker
 from qbsweep.plan import BLOCK_SECONDS
 from qbsweep.profile import MAX_WORKERS, load_profile, parse_minutes
-from qbsweep.spec import load_spec
+from qbsweep.sweep.spec import load_spec
 
 app = typer.Typer()
 _WATCH_SECONDS = 5.0

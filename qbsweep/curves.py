@@ -8,7 +8,7 @@ import xarray as xr
 
 import qbsweep
 from qbsweep.errors import QbsweepError
-from qbsweep.schema import OK
+from qbsweep.solvers.interface import OK
 
 REMEDIES = {
     "topology": "topology: [cascaded, parallel]",

@@ -14,15 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qbsweep import schema
 from qbsweep.arrays import Array, FloatArray
-from qbsweep.axes import Scalar
 from qbsweep.grid import Indices
 from qbsweep.physics.closed_forms import optimal_coupling
-from qbsweep.points import Numerics, Points, Solved
-from qbsweep.schema import PARAMETERS, VARIABLES, VERDICT
-from qbsweep.solvers import solver
-from qbsweep.spec import SweepSpec, build_network
+from qbsweep.solvers import interface
+from qbsweep.solvers.interface import Numerics, Points, Solved
+from qbsweep.solvers.registry import solver
+from qbsweep.sweep.axes import Scalar
+from qbsweep.sweep.networks import build_network
+from qbsweep.sweep.parameters import PARAMETERS
+from qbsweep.sweep.spec import SweepSpec
+from qbsweep.sweep.variables import VARIABLES, VERDICT
 
 VALUE_PARAMETERS = ("J", "kappa", "epsilon", "omega", "n_th", "r", "theta_r", "kerr", "kerr_charger")
 """Parameters that a solver is given as arrays; the dimensions of a grid end with them."""
@@ -121,7 +123,7 @@ def _solve_network(
         longest = max(VALUE_PARAMETERS, key=lambda name: len(values[name]))
         length = len(values[longest])
         if length == 1:
-            targets["status"][...] = schema.FAILED
+            targets["status"][...] = interface.FAILED
             text = f"{type(error).__name__}: {error}"
             _log(failures, Failure(*_labels(spec, names, values), text, traceback.format_exc()))
             return
@@ -143,7 +145,7 @@ def _assign(spec: SweepSpec, solved: Solved, targets: Values) -> None:
             n_modes = array.shape[len(VALUE_PARAMETERS)]
             target = target[..., :n_modes] if dims == ("mode",) else target[..., :n_modes, :]
         target[...] = np.squeeze(array, axis=fixed)
-    targets["status"][...] = schema.OK if solved.status is None else np.squeeze(solved.status, axis=fixed)
+    targets["status"][...] = interface.OK if solved.status is None else np.squeeze(solved.status, axis=fixed)
 
 
 def make_points(spec: SweepSpec, names: dict[str, Scalar], values: Values) -> Points:
@@ -198,10 +200,10 @@ def _flag_non_finite(spec: SweepSpec, chosen: Values, solution: Solution) -> Non
         exists = _own_modes(spec, chosen, status.ndim)
         finite = np.isfinite(array) if array.ndim == status.ndim + 1 else np.isfinite(array).all(axis=-1)
         bad |= (exists & ~finite).any(axis=-1)
-    bad &= status == schema.OK
+    bad &= status == interface.OK
     if not bad.any():
         return
-    status[bad] = schema.FAILED
+    status[bad] = interface.FAILED
     for where in np.argwhere(bad)[: MAX_LOGGED_FAILURES + 1]:
         labels = {name: chosen[name].tolist()[i] for name, i in zip(spec.axes, where, strict=True)}
         _log(solution.failures, Failure(labels, 1, _NOT_FINITE))

@@ -4,7 +4,7 @@ from typing import Any
 
 import xarray as xr
 
-from qbsweep.schema import VARIABLES
+from qbsweep.sweep.variables import VARIABLES
 
 SHORT = {
     "N": "number of batteries N",

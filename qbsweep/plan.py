@@ -10,14 +10,15 @@ import numpy as np
 
 from qbsweep import evaluate
 from qbsweep.arrays import FloatArray
-from qbsweep.axes import Scalar
 from qbsweep.grid import Grid, Slices, fit_blocks
 from qbsweep.physics.moments.dynamics import uniform_step
 from qbsweep.physics.network import tree_parents
-from qbsweep.points import Points, Problem
-from qbsweep.schema import TIME_RESOLVED, VARIABLES, VERDICT
-from qbsweep.solvers import solver
-from qbsweep.spec import SweepSpec, build_network
+from qbsweep.solvers.interface import Points, Problem
+from qbsweep.solvers.registry import solver
+from qbsweep.sweep.axes import Scalar
+from qbsweep.sweep.networks import build_network
+from qbsweep.sweep.spec import SweepSpec
+from qbsweep.sweep.variables import TIME_RESOLVED, VARIABLES, VERDICT
 
 BLOCK_SECONDS = 10.0
 """Default upper bound of a block's predicted seconds: what a crash can cost, per worker."""

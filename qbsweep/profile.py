@@ -11,8 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from qbsweep.errors import QbsweepError
 from qbsweep.plan import Plan
+from qbsweep.sweep.yamlfile import read_yaml
 from qbsweep.text import choices, shown, unknown
-from qbsweep.yamlfile import read_yaml
 
 _RESERVED = (
     *(

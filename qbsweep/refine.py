@@ -17,11 +17,9 @@ import numpy as np
 import xarray as xr
 
 from qbsweep.arrays import FloatArray
-from qbsweep.axes import Axis
 from qbsweep.curves import in_memory, require_axis
 from qbsweep.errors import QbsweepError
 from qbsweep.evaluate import solve_box
-from qbsweep.extend import check_extends
 from qbsweep.fits import MIN_SAMPLES
 from qbsweep.optimum import curves, optimal_coupling, with_dims
 from qbsweep.peaks import EDGE, LOCATED, PLATEAU, TOO_FEW, find_optimum, sorted_samples
@@ -29,9 +27,12 @@ from qbsweep.provenance import provenance
 from qbsweep.replacement import recover_tree, replace_tree
 from qbsweep.results import to_zarr
 from qbsweep.run import locked, open_run
-from qbsweep.schema import OK, STEADY_SCALARS, VARIABLES, VERDICT
-from qbsweep.spec import SweepSpec, dump_spec, parse_spec
+from qbsweep.solvers.interface import OK
 from qbsweep.store import REFINED, readable
+from qbsweep.sweep.axes import Axis
+from qbsweep.sweep.changes import check_extends
+from qbsweep.sweep.spec import SweepSpec, dump_spec, parse_spec
+from qbsweep.sweep.variables import STEADY_SCALARS, VARIABLES, VERDICT
 
 _POINTS = 8  # per round and curve
 _ROUNDS = 12

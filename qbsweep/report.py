@@ -21,8 +21,8 @@ from qbsweep.errors import QbsweepError
 from qbsweep.labels import meaning, unit
 from qbsweep.refine import open_refined
 from qbsweep.run import open_run, progress_of
-from qbsweep.schema import PARAMETERS
 from qbsweep.store import readable
+from qbsweep.sweep.parameters import PARAMETERS
 from qbsweep.tables import analysis_rows
 
 BUDGET = 60_000

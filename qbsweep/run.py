@@ -17,13 +17,14 @@ import numpy as np
 from qbsweep.blocks import Report, Task, solve_block
 from qbsweep.errors import QbsweepError
 from qbsweep.evaluate import Failure
-from qbsweep.extend import check_extends, extended
+from qbsweep.extend import extended
 from qbsweep.plan import BLOCK_SECONDS, make_grid
 from qbsweep.provenance import provenance
 from qbsweep.rundir import SWEEP_HEADER, Lock, RunDirectory, append_line
-from qbsweep.schema import FAILED, PENDING, STATUS_NAMES
-from qbsweep.spec import SweepSpec, dump_spec
+from qbsweep.solvers.interface import FAILED, PENDING, STATUS_NAMES
 from qbsweep.store import Store
+from qbsweep.sweep.changes import check_extends
+from qbsweep.sweep.spec import SweepSpec, dump_spec
 
 Executor = Callable[[Iterable[Task]], Iterator[Report]]
 MAX_ATTEMPTS = 3

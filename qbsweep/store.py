@@ -16,12 +16,12 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from qbsweep import schema
+from qbsweep.dataset import FORMAT
 from qbsweep.errors import QbsweepError
 from qbsweep.grid import Grid, Slices
 from qbsweep.plan import stored_variables
-from qbsweep.schema import FAILED, PENDING
-from qbsweep.spec import parse_spec
+from qbsweep.solvers.interface import FAILED, PENDING
+from qbsweep.sweep.spec import parse_spec
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -56,16 +56,16 @@ class Store:
         with readable(self.path), zarr.config.set({"array.write_empty_chunks": True}):
             group = zarr.open_group(str(path), mode="r+", use_consolidated=False)
             version = group.attrs["qbsweep_format"]
-            if version == schema.FORMAT:
+            if version == FORMAT:
                 self.id = str(group.attrs["dataset_id"])
                 self.provenance: dict[str, Any] = {name: group.attrs.get(name) for name in PROVENANCE}
                 self.spec = parse_spec(str(group.attrs["spec"]))
                 self._arrays = {name: _array(group, name) for name in stored_variables(self.spec)}
                 for name in ("mode", *self.spec.axes, *self.spec.fixed):
                     _array(group, name)
-        if version != schema.FORMAT:
+        if version != FORMAT:
             raise QbsweepError(
-                f"{path} has format {version}, but this version of qbsweep reads format {schema.FORMAT}; "
+                f"{path} has format {version}, but this version of qbsweep reads format {FORMAT}; "
                 "use the version named in its attributes, or another --out"
             )
         self.digest = self.spec.digest()

@@ -17,10 +17,10 @@ from qbsweep.jobfiles import JobFiles, Record
 from qbsweep.plan import Plan, block_costs, make_grid, make_plan
 from qbsweep.profile import Profile, resources
 from qbsweep.rundir import RunDirectory
-from qbsweep.schema import FAILED, PENDING
 from qbsweep.scripts import Submission, scripts
-from qbsweep.spec import SweepSpec
+from qbsweep.solvers.interface import FAILED, PENDING
 from qbsweep.store import Store
+from qbsweep.sweep.spec import SweepSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ from qbsweep.evaluate import NETWORK_PARAMETERS
 from qbsweep.plan import Plan
 from qbsweep.run import Progress
 from qbsweep.rundir import RunDirectory
-from qbsweep.schema import FAILED, PENDING, STEADY_SCALARS, SUSPECT
+from qbsweep.solvers.interface import FAILED, PENDING, SUSPECT
 from qbsweep.store import Store, readable
+from qbsweep.sweep.variables import STEADY_SCALARS
 from qbsweep.text import duration
 
 if TYPE_CHECKING:

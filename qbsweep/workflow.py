@@ -7,7 +7,7 @@ import xarray as xr
 
 from qbsweep import run
 from qbsweep.errors import QbsweepError
-from qbsweep.spec import load_spec
+from qbsweep.sweep.spec import load_spec
 
 SMALL = "QBSWEEP_SMALL"
 """Environment variable: use the small variant of a sweep that takes long, of `notebooks/small`, if it has one."""

@@ -10,7 +10,7 @@ import xarray as xr
 
 from qbsweep import run
 from qbsweep.physics import closed_forms
-from qbsweep.spec import load_spec
+from qbsweep.sweep.spec import load_spec
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 

@@ -14,7 +14,7 @@ import zarr
 from qbsweep import run
 from qbsweep.physics import closed_forms
 from qbsweep.replacement import recover_tree, replace_tree
-from qbsweep.spec import load_spec
+from qbsweep.sweep.spec import load_spec
 
 from ..command import Outcome, qbsweep
 

@@ -13,7 +13,7 @@ import pytest
 import zarr
 
 from qbsweep import cli_report, run
-from qbsweep.spec import load_spec
+from qbsweep.sweep.spec import load_spec
 
 from ..command import qbsweep
 from .browser import browser

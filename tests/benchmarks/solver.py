@@ -11,14 +11,14 @@ import numpy as np  # noqa: E402
 from scipy.linalg import solve, solve_continuous_lyapunov  # noqa: E402
 from timing import ratio, seconds  # noqa: E402
 
-from qbsweep.moments import solve_moments  # noqa: E402
 from qbsweep.physics.closed_forms import optimal_coupling  # noqa: E402
 from qbsweep.physics.matrices import damping_matrix, drift_matrix  # noqa: E402
 from qbsweep.physics.moments.family import family  # noqa: E402
 from qbsweep.physics.moments.steady import coherent_populations  # noqa: E402
 from qbsweep.physics.network import Network, scaled  # noqa: E402
 from qbsweep.physics.topologies import TOPOLOGIES  # noqa: E402
-from qbsweep.points import Points  # noqa: E402
+from qbsweep.solvers.interface import Points  # noqa: E402
+from qbsweep.solvers.moments import solve_moments  # noqa: E402
 
 KAPPA, EPSILON = 0.003, 0.01
 REPEATS = 7

@@ -11,7 +11,7 @@ from qbsweep.physics.matrices import coherent_matrix, damping_matrix, squeezing_
 from qbsweep.physics.network import Edge, Network
 from qbsweep.physics.reference import evolved_moments, steady_moments
 from qbsweep.physics.topologies import cascaded, parallel
-from qbsweep.points import Points
+from qbsweep.solvers.interface import Points
 
 BUILDERS = {"cascaded": cascaded, "parallel": parallel}
 

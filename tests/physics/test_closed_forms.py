@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq, minimize_scalar
 
 from qbsweep.errors import QbsweepError
-from qbsweep.moments import solve_moments
 from qbsweep.physics import closed_forms as cf
 from qbsweep.physics.reference import bath_moments, evolved_moments, steady_moments
 from qbsweep.physics.topologies import cascaded, parallel
+from qbsweep.solvers.moments import solve_moments
 
 KAPPAS = (1e-4, 0.003, 1.0)
 RATIOS = np.geomspace(1e-3, 1e3, 13)  # J / kappa

@@ -71,8 +71,8 @@ def test_an_impossible_tolerance_is_reported():
     found = propagate(operator, operator.thermal(0.0), [END], spectral_ellipse(model, terms), tolerance=1e-17)
     assert "propagation error" in found.reason
     assert np.all(np.isnan(found.reduced))
-    steady = steady.steady_state(operator, operator.thermal(0.0), KAPPA / 2, tolerance=1e-17)
-    assert "steady state" in steady.reason
+    found = steady.steady_state(operator, operator.thermal(0.0), KAPPA / 2, tolerance=1e-17)
+    assert "steady state" in found.reason
 
 
 def test_a_point_that_fails_is_marked_and_not_raised(monkeypatch):

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qbsweep import moments
-from qbsweep.moments import moments_cost, solve_moments
 from qbsweep.physics.network import scaled
 from qbsweep.physics.topologies import cascaded, parallel
-from qbsweep.points import Problem
-from qbsweep.schema import OUTPUTS, STEADY_SCALARS, VARIABLES
+from qbsweep.solvers import moments
+from qbsweep.solvers.interface import Problem
+from qbsweep.solvers.moments import moments_cost, solve_moments
+from qbsweep.sweep.variables import OUTPUTS, STEADY_SCALARS, VARIABLES
 
 TIMES = (0.0, 0.4, 3.0, 20.0)
 AXES = {

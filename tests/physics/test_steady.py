@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qbsweep.moments import solve_moments
 from qbsweep.physics.closed_forms import nonreciprocal_cascaded_energy, nonreciprocal_parallel_energy, optimal_coupling
 from qbsweep.physics.matrices import drift_matrix
 from qbsweep.physics.moments.family import family
@@ -15,6 +14,7 @@ from qbsweep.physics.moments.steady import anomaly_ratios, coherent_populations,
 from qbsweep.physics.network import Edge, Network, scaled
 from qbsweep.physics.reference import steady_moments
 from qbsweep.physics.topologies import cascaded, parallel
+from qbsweep.solvers.moments import solve_moments
 
 UNIFORM = [
     ("cascaded", "nonreciprocal", "phase-half-pi"),

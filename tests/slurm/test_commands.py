@@ -19,10 +19,10 @@ from qbsweep import slurm
 from qbsweep.jobfiles import JobFiles, Record
 from qbsweep.profile import load_profile
 from qbsweep.run import locked, prepare
-from qbsweep.schema import FAILED
-from qbsweep.spec import load_spec
+from qbsweep.solvers.interface import FAILED
 from qbsweep.store import Store
 from qbsweep.submit import decide
+from qbsweep.sweep.spec import load_spec
 
 from ..command import Outcome
 

@@ -30,9 +30,9 @@ from qbsweep.cluster import CONFIG, RETURNED, DaskExecutor, Loss, _Queue, create
 from qbsweep.errors import QbsweepError
 from qbsweep.jobfiles import AGAIN, BROKEN, DISMISSED, HOLD, JobFiles, Marker, Note, Record
 from qbsweep.rundir import RunDirectory, append_line
-from qbsweep.schema import FAILED, PENDING
-from qbsweep.spec import load_spec
+from qbsweep.solvers.interface import FAILED, PENDING
 from qbsweep.store import Store
+from qbsweep.sweep.spec import load_spec
 
 RECORD = Record(
     token="01234567",

@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qbsweep import grammar, schema
-from qbsweep.axes import Axis
+from qbsweep.errors import QbsweepError
 from qbsweep.evaluate import solve_box
-from qbsweep.schema import PARAMETERS
-from qbsweep.spec import SweepSpec, build_network, dump_spec, load_spec, parse_spec, resolve
-from qbsweep.yamlfile import read_yaml
+from qbsweep.sweep import parse, syntax, variables
+from qbsweep.sweep.axes import Axis
+from qbsweep.sweep.networks import build_network
+from qbsweep.sweep.parameters import PARAMETERS
+from qbsweep.sweep.spec import SweepSpec, dump_spec, load_spec, parse_spec, resolve
+from qbsweep.sweep.yamlfile import read_yaml
 
 WORKFLOWS = sorted((Path(__file__).parents[2] / "workflows").glob("*.yaml"))
 FIXED = {"topology": "cascaded", "N": "2", "J": "0.1", "kappa": "0.003", "epsilon": "0.01"}
@@ -46,7 +48,7 @@ def load(tmp_path: Path) -> Load:
 
 
 def from_python(content: dict[str, Any]) -> SweepSpec:
-    return resolve(grammar.parse(content))
+    return resolve(parse.parse(content))
 
 
 # Axis forms
@@ -106,7 +108,7 @@ def test_whole_numbers_stay_whole(load: Load, form: str) -> None:
 
 def test_long_whole_number_axis_refuses_halves_like_a_short_one(load: Load) -> None:
     # Long axes are checked by their extremes; 2.4995 must not become 2 on the way.
-    with pytest.raises(grammar.QbsweepError, match="`N` must be a whole number"):
+    with pytest.raises(QbsweepError, match="`N` must be a whole number"):
         load(text(sweep={"N": "{linspace: [1, 5000, 2001]}"}))
 
 
@@ -169,7 +171,7 @@ def test_times(load: Load, times: str, unit: str, values: list[float]) -> None:
     assert spec.times is not None
     assert spec.times.unit == unit
     np.testing.assert_allclose(spec.times.array, values, rtol=1e-15)
-    assert spec.outputs == schema.STEADY_SCALARS + schema.TIME_RESOLVED
+    assert spec.outputs == variables.STEADY_SCALARS + variables.TIME_RESOLVED
 
 
 # YAML traps
@@ -214,7 +216,7 @@ def test_a_colon_makes_no_sexagesimal_number(load: Load) -> None:
 
 @pytest.mark.parametrize("word", ["1_000", "0x10", "1:30", "0b1", "1e-4x"])
 def test_what_is_no_number_in_yaml_1_2_is_refused_as_one(load: Load, word: str) -> None:
-    with pytest.raises(grammar.QbsweepError, match="`epsilon` must be a number, but is the text"):
+    with pytest.raises(QbsweepError, match="`epsilon` must be a number, but is the text"):
         load(text(epsilon=word))
 
 
@@ -272,7 +274,7 @@ def test_defaults_are_filled_in(load: Load) -> None:
     }
     assert not spec.axes
     assert spec.times is None
-    assert spec.outputs == schema.STEADY_SCALARS
+    assert spec.outputs == variables.STEADY_SCALARS
 
 
 def test_without_sections_a_file_can_still_say_everything(load: Load) -> None:
@@ -321,7 +323,7 @@ def test_edges_as_pairs_are_those_of_the_built_in_chain(load: Load) -> None:
             built_in, "cascaded", 2, coupling, "phase-half-pi"
         )
     arrays, expected = (solve_box(spec, ()).arrays for spec in (own, built_in))
-    for name in schema.STEADY_SCALARS:
+    for name in variables.STEADY_SCALARS:
         np.testing.assert_allclose(arrays[name], expected[name], rtol=1e-12)
 
 
@@ -487,7 +489,7 @@ def contents(draw: st.DrawFn) -> dict[str, Any]:
             content[where][name] = draw((_axes if where == "sweep" else _fixed)(name))
     if draw(st.booleans()):
         content["times"] = {**draw(_rules().filter(_ascends)), "unit": draw(st.sampled_from(["1/omega", "1/kappa"]))}
-    wanted = draw(st.lists(st.sampled_from((*schema.STEADY_SCALARS, "energy", "ergotropy")), unique=True))
+    wanted = draw(st.lists(st.sampled_from((*variables.STEADY_SCALARS, "energy", "ergotropy")), unique=True))
     if wanted:
         content["outputs"] = wanted + (["energy_t"] if "times" in content else [])
     if draw(st.booleans()):
@@ -556,7 +558,7 @@ def test_digests_tell_random_sweeps_apart(one: dict[str, Any], other: dict[str, 
 
 
 def test_schema_knows_every_parameter_and_output() -> None:
-    document = json.loads(json.dumps(grammar.json_schema()))
+    document = json.loads(json.dumps(syntax.json_schema()))
     assert document["$schema"].startswith("https://json-schema.org/")
     assert document["additionalProperties"] is False
     assert set(document["properties"]) == {"name", "parameters", "sweep", "times", "outputs", "networks"}
@@ -566,7 +568,7 @@ def test_schema_knows_every_parameter_and_output() -> None:
         assert set(definition["properties"]) == set(PARAMETERS)
         assert definition["additionalProperties"] is False
         assert all(entry["description"] for entry in definition["properties"].values())
-    for output in schema.OUTPUTS:
+    for output in variables.OUTPUTS:
         assert f'"{output}"' in json.dumps(document["properties"]["outputs"])
 
 
@@ -581,7 +583,7 @@ def test_shipped_workflows_load(path: Path) -> None:
 def test_schema_accepts_the_shipped_workflows(path: Path) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     content, _ = read_yaml(path)
-    jsonschema.Draft202012Validator(grammar.json_schema()).validate(content)
+    jsonschema.Draft202012Validator(syntax.json_schema()).validate(content)
 
 
 def test_there_are_workflows() -> None:

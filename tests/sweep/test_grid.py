@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from qbsweep import grammar
 from qbsweep.grid import Grid, boxes, fit_blocks
 from qbsweep.plan import BLOCK_SECONDS, bytes_per_point, make_grid, make_plan, stored_variables
-from qbsweep.spec import SweepSpec, resolve
+from qbsweep.sweep import parse
+from qbsweep.sweep.spec import SweepSpec, resolve
 
 MAX_BLOCK_BYTES = 64_000_000
 
@@ -115,7 +115,7 @@ def test_an_extended_grid_lacks_few_boxes(shape: tuple[int, ...], data: st.DataO
 def spec_of(sweep: dict, **content: object) -> SweepSpec:
     fixed = {"topology": "cascaded", "N": 4, "J": 0.1, "kappa": 0.003, "epsilon": 0.01}
     fixed = {name: value for name, value in fixed.items() if name not in sweep}
-    return resolve(grammar.parse({"name": "a", "parameters": fixed, "sweep": sweep, **content}))
+    return resolve(parse.parse({"name": "a", "parameters": fixed, "sweep": sweep, **content}))
 
 
 def sized(points: int) -> SweepSpec:

@@ -14,7 +14,7 @@ import xarray as xr
 from qbsweep import run
 from qbsweep.errors import QbsweepError
 from qbsweep.plan import make_grid, make_plan
-from qbsweep.spec import SweepSpec, load_spec, parse_spec
+from qbsweep.sweep.spec import SweepSpec, load_spec, parse_spec
 
 BASE = "topology: cascaded, J: {value: 1, unit: J_op}, kappa: 0.003, epsilon: 0.001"
 
@@ -155,7 +155,7 @@ def test_plan_predicts_memory_and_time(tmp_path: Path) -> None:
 def test_levels_survive_the_way_through_the_dataset(tmp_path: Path) -> None:
     spec = load(tmp_path, "solver: lindblad, N: 1", "sweep: {fock_levels: [4, auto, {charger: 6, battery: 2}]}")
     assert spec.axes["fock_levels"].values == ["4", "auto", "charger 6, battery 2"]
-    from qbsweep.spec import dump_spec
+    from qbsweep.sweep.spec import dump_spec
 
     assert parse_spec(dump_spec(spec)).digest() == spec.digest()
 

@@ -14,7 +14,6 @@ import xarray as xr
 import zarr
 
 from qbsweep import run
-from qbsweep.axes import Axis
 from qbsweep.blocks import Report, Task, solve_block
 from qbsweep.cluster import DaskExecutor, local_executor, remote_executor
 from qbsweep.dataset import allocate
@@ -23,8 +22,9 @@ from qbsweep.grid import Grid
 from qbsweep.physics import reference
 from qbsweep.physics.network import Edge, Network
 from qbsweep.rundir import Lock, RunDirectory, append_line
-from qbsweep.spec import SweepSpec, parse_spec
 from qbsweep.store import Store
+from qbsweep.sweep.axes import Axis
+from qbsweep.sweep.spec import SweepSpec, parse_spec
 
 SWEEP = """
 name: small
@@ -40,7 +40,7 @@ def spec(tmp_path: Path) -> SweepSpec:
 
 
 def load(folder: Path, text: str) -> SweepSpec:
-    from qbsweep.spec import load_spec
+    from qbsweep.sweep.spec import load_spec
 
     path = folder / "sweep.yaml"
     path.write_text(text)

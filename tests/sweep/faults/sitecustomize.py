@@ -60,8 +60,8 @@ def _set_constants(values):
 
 
 if "FAULT" in os.environ:
-    from qbsweep import moments
-    from qbsweep.points import Solver
+    from qbsweep.solvers import moments
+    from qbsweep.solvers.interface import Solver
 
     _fault = json.loads(os.environ["FAULT"])
     _solver = moments.SOLVER

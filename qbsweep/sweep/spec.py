@@ -4,20 +4,20 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qbsweep import grammar, schema
-from qbsweep.axes import Axis, Scalar, fixed_axis, swept_axis, time_axis
 from qbsweep.errors import QbsweepError
-from qbsweep.forms import EdgeForm, NetworkForm
-from qbsweep.grammar import GrammarError, SweepFile
-from qbsweep.physics.network import Edge, Network
-from qbsweep.physics.topologies import TOPOLOGIES, uniform_edge
-from qbsweep.schema import PARAMETERS
+from qbsweep.physics.topologies import TOPOLOGIES
+from qbsweep.sweep import parse, variables
+from qbsweep.sweep.axes import Axis, Scalar, fixed_axis, swept_axis, time_axis
+from qbsweep.sweep.networks import build_network
+from qbsweep.sweep.parameters import PARAMETERS
+from qbsweep.sweep.parse import GrammarError
+from qbsweep.sweep.syntax import NetworkForm, SweepFile
+from qbsweep.sweep.yamlfile import dump_yaml, parse_yaml, read_yaml
 from qbsweep.text import unknown
-from qbsweep.yamlfile import dump_yaml, parse_yaml, read_yaml
 
 MAX_POINTS = 10**10
 
@@ -30,13 +30,13 @@ class SweepSpec:
     ----------
     name : str
     axes : dict of Axis
-        Swept parameters, in the order of `schema.PARAMETERS`: the dimensions of the grid.
+        Swept parameters, in the order of `parameters.PARAMETERS`: the dimensions of the grid.
     fixed : dict of Axis
         All other parameters, each with its one value.
     times : Axis or None
         Times in units of 1/omega or 1/kappa.
     outputs : tuple of str
-        Names of the variables to compute, in the order of `schema.VARIABLES`.
+        Names of the variables to compute, in the order of `variables.VARIABLES`.
     networks : dict
         Topologies of the user's own that the sweep uses.
     """
@@ -78,47 +78,10 @@ class SweepSpec:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def build_network(spec: SweepSpec, topology: str, N: int, coupling: str, realization: str) -> Network:
-    """Return the network of a grid point with unit J and kappa: a solver scales it."""
-    form = spec.networks.get(topology)
-    if form is None:
-        return TOPOLOGIES[topology](N, coupling=coupling, realization=realization)
-    depths = _depths(form)
-    return Network(
-        kappa=(1.0,) * (N + 1) if form.kappa is None else tuple(form.kappa),
-        edges=tuple(_own_edge(edge, depths[edge.modes[0]], coupling, realization) for edge in form.edges),
-        detuning=tuple(form.detuning or ()),
-    )
-
-
-def _depths(form: NetworkForm) -> dict[int, int]:
-    """Return the number of edges between the charger and every mode."""
-    depths, frontier = {0: 0}, [0]
-    for mode in frontier:
-        for edge in form.edges:
-            if mode in edge.modes:
-                other = sum(edge.modes) - mode
-                if other not in depths:
-                    depths[other] = depths[mode] + 1
-                    frontier.append(other)
-    return depths
-
-
-def _own_edge(form: EdgeForm, depth: int, coupling: str, realization: str) -> Edge:
-    # On a tree these are the amplitudes (i, 1, -i, -1, ...) of the built-in chain and star.
-    amplitude = (1j, 1, -1j, -1)
-    edge = uniform_edge(*form.modes, form.J, coupling, realization, amplitude[depth % 4], amplitude[(depth + 1) % 4])
-    return replace(
-        edge,
-        theta=edge.theta if form.theta is None else form.theta,
-        Gamma=edge.Gamma if form.Gamma is None else form.Gamma,
-    )
-
-
 def parse_spec(text: str) -> SweepSpec:
     """Read a sweep from the text of `dump_spec`."""
     content, _ = parse_yaml(text, "the recorded sweep")
-    return resolve(grammar.parse(content))
+    return resolve(parse.parse(content))
 
 
 def load_spec(path: Path) -> SweepSpec:
@@ -131,7 +94,7 @@ def load_spec(path: Path) -> SweepSpec:
     """
     content, lines = read_yaml(path)
     try:
-        return resolve(grammar.parse(content))
+        return resolve(parse.parse(content))
     except GrammarError as error:
         where = error.where
         while where and where not in lines:
@@ -162,7 +125,7 @@ def resolve(file: SweepFile) -> SweepSpec:
         axes=axes,
         fixed=fixed,
         times=times,
-        outputs=_outputs(file.outputs, times) + (schema.VERDICT if "lindblad" in solvers else ()),
+        outputs=_outputs(file.outputs, times) + (variables.VERDICT if "lindblad" in solvers else ()),
         networks={name: form for name, form in file.networks.items() if name in topologies},
     )
     _check_topologies(spec, file.networks)
@@ -173,8 +136,8 @@ def resolve(file: SweepFile) -> SweepSpec:
 
 def _outputs(given: Sequence[str] | None, times: Axis | None) -> tuple[str, ...]:
     if given is None:
-        return schema.STEADY_SCALARS + (schema.TIME_RESOLVED if times else ())
-    wants_times = [name for name in given if name in schema.TIME_RESOLVED]
+        return variables.STEADY_SCALARS + (variables.TIME_RESOLVED if times else ())
+    wants_times = [name for name in given if name in variables.TIME_RESOLVED]
     if wants_times and times is None:
         raise GrammarError(("outputs",), f"output `{wants_times[0]}` needs `times`, but there are none")
     if times is not None and not wants_times:
@@ -184,7 +147,7 @@ def _outputs(given: Sequence[str] | None, times: Axis | None) -> tuple[str, ...]
         )
     if len(set(given)) < len(given):
         raise GrammarError(("outputs",), "`outputs` must not repeat a name")
-    return tuple(name for name in schema.OUTPUTS if name in given)
+    return tuple(name for name in variables.OUTPUTS if name in given)
 
 
 def _check_topologies(spec: SweepSpec, networks: Mapping[str, NetworkForm]) -> None:
@@ -279,7 +242,7 @@ def dump_spec(spec: SweepSpec) -> str:
     }
     if spec.times is not None:
         data["times"] = spec.times.given
-    data["outputs"] = [name for name in spec.outputs if name not in schema.VERDICT]
+    data["outputs"] = [name for name in spec.outputs if name not in variables.VERDICT]
     if spec.networks:
         data["networks"] = {
             name: form.model_dump(mode="json", exclude_none=True) for name, form in spec.networks.items()

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from qbsweep.arrays import FloatArray
-from qbsweep.claims_exact import (
+from qbsweep.claims.exact import (
     EPSILON,
     KAPPA,
     RATIOS,
@@ -22,7 +22,7 @@ from qbsweep.claims_exact import (
     terminal_energy,
     turning_points,
 )
-from qbsweep.ledger import Finding, Measure
+from qbsweep.claims.ledger import Finding, Measure
 from qbsweep.physics.topologies import TOPOLOGIES
 
 Form = Callable[[int, float], float]

@@ -13,8 +13,8 @@ from qbsweep.physics.fock.model import FockModel, fock_model
 from qbsweep.physics.fock.point import FockResult, solve_model
 from qbsweep.physics.fock.verdict import Verdict, judge, measured_error, solve_auto
 from qbsweep.physics.network import scaled
-from qbsweep.points import Numerics, Points, Problem, Solved, Solver
-from qbsweep.schema import FAILED, OK, SUSPECT, TIME_RESOLVED, VARIABLES, VERDICT
+from qbsweep.solvers.interface import FAILED, OK, SUSPECT, Numerics, Points, Problem, Solved, Solver
+from qbsweep.sweep.variables import TIME_RESOLVED, VARIABLES, VERDICT
 
 _GIGABYTE = 1e9
 _TYPICAL_LEVELS = 8  # what a climb is expected to end with, for its predicted cost
@@ -38,7 +38,7 @@ def solve_lindblad(points: Points, outputs: Sequence[str]) -> Solved:
     ----------
     points : Points
     outputs : sequence of str
-        Names from `schema.VARIABLES`; those of `schema.VERDICT` are returned in any case.
+        Names from `qbsweep.sweep.variables`; those of the verdict are returned in any case.
 
     Returns
     -------

@@ -15,8 +15,8 @@ from qbsweep.physics.gaussian import bath_ergotropy, bath_occupation
 from qbsweep.physics.moments.dynamics import evolved_populations
 from qbsweep.physics.moments.family import Family, family
 from qbsweep.physics.moments.steady import anomaly_ratios, coherent_populations
-from qbsweep.points import Points, Problem, Solved, Solver
-from qbsweep.schema import TIME_RESOLVED
+from qbsweep.solvers.interface import Points, Problem, Solved, Solver
+from qbsweep.sweep.variables import TIME_RESOLVED
 
 _TILE = 4096  # members at once in the steady state: rows of 32 kB stay in the cache
 _TILE_ENTRIES = 2**22  # and at very large N not more than 32 MB of them
@@ -59,7 +59,7 @@ def solve_moments(points: Points, outputs: Sequence[str]) -> dict[str, FloatArra
     ----------
     points : Points
     outputs : sequence of str
-        Names from `schema.VARIABLES`.
+        Names from `qbsweep.sweep.variables`.
 
     Returns
     -------

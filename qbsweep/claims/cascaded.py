@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
-from qbsweep.claims_exact import (
+from qbsweep.claims.exact import (
     EPSILON,
     GAMMA,
     KAPPA,
@@ -22,7 +22,7 @@ from qbsweep.claims_exact import (
     steady_energies,
     terminal,
 )
-from qbsweep.ledger import Finding, Measure
+from qbsweep.claims.ledger import Finding, Measure
 from qbsweep.physics.matrices import drift_matrix
 from qbsweep.physics.network import Edge, Network
 from qbsweep.physics.topologies import cascaded

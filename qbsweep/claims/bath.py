@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 
 from qbsweep.arrays import FloatArray
-from qbsweep.claims_exact import COUPLINGS, KAPPA, ROUNDING, WEAK_EPSILON, deviation, operating_point
-from qbsweep.ledger import Finding, Measure
+from qbsweep.claims.exact import COUPLINGS, KAPPA, ROUNDING, WEAK_EPSILON, deviation, operating_point
+from qbsweep.claims.ledger import Finding, Measure
 from qbsweep.physics.fock.model import fock_model
 from qbsweep.physics.fock.point import solve_model
 from qbsweep.physics.gaussian import ergotropy

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from qbsweep.arrays import ComplexArray, FloatArray
-from qbsweep.claims_exact import (
+from qbsweep.claims.exact import (
     EPSILON,
     KAPPA,
     RATIOS,
@@ -19,7 +19,7 @@ from qbsweep.claims_exact import (
     terminal_energy,
     turning_points,
 )
-from qbsweep.ledger import Finding, Measure
+from qbsweep.claims.ledger import Finding, Measure
 from qbsweep.physics.matrices import coherent_matrix
 from qbsweep.physics.reference import steady_moments
 from qbsweep.physics.topologies import cascaded

@@ -3,9 +3,9 @@
 from functools import cache
 from importlib import import_module
 
-from qbsweep.points import Solver
+from qbsweep.solvers.interface import Solver
 
-MODULES = {"moments": "qbsweep.moments", "lindblad": "qbsweep.lindblad"}
+MODULES = {"moments": "qbsweep.solvers.moments", "lindblad": "qbsweep.solvers.lindblad"}
 
 
 @cache

@@ -4,15 +4,13 @@ Liu et al., "Connection-topology-dependent energy transport and ergotropy in qua
 reciprocal and nonreciprocal couplings" (2026).
 """
 
-from qbsweep import (
-    claims_bath,
-    claims_cascaded,
-    claims_chain,
-    claims_optimum,
-    claims_parallel,
-    claims_relaxation,
-)
-from qbsweep.ledger import Claim, Row, check
+from qbsweep.claims import bath as claims_bath
+from qbsweep.claims import cascaded as claims_cascaded
+from qbsweep.claims import chain as claims_chain
+from qbsweep.claims import optimum as claims_optimum
+from qbsweep.claims import parallel as claims_parallel
+from qbsweep.claims import relaxation as claims_relaxation
+from qbsweep.claims.ledger import Claim, Row, check
 
 CLAIMS = (
     Claim("H couples charger and batteries in a row", "(1), (B1)", claims_cascaded.hamiltonian),

@@ -1,113 +1,25 @@
-"""The grammar of the sweep file as pydantic models made from `schema.PARAMETERS`, and its error sentences."""
+"""Parse a sweep file: what is wrong with it, in one sentence with its place."""
 
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from pydantic import (
-    BaseModel,
-    Discriminator,
-    Field,
-    PlainValidator,
-    Tag,
     TypeAdapter,
     ValidationError,
-    create_model,
 )
 
-from qbsweep import schema
 from qbsweep.errors import QbsweepError
-from qbsweep.forms import (
-    ROLES,
+from qbsweep.sweep import variables
+from qbsweep.sweep.parameters import PARAMETERS
+from qbsweep.sweep.syntax import (
+    VALUE_TYPES,
     AxisForm,
     EdgeForm,
     FixedForm,
-    LevelsForm,
-    Model,
-    Name,
     NetworkForm,
-    Number,
-    levels_label,
+    SweepFile,
 )
-from qbsweep.schema import PARAMETERS, Parameter
 from qbsweep.text import choices, shown, unknown
-
-
-def _value_type(p: Parameter) -> Any:
-    if p.kind == "levels":
-        return Annotated[Any, PlainValidator(levels_label, json_schema_input_type=LevelsForm | int | Literal["auto"])]
-    if p.kind == "choice":
-        # A topology may also be the name of one of the file's own networks.
-        return Name if p.name == "topology" else Literal[p.choices]
-    limits: dict[str, Any] = {"strict": True, "description": f"{p.long_name}, in {p.units}"}
-    if p.positive:
-        limits["gt"] = 0
-    if p.minimum is not None:
-        limits["ge"] = p.minimum
-    if p.maximum is not None:
-        limits["le"] = p.maximum
-    if p.kind == "int":
-        return Annotated[int, Field(**limits)]
-    return Annotated[float, Field(allow_inf_nan=False, **limits)]
-
-
-def _shape_of(value: Any) -> str:
-    if isinstance(value, dict) and set(value) & set(ROLES):
-        return "scalar"
-    return "list" if isinstance(value, list) else "form" if isinstance(value, (dict, BaseModel)) else "scalar"
-
-
-def _axis_type(value_type: Any, *, numeric: bool) -> Any:
-    union: Any = Annotated[value_type, Tag("scalar")]
-    union |= Annotated[Annotated[list[value_type], Field(min_length=1)], Tag("list")]
-    if numeric:
-        union |= Annotated[AxisForm, Tag("form")]
-    return Annotated[union, Discriminator(_shape_of)]
-
-
-def _fixed_type(p: Parameter, value_type: Any) -> Any:
-    if not p.scales:
-        return value_type
-    return Annotated[Annotated[value_type, Tag("scalar")] | Annotated[FixedForm, Tag("form")], Discriminator(_shape_of)]
-
-
-Output: Any = Literal[schema.OUTPUTS]
-VALUE_TYPES: dict[str, Any] = {p.name: _value_type(p) for p in PARAMETERS.values()}
-
-
-def _section(name: str, types: dict[str, Any]) -> type[Model]:
-    fields: dict[str, Any] = {
-        p.name: (types[p.name] | None, Field(None, description=p.meaning)) for p in PARAMETERS.values()
-    }
-    return create_model(name, __base__=Model, **fields)
-
-
-Parameters = _section("Parameters", {p.name: _fixed_type(p, VALUE_TYPES[p.name]) for p in PARAMETERS.values()})
-Sweep = _section(
-    "Sweep",
-    {p.name: _axis_type(VALUE_TYPES[p.name], numeric=p.kind != "choice") for p in PARAMETERS.values()},
-)
-
-
-class SweepFile(Model):
-    """A sweep: fixed parameters, axes, and what to compute. Every parameter is in one of the two."""
-
-    name: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
-    parameters: Parameters = Field(default_factory=Parameters)  # type: ignore[valid-type]
-    sweep: Sweep = Field(default_factory=Sweep)  # type: ignore[valid-type]
-    times: _axis_type(Annotated[Number, Field(ge=0)], numeric=True) | None = Field(  # type: ignore[valid-type]
-        None, description="times of the time-resolved outputs, in 1/omega or 1/kappa"
-    )
-    outputs: Annotated[list[Output], Field(min_length=1)] | None = Field(
-        None, description="default: all steady-state scalars, and with `times` the time-resolved variables"
-    )
-    networks: dict[Annotated[str, Field(strict=True, min_length=1)], NetworkForm] = Field(
-        default_factory=dict, description="topologies of one's own"
-    )
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of the sweep file, for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SweepFile.model_json_schema()}
 
 
 def parse(content: Any) -> SweepFile:
@@ -213,7 +125,7 @@ def _sentence(kind: str, loc: tuple[Any, ...], where: tuple[Any, ...], ctx: dict
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         return f"{_subject(where)} must be a name or a list of names, but is a {_noun(value)}"
     if kind == "literal_error":
-        valid = schema.OUTPUTS if where[0] == "outputs" else PARAMETERS[str(where[1])].choices
+        valid = variables.OUTPUTS if where[0] == "outputs" else PARAMETERS[str(where[1])].choices
         if isinstance(value, str) and where[0] == "outputs":
             return unknown("output", value, valid)
         return f"{_subject(where)} must be {choices(valid)}, but {_found(where, value)}"

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from qbsweep.claims_exact import operating_point, settling_time, steady_energies, terminal_curve
-from qbsweep.ledger import Finding, Measure
+from qbsweep.claims.exact import operating_point, settling_time, steady_energies, terminal_curve
+from qbsweep.claims.ledger import Finding, Measure
 from qbsweep.physics.matrices import drift_matrix
 from qbsweep.physics.topologies import TOPOLOGIES
 

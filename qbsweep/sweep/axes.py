@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qbsweep import grammar
 from qbsweep.arrays import FloatArray
-from qbsweep.forms import MAX_AXIS_VALUES, AxisForm, FixedForm
-from qbsweep.grammar import GrammarError
-from qbsweep.schema import PARAMETERS
+from qbsweep.sweep import parse
+from qbsweep.sweep.parameters import PARAMETERS
+from qbsweep.sweep.parse import GrammarError
+from qbsweep.sweep.syntax import MAX_AXIS_VALUES, AxisForm, FixedForm
 from qbsweep.text import unknown
 
 Scalar = str | int | float
@@ -76,7 +76,7 @@ def _array(name: str, values: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
 def fixed_axis(name: str, given: Any) -> Axis:
     """Return the one-valued axis of a fixed parameter."""
     if isinstance(given, FixedForm):
-        grammar.check_value(name, given.value)
+        parse.check_value(name, given.value)
         unit = _unit(name, given.unit, ("parameters", name))
         return Axis(name, _array(name, [given.value]), unit, given.model_dump())
     return Axis(name, _array(name, [given]), PARAMETERS[name].units, given)
@@ -100,7 +100,7 @@ def swept_axis(name: str, given: Any) -> Axis:
         # The limits are an interval, so of very many values the extremes tell.
         whole = PARAMETERS[name].kind not in _WHOLE or bool((values == np.round(values)).all())
         many = len(values) > 1000 and whole and bool(np.isfinite(values).all())
-        grammar.check_values(name, _plain(name, np.array([values.min(), values.max()]) if many else values))
+        parse.check_values(name, _plain(name, np.array([values.min(), values.max()]) if many else values))
         axis = Axis(name, _array(name, values), _unit(name, given.unit, where), _rule(given))
     else:
         listed = given if isinstance(given, list) else [given]

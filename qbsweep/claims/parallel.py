@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from qbsweep.arrays import Array, FloatArray
-from qbsweep.claims_exact import (
+from qbsweep.claims.exact import (
     COUPLINGS,
     EPSILON,
     GAMMA,
@@ -24,7 +24,7 @@ from qbsweep.claims_exact import (
     terminal,
     terminal_energy,
 )
-from qbsweep.ledger import Finding, Measure
+from qbsweep.claims.ledger import Finding, Measure
 from qbsweep.physics.network import Network
 from qbsweep.physics.topologies import parallel
 

@@ -14,7 +14,7 @@ NONE = np.zeros(1)
 
 @dataclass(frozen=True, slots=True)
 class Numerics:
-    """How the Lindblad solver is to work; see `schema.PARAMETERS`.
+    """How the Lindblad solver is to work; see `qbsweep.sweep.parameters`.
 
     Attributes
     ----------
@@ -131,3 +131,7 @@ class Solver:
 
     solve: Callable[[Points, tuple[str, ...]], Solved]
     cost: Callable[[Problem], tuple[float, float]]
+
+
+PENDING, OK, FAILED, SUSPECT = 0, 1, 2, 3
+STATUS_NAMES = {PENDING: "pending", OK: "ok", FAILED: "failed", SUSPECT: "suspect"}

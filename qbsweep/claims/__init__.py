@@ -1,0 +1,1 @@
+"""The paper's statements, and the verdicts that follow from the exact solution."""

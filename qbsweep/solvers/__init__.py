@@ -1,0 +1,1 @@
+"""A product of named points in, labelled arrays and verdicts out."""

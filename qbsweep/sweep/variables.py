@@ -1,0 +1,75 @@
+"""Variables of the dataset, each declared once: names, units, dimensions, meaning."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One data variable of the dataset.
+
+    Attributes
+    ----------
+    name, long_name, units : str
+    extra_dims : tuple of str
+        Dimensions after those of the grid: `mode`, `time`.
+    dtype : str
+    fill : float or int
+        Value of a point that has not been solved.
+    group : {'scalar', 'mode', 'time', 'lindblad', 'always'}
+        `scalar` variables are the default outputs, `mode` ones are asked for, `time` ones need `times`,
+        `lindblad` ones come with that solver, `always` ones cannot be left out.
+    """
+
+    name: str
+    long_name: str
+    group: Literal["scalar", "mode", "time", "lindblad", "always"]
+    units: str = "omega"
+    extra_dims: tuple[str, ...] = ()
+    dtype: str = "float64"
+    fill: float | int = float("nan")
+
+
+VARIABLES = {
+    v.name: v
+    for v in (
+        Variable("energy_charger", "steady-state energy of the charger", "scalar"),
+        Variable("energy_terminal", "steady-state energy of the terminal battery", "scalar"),
+        Variable("ergotropy_terminal", "steady-state ergotropy of the terminal battery", "scalar"),
+        Variable("energy_batteries", "steady-state energy summed over the batteries", "scalar"),
+        Variable("energy", "steady-state energy", "mode", extra_dims=("mode",)),
+        Variable("ergotropy", "steady-state ergotropy", "mode", extra_dims=("mode",)),
+        Variable("energy_t", "energy from vacuum at t = 0", "time", extra_dims=("mode", "time")),
+        Variable("ergotropy_t", "ergotropy from vacuum at t = 0", "time", extra_dims=("mode", "time")),
+        Variable(
+            "truncation_error",
+            "largest relative error of energy and ergotropy over modes and times",
+            "lindblad",
+            units="1",
+        ),
+        Variable("top_population", "largest population of a mode's highest level", "lindblad", units="1"),
+        Variable("levels_used", "Fock levels used, largest over modes", "lindblad", units="1", dtype="int16", fill=0),
+        Variable(
+            "levels_needed",
+            "Fock levels that should meet the tolerance, 0 if unknown",
+            "lindblad",
+            units="1",
+            dtype="int16",
+            fill=0,
+        ),
+        Variable(
+            "solve_seconds",
+            "solver time, the point's share of its block",
+            "always",
+            units="s",
+            dtype="float32",
+        ),
+        # Written last, after everything else of the block: the only thing a resumed run looks at.
+        Variable("status", "state of the point", "always", units="1", dtype="int8", fill=0),
+    )
+}
+
+OUTPUTS = tuple(v.name for v in VARIABLES.values() if v.group in ("scalar", "mode", "time"))
+VERDICT = tuple(v.name for v in VARIABLES.values() if v.group == "lindblad")
+STEADY_SCALARS = tuple(v.name for v in VARIABLES.values() if v.group == "scalar")
+TIME_RESOLVED = tuple(v.name for v in VARIABLES.values() if v.group == "time")
