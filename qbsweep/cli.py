@@ -9,11 +9,13 @@ from typing import Annotated
 
 import typer
 
-from qbsweep import cli_analysis, cli_jobs, cli_report, cli_verify, run, summary
+from qbsweep import cli_analysis, cli_jobs, cli_report, cli_verify, summary
 from qbsweep.cli_options import BlockSeconds, Out, RetryFailed, SweepFile, Workers, console, show_result
 from qbsweep.errors import QbsweepError
-from qbsweep.plan import BLOCK_SECONDS, available_cores, block_costs, make_grid, make_plan
-from qbsweep.progress import Watcher
+from qbsweep.runs import loop, opening
+from qbsweep.runs.plan import BLOCK_SECONDS, available_cores, block_costs, make_grid, make_plan
+from qbsweep.runs.state import pending_blocks, progress_of
+from qbsweep.runs.watch import Watcher
 from qbsweep.sweep import syntax
 from qbsweep.sweep.spec import load_spec
 from qbsweep.text import duration
@@ -59,11 +61,11 @@ def run_command(
             "of a Dask scheduler"
         )
     path = out or Path("runs") / spec.name
-    with run.locked(path) as directory:
-        store = run.prepare(spec, directory, block_seconds)
+    with opening.locked(path) as directory:
+        store = opening.prepare(spec, directory, block_seconds)
         if retry_failed:
-            console.print(f"{run.reset_failed(directory, store):,} failed points will be solved again")
-        before = run.progress_of(store)
+            console.print(f"{opening.reset_failed(directory, store):,} failed points will be solved again")
+        before = progress_of(store)
         if before.complete:
             console.print("all points are solved already")
             progress = before
@@ -73,10 +75,10 @@ def run_command(
             cores = 1 if executor == "serial" else workers or available_cores()
             console.print(summary.plan_table(plan, cores))
             with _executor(executor, workers, directory.path) as execute:
-                pending = run.pending_blocks(store, store.status())
+                pending = pending_blocks(store, store.status())
                 watch = Watcher(console, block_costs(store.spec, store.grid), pending)
                 with watch.showing():
-                    progress = run.run_blocks(directory, store, execute, watch)
+                    progress = loop.run_blocks(directory, store, execute, watch)
             console.print(f"finished in {duration(watch.seconds)}")
             for error, count in watch.unwritten.items():
                 console.print(f"{count} blocks were not written: {error}")
@@ -85,13 +87,13 @@ def run_command(
 
 
 @contextlib.contextmanager
-def _executor(name: str, workers: int | None, directory: Path) -> Iterator[run.Executor]:
+def _executor(name: str, workers: int | None, directory: Path) -> Iterator[loop.Executor]:
     if name == "serial":
-        yield run.serial
+        yield loop.serial
         return
-    from qbsweep import cluster  # starting Dask costs a second that `serial` need not pay
+    from qbsweep.runs import dask  # starting Dask costs a second that `serial` need not pay
 
-    make = cluster.local_executor(workers) if name == "local" else cluster.remote_executor(name)
+    make = dask.local_executor(workers) if name == "local" else dask.remote_executor(name)
     with make as execute:
         execute.require_files(directory)
         console.print(f"{execute.n_workers} workers, dashboard {execute.dashboard}")

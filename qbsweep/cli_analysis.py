@@ -8,9 +8,9 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from qbsweep.run import open_run
+from qbsweep.runs.opening import open_run
 from qbsweep.solvers.interface import FAILED, PENDING, STATUS_NAMES, SUSPECT
-from qbsweep.store import readable
+from qbsweep.store.dataset import readable
 
 if TYPE_CHECKING:
     import xarray as xr

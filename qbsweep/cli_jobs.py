@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from qbsweep import run, submit, summary
+from qbsweep import summary
 from qbsweep.cli_options import (
     AsJson,
     BlockSeconds,
@@ -19,9 +19,12 @@ from qbsweep.cli_options import (
     show_result,
 )
 from qbsweep.errors import QbsweepError
-from qbsweep.jobfiles import JobFiles, Marker
-from qbsweep.plan import BLOCK_SECONDS
-from qbsweep.profile import MAX_WORKERS, load_profile, parse_minutes
+from qbsweep.runs import opening
+from qbsweep.runs.plan import BLOCK_SECONDS
+from qbsweep.runs.state import progress_of, state
+from qbsweep.slurm import submit
+from qbsweep.slurm.files import JobFiles, Marker
+from qbsweep.slurm.profile import MAX_WORKERS, load_profile, parse_minutes
 from qbsweep.sweep.spec import load_spec
 
 app = typer.Typer()
@@ -62,13 +65,13 @@ def submit_command(
         return
     submit.refuse_if_queued(path)
     submit.check(prepared)
-    with run.locked(path) as directory:
+    with opening.locked(path) as directory:
         submit.refuse_if_queued(path)  # again: another `submit` may have been quicker
         submit.clear_away(path)
-        store = run.prepare(spec, directory, block_seconds)
+        store = opening.prepare(spec, directory, block_seconds)
         if retry_failed:
-            console.print(f"{run.reset_failed(directory, store):,} failed points will be solved again")
-        progress = run.progress_of(store)
+            console.print(f"{opening.reset_failed(directory, store):,} failed points will be solved again")
+        progress = progress_of(store)
         if progress.complete:
             console.print("all points are solved already; nothing was submitted")
             show_result(directory, store, progress)
@@ -113,20 +116,20 @@ def status_command(
 
 
 def _state(path: Path) -> dict[str, Any]:
-    directory, store = run.open_run(path)
-    return summary.state(directory, store, run.progress_of(store), submit.queue_state(path))
+    directory, store = opening.open_run(path)
+    return state(directory, store, progress_of(store), submit.queue_state(path))
 
 
 @app.command("failures")
 def failures_command(directory: Directory) -> None:
     """Show which points failed, and why."""
-    run_directory, store = run.open_run(directory)
+    run_directory, store = opening.open_run(directory)
     records = run_directory.failures()
     for record in records:
         labels = ", ".join(f"{name} {_label(value)}" for name, value in record["labels"].items())
         count = f"{record['points']} points: " if record["points"] > 1 else ""
         console.print(f"{count}{labels or 'the point'}\n    {record['error']}", highlight=False)
-    failed = run.progress_of(store).points["failed"]
+    failed = progress_of(store).points["failed"]
     console.print(f"{failed:,} points are failed now; {len(records)} failures are on record in failures.jsonl")
 
 
@@ -140,7 +143,7 @@ def logs_command(
     lines: Annotated[int, typer.Option(min=1, help="Lines of each log, from its end.")] = 10,
 ) -> None:
     """Show the end of the logs of a run's Slurm jobs."""
-    run.open_run(directory)
+    opening.open_run(directory)
     for file in submit.log_files(directory):
         console.print(f"==> {file} <==", highlight=False)
         text = file.read_text(encoding="utf-8", errors="replace")
@@ -150,7 +153,7 @@ def logs_command(
 @app.command("cancel")
 def cancel_command(directory: Directory) -> None:
     """Cancel the Slurm jobs of a run; what is finished stays, and `submit` goes on from there."""
-    run.open_run(directory)
+    opening.open_run(directory)
     cancelled = submit.cancel(directory)
     console.print(f"cancelled: {', '.join(cancelled)}" if cancelled else "no job of this run is running or waiting")
 
@@ -158,7 +161,7 @@ def cancel_command(directory: Directory) -> None:
 @app.command("driver", hidden=True)
 def driver_command(directory: Directory) -> None:
     """Run a submitted sweep; the driver job calls this."""
-    from qbsweep.driver import drive  # starting Dask costs a second that the other commands need not pay
+    from qbsweep.slurm.driver import drive  # starting Dask costs a second that the other commands need not pay
 
     raise typer.Exit(drive(directory, console))
 
@@ -174,6 +177,6 @@ def work_command(
     fresh: Annotated[bool, typer.Option("--fresh")] = False,
 ) -> None:
     """Work for a scheduler; the worker jobs call this."""
-    from qbsweep import worker
+    from qbsweep.slurm import worker
 
     worker.work(worker.Job(JobFiles(directory), name, Marker(marker), ends, fresh), address, folder)

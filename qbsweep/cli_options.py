@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from qbsweep import run, summary
-from qbsweep.rundir import RunDirectory
-from qbsweep.store import Store
+from qbsweep import summary
+from qbsweep.runs.state import Progress, levels_needed, suspect_text
+from qbsweep.store.dataset import Store
+from qbsweep.store.directory import RunDirectory
 
 console = Console(soft_wrap=True)
 
@@ -23,7 +24,7 @@ RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Solve failed 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def show_result(directory: RunDirectory, store: Store, progress: run.Progress) -> None:
+def show_result(directory: RunDirectory, store: Store, progress: Progress) -> None:
     """Print what came out of a run, and what to do with it."""
     table = summary.best_points(directory.data)
     if table is not None and table.row_count:
@@ -31,7 +32,7 @@ def show_result(directory: RunDirectory, store: Store, progress: run.Progress) -
     points = progress.points
     console.print(", ".join(f"{points[name]:,} {name}" for name in ("ok", "suspect", "failed", "pending")))
     if points["suspect"]:
-        console.print(f"suspect: {summary.suspect_text(*summary.levels_needed(store))}")
+        console.print(f"suspect: {suspect_text(*levels_needed(store))}")
     if points["failed"]:
         console.print(f"why: qbsweep failures {directory.path}; again: the same command with --retry-failed")
     console.print(f'xarray.open_zarr("{directory.data}")', highlight=False)

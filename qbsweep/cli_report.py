@@ -8,7 +8,7 @@ import typer
 
 from qbsweep.cli_options import Directory, console
 from qbsweep.errors import QbsweepError
-from qbsweep.run import open_run
+from qbsweep.runs.opening import open_run
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 

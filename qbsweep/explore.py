@@ -14,7 +14,7 @@ from qbsweep.charts import against, line_axes
 from qbsweep.errors import QbsweepError
 from qbsweep.figures import figure
 from qbsweep.labels import SHORT, meaning
-from qbsweep.store import readable
+from qbsweep.store.dataset import readable
 
 _NO_LINES = "(none)"
 HOST = "127.0.0.1"

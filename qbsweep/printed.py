@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from qbsweep.arrays import FloatArray
 from qbsweep.charts import COLORS, Chart
 from qbsweep.labels import mathematical
-from qbsweep.replacement import replace_tree
+from qbsweep.store.replace import replace_tree
 
 COLUMN, HEIGHT, DPI = 86 / 25.4, 66 / 25.4, 300
 _DASHES = ("-", "--", ":", "-.")

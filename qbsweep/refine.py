@@ -19,16 +19,16 @@ import xarray as xr
 from qbsweep.arrays import FloatArray
 from qbsweep.curves import in_memory, require_axis
 from qbsweep.errors import QbsweepError
-from qbsweep.evaluate import solve_box
 from qbsweep.fits import MIN_SAMPLES
 from qbsweep.optimum import curves, optimal_coupling, with_dims
 from qbsweep.peaks import EDGE, LOCATED, PLATEAU, TOO_FEW, find_optimum, sorted_samples
-from qbsweep.provenance import provenance
-from qbsweep.replacement import recover_tree, replace_tree
 from qbsweep.results import to_zarr
-from qbsweep.run import locked, open_run
+from qbsweep.runs.box import solve_box
+from qbsweep.runs.opening import locked, open_run
 from qbsweep.solvers.interface import OK
-from qbsweep.store import REFINED, readable
+from qbsweep.store.dataset import REFINED, readable
+from qbsweep.store.provenance import provenance
+from qbsweep.store.replace import recover_tree, replace_tree
 from qbsweep.sweep.axes import Axis
 from qbsweep.sweep.changes import check_extends
 from qbsweep.sweep.spec import SweepSpec, dump_spec, parse_spec

@@ -12,7 +12,6 @@ from bokeh.embed import components
 from bokeh.resources import Resources
 
 import qbsweep
-from qbsweep import summary
 from qbsweep.analysis import analyze, charging_power, settling_time
 from qbsweep.chart_choice import charts
 from qbsweep.charts import Chart
@@ -20,8 +19,9 @@ from qbsweep.embedded import embedded
 from qbsweep.errors import QbsweepError
 from qbsweep.labels import meaning, unit
 from qbsweep.refine import open_refined
-from qbsweep.run import open_run, progress_of
-from qbsweep.store import readable
+from qbsweep.runs.opening import open_run
+from qbsweep.runs.state import progress_of, state, suspect_text
+from qbsweep.store.dataset import readable
 from qbsweep.sweep.parameters import PARAMETERS
 from qbsweep.tables import analysis_rows
 
@@ -37,7 +37,7 @@ _STYLE = Path(__file__).with_name("report.css")
 def write(directory: Path) -> tuple[str, list[Chart]]:
     """Return the report of a run directory as HTML, and its charts, thinned and in memory."""
     run_directory, store = open_run(directory)
-    state = summary.state(run_directory, store, progress_of(store))
+    standing = state(run_directory, store, progress_of(store))
     with readable(run_directory.data), xr.open_zarr(run_directory.data, chunks=None) as ds:
         results, left_out = analyses(ds, open_refined(directory))
         drawn = [chart.thinned(BUDGET) for chart in charts(ds, results)]
@@ -45,9 +45,9 @@ def write(directory: Path) -> tuple[str, list[Chart]]:
         title = str(ds.attrs.get("title", directory.name))
         parts = [
             f"<h1>{_text(title)}</h1>",
-            _verdict(state),
+            _verdict(standing),
             _section("What was swept", _swept(ds)),
-            _section("Can it be trusted?", _trust(state, ds, run_directory.failures())),
+            _section("Can it be trusted?", _trust(standing, ds, run_directory.failures())),
             _section("Figures", _figures(drawn, divs)),
             _section("Analyses", _analyses(results, left_out)),
             _section("Values", _values(ds)) if not drawn or ds["status"].size == 1 else "",
@@ -131,7 +131,7 @@ def _trust(state: dict[str, Any], ds: xr.Dataset, failures: Sequence[dict[str, A
     else:
         parts.append("<p>Every point is from the moment solver, which is exact for linear networks.</p>")
     if state["suspect"]:
-        remedy = summary.suspect_text(state["levels_needed"], state["levels_unknown"])
+        remedy = suspect_text(state["levels_needed"], state["levels_unknown"])
         parts.append(f"<p>Suspect points are drawn with red rings and left out of the analyses: {_text(remedy)}.</p>")
     if state["failed"] or failures:
         shown = [[_labels(record["labels"]), f"{record['points']}", record["error"]] for record in failures]

@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from qbsweep.analysis import ANALYSES
-from qbsweep.replacement import replace_tree
+from qbsweep.store.replace import replace_tree
 
 
 def to_zarr(tree: xr.DataTree, path: Path) -> None:

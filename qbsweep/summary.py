@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import time
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -12,18 +11,16 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from qbsweep.evaluate import NETWORK_PARAMETERS
-from qbsweep.plan import Plan
-from qbsweep.run import Progress
-from qbsweep.rundir import RunDirectory
-from qbsweep.solvers.interface import FAILED, PENDING, SUSPECT
-from qbsweep.store import Store, readable
+from qbsweep.runs.box import NETWORK_PARAMETERS
+from qbsweep.runs.plan import Plan
+from qbsweep.solvers.interface import FAILED, PENDING
+from qbsweep.store.dataset import readable
 from qbsweep.sweep.variables import STEADY_SCALARS
 from qbsweep.text import duration
 
 if TYPE_CHECKING:
     import xarray as xr
-
+from qbsweep.runs.state import suspect_text
 from qbsweep.text import size_of
 
 _MAX_ROWS = 16
@@ -97,71 +94,6 @@ def plan_table(plan: Plan, cores: int) -> Table:
     for name, text in rows.items():
         table.add_row(name, text)
     return table
-
-
-def state(
-    directory: RunDirectory, store: Store, progress: Progress, queue: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """Return the state of a run, and of its Slurm jobs if it has any, as plain data: what `status --json` prints."""
-    holder = directory.lock_holder()
-    finished = sum(progress.points.values()) - progress.points["pending"]
-    rate = recent_rate(directory)
-    running = holder is not None
-    needed, unknown = levels_needed(store) if progress.points["suspect"] else (None, 0)
-    return {
-        "directory": str(directory.path),
-        "state": _state_name(running, progress, queue),
-        "points": sum(progress.points.values()),
-        **progress.points,
-        "finished": finished,
-        "blocks": progress.blocks,
-        "blocks_done": progress.blocks_done,
-        "points_per_second": rate,
-        "eta_seconds": progress.points["pending"] / rate if rate and running else None,
-        "running": holder,
-        "levels_needed": needed,
-        "levels_unknown": unknown,
-        "exit_code": progress.exit_code,
-        "slurm": queue,
-    }
-
-
-def _state_name(running: bool, progress: Progress, queue: dict[str, Any] | None) -> str:
-    if running or progress.complete:
-        return "running" if running else "complete"
-    queued = queue is not None and any(job["active"] and job["role"] == "driver" for job in queue["jobs"])
-    return "queued" if queued else "interrupted"
-
-
-def levels_needed(store: Store) -> tuple[int | None, int]:
-    """Return the Fock levels that would have met the tolerance at all suspect points where that is known.
-
-    And the number of suspect points where it is not.
-    """
-    if "levels_needed" not in store.spec.outputs:
-        return None, int((store.status() == SUSPECT).sum())
-    needed = store.read_one("levels_needed")[store.status() == SUSPECT]
-    known = needed[needed > 0]
-    return (int(known.max()) if len(known) else None), int(len(needed) - len(known))
-
-
-def suspect_text(needed: int | None, unknown: int) -> str:
-    """Say what would mend the suspect points."""
-    parts = [f"`fock_levels: {needed}` should meet the tolerance"] if needed else []
-    if unknown:
-        parts.append(f"{unknown:,} of them cannot tell how many levels they need")
-    return "; ".join(parts)
-
-
-def recent_rate(directory: RunDirectory, window: int = 50) -> float | None:
-    """Return points per second over the last events, None if there are too few to tell."""
-    holder = directory.lock_holder()
-    since = holder["started"] if holder else 0.0  # an earlier run says nothing about this one
-    events = [e for e in directory.events() if {"time", "points"} <= set(e) and e["time"] >= since][-window:]
-    if len(events) < 2:
-        return None
-    now = time.time() if holder else events[-1]["time"]
-    return float(sum(e["points"] for e in events[1:]) / max(now - events[0]["time"], 1e-3))
 
 
 def state_table(data: dict[str, Any]) -> Table:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import xarray as xr
 
-from qbsweep import run
 from qbsweep.errors import QbsweepError
+from qbsweep.runs import loop, opening
+from qbsweep.runs.state import progress_of
 from qbsweep.sweep.spec import load_spec
 
 SMALL = "QBSWEEP_SMALL"
@@ -26,11 +27,11 @@ def solve(name: str) -> Path:
     use_small = bool(os.environ.get(SMALL)) and small.exists()
     sweep = small if use_small else root / "workflows" / f"{name}.yaml"
     path = root / "runs" / (f"small-{name}" if use_small else name)
-    with run.locked(path) as directory:
-        store = run.prepare(load_spec(sweep), directory)
-        if not run.progress_of(store).complete:
+    with opening.locked(path) as directory:
+        store = opening.prepare(load_spec(sweep), directory)
+        if not progress_of(store).complete:
             print(f"solving {sweep.relative_to(root)} into {path.relative_to(root)} ...")
-            run.run_blocks(directory, store, run.serial)
+            loop.run_blocks(directory, store, loop.serial)
     return path
 
 

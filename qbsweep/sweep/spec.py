@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from qbsweep.errors import QbsweepError
+from qbsweep.physics.network import Network
 from qbsweep.physics.topologies import TOPOLOGIES
 from qbsweep.sweep import parse, variables
 from qbsweep.sweep.axes import Axis, Scalar, fixed_axis, swept_axis, time_axis
-from qbsweep.sweep.networks import build_network
+from qbsweep.sweep.networks import build_network, check_network
 from qbsweep.sweep.parameters import PARAMETERS
 from qbsweep.sweep.parse import GrammarError
 from qbsweep.sweep.syntax import NetworkForm, SweepFile
@@ -65,6 +66,10 @@ class SweepSpec:
     def n_modes(self) -> int:
         """Number of modes of the largest network, N + 1."""
         return 1 + int(self.axis("N").array.max())
+
+    def network(self, topology: str, N: int, coupling: str, realization: str) -> Network:
+        """Return the network of a grid point with unit J and kappa: a solver scales it."""
+        return build_network(self.networks.get(topology), topology, N, coupling, realization)
 
     def digest(self) -> str:
         """Return 16 hex digits that identify everything that decides the numbers."""
@@ -160,7 +165,12 @@ def _check_topologies(spec: SweepSpec, networks: Mapping[str, NetworkForm]) -> N
         if topology not in TOPOLOGIES and topology not in spec.networks:
             raise GrammarError(where, unknown("topology", topology, [*TOPOLOGIES, *networks]))
         if topology in spec.networks:
-            _check_own(spec, str(topology))
+            check_network(str(topology), spec.networks[str(topology)], spec.values("N"))
+            if spec.coupling_unit == "J_op":
+                raise GrammarError(
+                    ("networks", str(topology)),
+                    f"`unit: J_op` needs topology cascaded or parallel; there is no J_op for network `{topology}`",
+                )
 
 
 def _check_size(spec: SweepSpec) -> None:
@@ -193,44 +203,6 @@ def _check_linear(spec: SweepSpec) -> None:
                 raise GrammarError(
                     (section, name), f"{what}, which needs `frame: lab`: only a linear network can be displaced"
                 )
-
-
-def _check_own(spec: SweepSpec, topology: str) -> None:
-    where = ("networks", topology)
-    edges = [frozenset(edge.modes) for edge in spec.networks[topology].edges]
-    N = max(max(edge) for edge in edges)
-    for number, edge in enumerate(edges, start=1):
-        if edge in edges[: number - 1]:
-            raise GrammarError(where, f"edge {number} of network `{topology}` joins the modes of an earlier edge again")
-    reached = {0}
-    for _ in edges:
-        reached |= {mode for edge in edges if edge & reached for mode in edge}
-    if not reached >= set(range(N + 1) if len(edges) + 1 > N else (N,)):
-        raise GrammarError(
-            where, f"every mode of network `{topology}` (0 to {N}) must be joined to the charger, mode 0"
-        )
-    for value in spec.values("N"):
-        if value != N:
-            raise GrammarError(
-                where,
-                f"network `{topology}` has modes 0 to {N}, so `N` must be {N}, but is {value}",
-            )
-    for name in ("kappa", "detuning"):
-        given = getattr(spec.networks[topology], name)
-        if given is not None and len(given) != N + 1:
-            raise GrammarError(
-                (*where, name),
-                f"`{name}` of network `{topology}` must have one value per mode ({N + 1}), but has {len(given)}",
-            )
-    if spec.coupling_unit == "J_op":
-        raise GrammarError(
-            where,
-            f"`unit: J_op` needs topology cascaded or parallel; there is no J_op for network `{topology}`",
-        )
-    try:
-        build_network(spec, topology, N, "nonreciprocal", "phase-half-pi")
-    except QbsweepError as error:
-        raise GrammarError(where, f"network `{topology}`: {error}") from None
 
 
 def dump_spec(spec: SweepSpec) -> str:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from qbsweep import run
 from qbsweep.physics import closed_forms
+from qbsweep.runs import loop, opening
 from qbsweep.sweep.spec import load_spec
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
@@ -17,8 +17,8 @@ WORKFLOWS = Path(__file__).parents[2] / "workflows"
 
 def solve(sweep: Path, out: Path) -> Path:
     """Run a sweep serially."""
-    with run.locked(out) as directory:
-        run.run_blocks(directory, run.prepare(load_spec(sweep), directory), run.serial)
+    with opening.locked(out) as directory:
+        loop.run_blocks(directory, opening.prepare(load_spec(sweep), directory), loop.serial)
     return out
 
 

@@ -11,9 +11,9 @@ import pytest
 import xarray as xr
 import zarr
 
-from qbsweep import run
 from qbsweep.physics import closed_forms
-from qbsweep.replacement import recover_tree, replace_tree
+from qbsweep.runs import loop, opening
+from qbsweep.store.replace import recover_tree, replace_tree
 from qbsweep.sweep.spec import load_spec
 
 from ..command import Outcome, qbsweep
@@ -45,8 +45,8 @@ def analyzed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
     """A run directory with an analysis, and what the command said."""
     folder = tmp_path_factory.mktemp("analyzed")
     (folder / "sweep.yaml").write_text(FIG3)
-    with run.locked(folder / "run") as directory:
-        run.run_blocks(directory, run.prepare(load_spec(folder / "sweep.yaml"), directory), run.serial)
+    with opening.locked(folder / "run") as directory:
+        loop.run_blocks(directory, opening.prepare(load_spec(folder / "sweep.yaml"), directory), loop.serial)
     return folder / "run", analyze(folder / "run")
 
 

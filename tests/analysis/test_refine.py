@@ -13,10 +13,10 @@ import xarray as xr
 from qbsweep import refine as refine_module
 from qbsweep.analysis import optimal_coupling
 from qbsweep.errors import QbsweepError
-from qbsweep.evaluate import solve_box
 from qbsweep.peaks import find_optimum
 from qbsweep.physics import closed_forms
 from qbsweep.refine import next_couplings, open_refined, refine, refined_path
+from qbsweep.runs.box import solve_box
 
 Sweep = Callable[..., Path]
 KAPPA = 0.003

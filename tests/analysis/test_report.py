@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import zarr
 
-from qbsweep import cli_report, run
+from qbsweep import cli_report
+from qbsweep.runs import loop, opening
 from qbsweep.sweep.spec import load_spec
 
 from ..command import qbsweep
@@ -157,8 +158,8 @@ return [all(document, 'select', []).length, sliders.length];
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shown")
     (folder / "sweep.yaml").write_text(KINDS["coupling"][0])
-    with run.locked(folder / "run") as directory:
-        run.run_blocks(directory, run.prepare(load_spec(folder / "sweep.yaml"), directory), run.serial)
+    with opening.locked(folder / "run") as directory:
+        loop.run_blocks(directory, opening.prepare(load_spec(folder / "sweep.yaml"), directory), loop.serial)
     page(folder / "run", "--png")
     return folder / "run" / "report.html"
 

@@ -21,10 +21,10 @@ from distributed import Client, LocalCluster  # noqa: E402
 from scipy.linalg import solve, solve_continuous_lyapunov  # noqa: E402
 from timing import ratio, seconds  # noqa: E402
 
-from qbsweep.evaluate import solve_box  # noqa: E402
 from qbsweep.physics.matrices import damping_matrix, drift_matrix  # noqa: E402
 from qbsweep.physics.topologies import cascaded  # noqa: E402
-from qbsweep.plan import make_grid  # noqa: E402
+from qbsweep.runs.box import solve_box  # noqa: E402
+from qbsweep.runs.plan import make_grid  # noqa: E402
 from qbsweep.sweep.spec import load_spec  # noqa: E402
 
 KAPPA, EPSILON, WORKERS = 0.003, 0.01, 2

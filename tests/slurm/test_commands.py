@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qbsweep import slurm
-from qbsweep.jobfiles import JobFiles, Record
-from qbsweep.profile import load_profile
-from qbsweep.run import locked, prepare
+from qbsweep.runs.opening import locked, prepare
+from qbsweep.slurm import commands as slurm
+from qbsweep.slurm.files import JobFiles, Record
+from qbsweep.slurm.profile import load_profile
+from qbsweep.slurm.submit import decide
 from qbsweep.solvers.interface import FAILED
-from qbsweep.store import Store
-from qbsweep.submit import decide
+from qbsweep.store.dataset import Store
 from qbsweep.sweep.spec import load_spec
 
 from ..command import Outcome

@@ -10,8 +10,9 @@ import psutil
 import pytest
 from distributed import Client, Future
 
-from qbsweep.blocks import Report, Task
-from qbsweep.cluster import DaskExecutor, Loss, create_credentials, listening_client, load_credentials
+from qbsweep.runs.block import Report, Task
+from qbsweep.runs.dask import DaskExecutor, Loss
+from qbsweep.slurm.connection import create_credentials, listening_client, load_credentials
 
 WORKERS = 100
 BLOCKS = 2000

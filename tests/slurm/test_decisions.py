@@ -24,14 +24,23 @@ from distributed import Client
 from distributed.scheduler import KilledWorker
 from rich.console import Console
 
-from qbsweep import driver, host, run, slurm, worker
-from qbsweep.blocks import Report, Task, solve_block
-from qbsweep.cluster import CONFIG, RETURNED, DaskExecutor, Loss, _Queue, create_credentials, load_credentials
 from qbsweep.errors import QbsweepError
-from qbsweep.jobfiles import AGAIN, BROKEN, DISMISSED, HOLD, JobFiles, Marker, Note, Record
-from qbsweep.rundir import RunDirectory, append_line
+from qbsweep.runs import loop, opening
+from qbsweep.runs.attempts import record_attempt
+from qbsweep.runs.block import Report, Task, solve_block
+from qbsweep.runs.dask import CONFIG, RETURNED, DaskExecutor, Loss, _Queue
+from qbsweep.runs.state import pending_blocks
+from qbsweep.slurm import commands as slurm
+from qbsweep.slurm import driver, worker
+from qbsweep.slurm import pool as pool_module
+from qbsweep.slurm import supervisor as host
+from qbsweep.slurm.connection import create_credentials, load_credentials
+from qbsweep.slurm.files import AGAIN, BROKEN, DISMISSED, HOLD, JobFiles, Marker, Note, Record
+from qbsweep.slurm.pool import SlurmPool, StrandedError
 from qbsweep.solvers.interface import FAILED, PENDING
-from qbsweep.store import Store
+from qbsweep.store.dataset import Store
+from qbsweep.store.directory import RunDirectory
+from qbsweep.store.records import append_line
 from qbsweep.sweep.spec import load_spec
 
 RECORD = Record(
@@ -614,9 +623,9 @@ def test_a_process_that_dies_again_and_again_is_given_up(make_host: Callable[...
 
 
 @pytest.fixture
-def pool(files: JobFiles) -> driver.SlurmPool:
+def pool(files: JobFiles) -> SlurmPool:
     """A pool without workers; block n should take n seconds."""
-    return driver.SlurmPool(files, RECORD, SimpleNamespace(), np.arange(20.0))  # type: ignore[arg-type]
+    return SlurmPool(files, RECORD, SimpleNamespace(), np.arange(20.0))  # type: ignore[arg-type]
 
 
 def loss(ago: float = 0.0, name: str = "w1") -> Loss:
@@ -634,7 +643,7 @@ def loss(ago: float = 0.0, name: str = "w1") -> Loss:
         (Note("killed", None, "died"), RETURNED),
     ],
 )
-def test_who_is_to_blame(pool: driver.SlurmPool, files: JobFiles, note: Note, cause: str) -> None:
+def test_who_is_to_blame(pool: SlurmPool, files: JobFiles, note: Note, cause: str) -> None:
     files.write_note("w1", note)
     report = pool.judge(loss())
     assert report is not None
@@ -646,7 +655,7 @@ def test_who_is_to_blame(pool: driver.SlurmPool, files: JobFiles, note: Note, ca
     assert (other.cause != RETURNED) == (note.block == 6)
 
 
-def test_a_note_is_waited_for(pool: driver.SlurmPool, files: JobFiles) -> None:
+def test_a_note_is_waited_for(pool: SlurmPool, files: JobFiles) -> None:
     lost = loss()
     assert pool.judge(lost) is None
     files.write_note("w1", Note("killed", 5, "died"))
@@ -655,7 +664,7 @@ def test_a_note_is_waited_for(pool: driver.SlurmPool, files: JobFiles) -> None:
     assert report.cause == "worker"
 
 
-def test_a_worker_that_vanishes_without_a_word(pool: driver.SlurmPool) -> None:
+def test_a_worker_that_vanishes_without_a_word(pool: SlurmPool) -> None:
     assert pool.judge(loss(4)) is None
     report = pool.judge(loss(6))
     assert report is not None
@@ -663,7 +672,7 @@ def test_a_worker_that_vanishes_without_a_word(pool: driver.SlurmPool) -> None:
     assert "vanished" in report.error
 
 
-def test_predictions_learn_from_reports(pool: driver.SlurmPool) -> None:
+def test_predictions_learn_from_reports(pool: SlurmPool) -> None:
     assert pool._predict(10) == 15.0  # half as much again, for safety
     pool.learn(Report(5, 1, seconds=20.0))
     assert pool._predict(10) == 60.0
@@ -700,13 +709,13 @@ def requeued(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ],
 )
 def test_which_jobs_are_called_back(
-    pool: driver.SlurmPool, requeued: list[str], states: list[str], called: list[str], hope: bool
+    pool: SlurmPool, requeued: list[str], states: list[str], called: list[str], hope: bool
 ) -> None:
     assert pool._revive(jobs(*states)) == hope
     assert requeued == called
 
 
-def test_nobody_is_called_back_for_ever(pool: driver.SlurmPool, requeued: list[str]) -> None:
+def test_nobody_is_called_back_for_ever(pool: SlurmPool, requeued: list[str]) -> None:
     assert [pool._revive(jobs("FAILED")) for _ in range(10)] == [True] * 8 + [False] * 2
     assert requeued == ["102_0"] * 8
     pool.learn(Report(5, 1, error="died", cause="worker"))
@@ -716,7 +725,7 @@ def test_nobody_is_called_back_for_ever(pool: driver.SlurmPool, requeued: list[s
     assert requeued == ["102_0"] * 9
 
 
-def test_who_is_held_is_released(pool: driver.SlurmPool, requeued: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_held_is_released(pool: SlurmPool, requeued: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     released: list[str] = []
     monkeypatch.setattr(slurm, "release", lambda job: released.append(job.id) or True)
     waiting = jobs("RUNNING", "PENDING", "REQUEUE_HOLD", "PENDING")
@@ -725,7 +734,7 @@ def test_who_is_held_is_released(pool: driver.SlurmPool, requeued: list[str], mo
     assert (released, requeued) == (["102_2", "102_3"], [])
 
 
-def test_a_requeue_that_slurm_refuses_is_no_hope(pool: driver.SlurmPool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_requeue_that_slurm_refuses_is_no_hope(pool: SlurmPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm, "requeue", lambda job: False)
     assert not pool._revive(jobs("FAILED"))
     assert pool._revive(jobs("FAILED", "RUNNING"))
@@ -735,14 +744,14 @@ def test_a_requeue_that_slurm_refuses_is_no_hope(pool: driver.SlurmPool, monkeyp
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time that the driver sees, in s."""
     clock = [1000.0]
-    monkeypatch.setattr(driver, "time", SimpleNamespace(monotonic=lambda: clock[0], time=time.time))
+    monkeypatch.setattr(pool_module, "time", SimpleNamespace(monotonic=lambda: clock[0], time=time.time))
     return clock
 
 
 def test_a_driver_without_workers_gives_up(
     clock: list[float], files: JobFiles, requeued: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool = driver.SlurmPool(files, RECORD, SimpleNamespace(), np.ones(9))  # type: ignore[arg-type]
+    pool = SlurmPool(files, RECORD, SimpleNamespace(), np.ones(9))  # type: ignore[arg-type]
     asked: list[tuple[str, ...]] = []
     answers: list[list[slurm.Job] | None] = [None]
 
@@ -770,7 +779,7 @@ def test_a_driver_without_workers_gives_up(
 
 
 def test_a_slurm_that_is_silent_for_long(clock: list[float], files: JobFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = driver.SlurmPool(files, RECORD, SimpleNamespace(), np.ones(9))  # type: ignore[arg-type]
+    pool = SlurmPool(files, RECORD, SimpleNamespace(), np.ones(9))  # type: ignore[arg-type]
     monkeypatch.setattr(slurm, "queue", lambda *_: None)
     clock[0] += 2000
     pool.watch(1, waiting=True)  # as long as there are workers, that does not matter
@@ -783,11 +792,11 @@ def test_a_slurm_that_is_silent_for_long(clock: list[float], files: JobFiles, mo
 
 def test_an_allocation_without_workers_begins_again(clock: list[float], files: JobFiles) -> None:
     record = replace(RECORD, layout="allocation")
-    pool = driver.SlurmPool(files, record, SimpleNamespace(), np.ones(9))  # type: ignore[arg-type]
+    pool = SlurmPool(files, record, SimpleNamespace(), np.ones(9))  # type: ignore[arg-type]
     clock[0] += 100
     pool.watch(0, waiting=True)
     clock[0] += 100
-    with pytest.raises(driver.StrandedError):
+    with pytest.raises(StrandedError):
         pool.watch(0, waiting=True)
 
 
@@ -797,7 +806,7 @@ def test_who_is_idle_twice_is_dismissed(clock: list[float], files: JobFiles) -> 
     client = SimpleNamespace(
         processing=lambda: processing, run=lambda function, workers, **_: dismissed.append(workers)
     )
-    pool = driver.SlurmPool(files, RECORD, client, np.ones(9))  # type: ignore[arg-type]
+    pool = SlurmPool(files, RECORD, client, np.ones(9))  # type: ignore[arg-type]
     for _ in range(2):
         clock[0] += 20
         pool.watch(3, waiting=False)
@@ -988,8 +997,8 @@ def opened(tmp_path: Path) -> Iterator[tuple[RunDirectory, Store]]:
         "name: small\nparameters: {topology: cascaded, N: 2, kappa: 0.003, epsilon: 0.01}\n"
         "sweep: {J: {geomspace: [1e-3, 1e-2, 6]}}\ntimes: {linspace: [0, 10, 100], unit: 1/kappa}\n"
     )
-    with run.locked(tmp_path / "out") as directory:
-        store = run.prepare(load_spec(path), directory, block_seconds=1e-6)
+    with opening.locked(tmp_path / "out") as directory:
+        store = opening.prepare(load_spec(path), directory, block_seconds=1e-6)
         assert store.grid.n_blocks == 6
         yield directory, store
 
@@ -997,9 +1006,9 @@ def opened(tmp_path: Path) -> Iterator[tuple[RunDirectory, Store]]:
 def interrupt(directory: RunDirectory, store: Store, executor: Executor) -> None:
     executor.interrupted = True
     with pytest.raises(Interrupted):
-        run.run_blocks(directory, store, executor)
+        loop.run_blocks(directory, store, executor)
     assert len(executor.attempts) == 1
-    assert run.pending_blocks(store, store.status())
+    assert pending_blocks(store, store.status())
 
 
 def test_attempts_are_counted_beyond_a_driver(opened: tuple[RunDirectory, Store]) -> None:
@@ -1008,7 +1017,7 @@ def test_attempts_are_counted_beyond_a_driver(opened: tuple[RunDirectory, Store]
     assert [(one["block"], one["cause"]) for one in directory.attempts()] == [(2, "worker")]
     executor = Executor(2, *["worker"] * 9)
     seen: list[Report] = []
-    progress = run.run_blocks(directory, store, executor, seen.append)
+    progress = loop.run_blocks(directory, store, executor, seen.append)
     assert executor.attempts == [2, 3]
     assert executor.order == [3, 4, 5, 2, 2], "who failed before goes last"
     assert (progress.points["failed"], progress.points["ok"]) == (1, 5)
@@ -1023,7 +1032,7 @@ def test_attempts_are_counted_beyond_a_driver(opened: tuple[RunDirectory, Store]
 def test_how_often_a_block_is_tried(opened: tuple[RunDirectory, Store], cause: str, allowed: int) -> None:
     directory, store = opened
     executor = Executor(2, *[cause] * 9)
-    assert run.run_blocks(directory, store, executor).points["failed"] == 1
+    assert loop.run_blocks(directory, store, executor).points["failed"] == 1
     assert executor.attempts == list(range(1, allowed + 1))
     assert len(directory.attempts()) == allowed
 
@@ -1031,30 +1040,30 @@ def test_how_often_a_block_is_tried(opened: tuple[RunDirectory, Store], cause: s
 def test_every_cause_has_its_own_count(opened: tuple[RunDirectory, Store]) -> None:
     directory, store = opened
     executor = Executor(2, "worker", "memory", "worker", "memory")
-    assert run.run_blocks(directory, store, executor).points["ok"] == 6
+    assert loop.run_blocks(directory, store, executor).points["ok"] == 6
     assert executor.attempts == [1, 2, 3, 4, 5]
 
 
 def test_a_full_disk_is_nobodys_fault(opened: tuple[RunDirectory, Store]) -> None:
     directory, store = opened
     executor = Executor(2, *["full"] * 9)
-    progress = run.run_blocks(directory, store, executor)
+    progress = loop.run_blocks(directory, store, executor)
     assert (progress.points["pending"], progress.points["failed"]) == (1, 0)
     assert (store.block_status(2) == PENDING).all()
     assert not directory.attempts_file.exists()
     assert executor.attempts == [1, 2, 3]
     executor = Executor(2)
-    assert run.run_blocks(directory, store, executor).points["ok"] == 6
+    assert loop.run_blocks(directory, store, executor).points["ok"] == 6
     assert executor.attempts == [1]
 
 
 def test_failed_points_that_are_reset_have_all_their_attempts(opened: tuple[RunDirectory, Store]) -> None:
     directory, store = opened
-    run.run_blocks(directory, store, Executor(2, *["worker"] * 9))
-    assert run.reset_failed(directory, store) == 1
+    loop.run_blocks(directory, store, Executor(2, *["worker"] * 9))
+    assert opening.reset_failed(directory, store) == 1
     assert directory.attempts() == []
     executor = Executor(2, *["worker"] * 9)
-    run.run_blocks(directory, store, executor)
+    loop.run_blocks(directory, store, executor)
     assert executor.attempts == [1, 2, 3]
 
 
@@ -1065,16 +1074,16 @@ def test_attempts_of_another_sweep_do_not_count(opened: tuple[RunDirectory, Stor
     with directory.attempts_file.open("a") as file:
         file.write('3\n{"block": 2}\n{"block": "x", "cause": 3}\nnonsense\n{"bl')
     executor = Executor(2, "worker")
-    assert run.run_blocks(directory, store, executor).points["ok"] == 6
+    assert loop.run_blocks(directory, store, executor).points["ok"] == 6
     assert executor.attempts == [1, 2]
 
 
 def test_a_block_that_failed_for_good_while_no_driver_was_there(opened: tuple[RunDirectory, Store]) -> None:
     directory, store = opened
-    run.record_attempt(directory, store, Report(2, 1, error="too long", cause="walltime"))
-    run.record_attempt(directory, store, Report(3, 1, error="died", cause="worker"))
+    record_attempt(directory, store, Report(2, 1, error="too long", cause="walltime"))
+    record_attempt(directory, store, Report(3, 1, error="died", cause="worker"))
     executor = Executor(3)
-    progress = run.run_blocks(directory, store, executor)
+    progress = loop.run_blocks(directory, store, executor)
     assert (progress.points["failed"], progress.points["ok"]) == (1, 5)
     assert executor.attempts == [2]
     assert 2 not in executor.order
@@ -1084,9 +1093,9 @@ def test_a_block_that_failed_for_good_while_no_driver_was_there(opened: tuple[Ru
 @pytest.mark.parametrize(
     ("layout", "error", "stops"),
     [
-        ("jobs", driver.StrandedError, 0),
+        ("jobs", StrandedError, 0),
         ("jobs", driver.TimeIsUpError, 1),
-        ("allocation", driver.StrandedError, 0),
+        ("allocation", StrandedError, 0),
         ("allocation", driver.TimeIsUpError, 0),
     ],
 )

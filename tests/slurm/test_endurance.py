@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from qbsweep.solvers.interface import OK
-from qbsweep.store import Store
+from qbsweep.store.dataset import Store
 
 COUPLINGS = 120
 POISON = 60

@@ -48,7 +48,7 @@ def kill_worker_process(sweep: Sweep, chance: random.Random) -> None:
 
 
 def kill_host_process(sweep: Sweep, chance: random.Random) -> None:
-    kill(sweep, chance, "qbsweep.host")
+    kill(sweep, chance, "qbsweep.slurm.supervisor")
 
 
 def kill_driver_process(sweep: Sweep, chance: random.Random) -> None:

@@ -26,7 +26,7 @@ def test_a_node_that_cannot_reach_the_files(
     make_sweep: Callable[..., Sweep], clean: xr.Dataset, tmp_path: Path, folder: str
 ) -> None:
     """Its workers leave, and no block is the worse for having been there."""
-    sweep = make_sweep(stale=str(tmp_path / folder), sleep=1.5, seconds_of={"qbsweep.host._MAX_CRASHES": 2})
+    sweep = make_sweep(stale=str(tmp_path / folder), sleep=1.5, seconds_of={"qbsweep.slurm.supervisor._MAX_CRASHES": 2})
     sweep.submit()
     sweep.wait(lambda: len({event["host"] for event in sweep.events()}) == WORKERS, "a block from every node")
     (driver,) = sweep.running("driver")
@@ -47,7 +47,7 @@ def held(sweep: Sweep) -> list[bool]:
 @pytest.mark.timeout(200)
 def test_workers_wait_held_for_a_driver_that_stays_queued(make_sweep: Callable[..., Sweep], clean: xr.Dataset) -> None:
     """They do not burn their allocation, and are back when it is. (After 12 s here, in the place of 5 min.)"""
-    sweep = make_sweep(seconds_of={"qbsweep.host._QUEUED_PATIENCE": 12})
+    sweep = make_sweep(seconds_of={"qbsweep.slurm.supervisor._QUEUED_PATIENCE": 12})
     sweep.submit()
     sweep.wait_for_events(5)
     (driver,) = sweep.running("driver")
@@ -68,7 +68,7 @@ def test_a_slurm_that_forgets_what_has_ended(
 ) -> None:
     """Nobody can be called back, but nobody is lost either: `submit` goes on."""
     forgetful = start_cluster(NODES=3, CPUS=8, MEM=16000, AGE=2)
-    sweep = make_sweep(forgetful, sleep=0.8, seconds_of={"qbsweep.driver._STRANDED_SECONDS": 1})
+    sweep = make_sweep(forgetful, sleep=0.8, seconds_of={"qbsweep.slurm.pool._STRANDED_SECONDS": 1})
 
     def known() -> list[dict[str, str]]:
         return sweep.jobs("-t", "all")

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qbsweep.errors import QbsweepError
-from qbsweep.plan import Plan
-from qbsweep.profile import DriverForm, Profile, load_profile, parse_minutes, resources
+from qbsweep.runs.plan import Plan
+from qbsweep.slurm.profile import DriverForm, Profile, load_profile, parse_minutes
+from qbsweep.slurm.resources import resources
 
 MAX_SENTENCE = 400  # the longest lists all keys of a profile
 HUGE = "1" + "0" * 400

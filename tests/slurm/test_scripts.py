@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from qbsweep.profile import DriverForm, Profile, Resources
-from qbsweep.scripts import Submission, scripts
+from qbsweep.slurm.profile import DriverForm, Profile
+from qbsweep.slurm.resources import Resources
+from qbsweep.slurm.scripts import Submission, scripts
 
 RESOURCES = Resources(workers=6, jobs=3, cpus=2, minutes=90, driver_minutes=3000, memory=2000, driver_memory=1700)
 SIMPLE = Submission(
@@ -75,7 +76,7 @@ def test_the_whole_text() -> None:
 stopped=
 trap 'kill -USR1 "$child" 2>/dev/null' USR1
 trap 'stopped=yes; kill -TERM "$child" 2>/dev/null' TERM
-/venv/bin/python -P -m qbsweep.host /data/run 2 &
+/venv/bin/python -P -m qbsweep.slurm.supervisor /data/run 2 &
 child=$!
 wait "$child"
 while kill -0 "$child" 2>/dev/null; do wait "$child"; done
@@ -108,7 +109,7 @@ def test_the_driver_differs_in_its_head_and_its_command() -> None:
         "--requeue",
         "--signal=B:USR1@60",
     ]
-    same = commands(workers).replace("qbsweep.host /data/run 2", "qbsweep driver /data/run")
+    same = commands(workers).replace("qbsweep.slurm.supervisor /data/run 2", "qbsweep driver /data/run")
     assert commands(driver) == same.replace("${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID", "$SLURM_JOB_ID")
 
 
@@ -129,7 +130,7 @@ def test_one_allocation_runs_the_workers_beside_the_driver() -> None:
     ]
     step = (
         "srun --overlap --kill-on-bad-exit=0 --ntasks=6 --output=/data/run/slurm/logs/worker-%t.log "
-        "--open-mode=append /venv/bin/python -P -m qbsweep.host /data/run 1 &\nbeside=$!\n"
+        "--open-mode=append /venv/bin/python -P -m qbsweep.slurm.supervisor /data/run 1 &\nbeside=$!\n"
     )
     wait = (
         'while [ -n "$warned" ] && [ -z "$stopped" ] && [ "$SECONDS" -lt 5395 ] \\\n'
@@ -209,7 +210,7 @@ def test_setup_comes_before_scratch_and_both_before_the_command() -> None:
     lines = scripts(FULL)["workers.sh"].splitlines()
     setup = lines.index("module load python")
     assert lines[setup + 1 : setup + 3] == ['export WHERE="${HOME}"', 'export TMPDIR="$HOME/my dir"']
-    assert setup < next(i for i, line in enumerate(lines) if "qbsweep.host" in line)
+    assert setup < next(i for i, line in enumerate(lines) if "qbsweep.slurm.supervisor" in line)
 
 
 @pytest.mark.parametrize(
@@ -458,10 +459,10 @@ def test_what_the_command_is_given(start: Callable[..., Running], tmp_path: Path
         assert running.lines("argv") == ["-P", "-m", "qbsweep", "driver", run]
         assert running.lines("srun") == [
             f"--overlap --kill-on-bad-exit=0 --ntasks=6 --output={run}/slurm/logs/worker-%t.log --open-mode=append "
-            f"{run}/python -P -m qbsweep.host {run} 1"
+            f"{run}/python -P -m qbsweep.slurm.supervisor {run} 1"
         ]
     else:
-        assert running.lines("argv") == ["-P", "-m", "qbsweep.host", run, "2"]
+        assert running.lines("argv") == ["-P", "-m", "qbsweep.slurm.supervisor", run, "2"]
 
 
 @pytest.mark.parametrize("start", ["allocation"], indirect=True)

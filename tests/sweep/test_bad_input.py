@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from qbsweep.run import locked
+from qbsweep.runs.opening import locked
 
 from ..command import Outcome
 
@@ -451,7 +451,7 @@ def test_out_is_not_writable(qbsweep: Callable[..., Outcome], good: Path, tmp_pa
 def test_bad_executor(
     qbsweep: Callable[..., Outcome], good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
-    monkeypatch.setattr("qbsweep.cluster._CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("qbsweep.runs.dask._CONNECT_SECONDS", 0.5)
     sentence = qbsweep("run", good, "--executor", address, "--out", tmp_path / "out").sentence()
     assert re.search(rf"'{address}'.*`--executor` must be 'serial', 'local' or the address", sentence)
     assert not (tmp_path / "out" / "lock").exists()
@@ -603,7 +603,7 @@ def test_a_running_directory_is_left_alone(qbsweep: Callable[..., Outcome], good
 
 def test_a_directory_run_by_another_process(qbsweep: Callable[..., Outcome], good: Path, existing: Path) -> None:
     script = (
-        "import sys, pathlib; from qbsweep.run import locked\n"
+        "import sys, pathlib; from qbsweep.runs.opening import locked\n"
         "with locked(pathlib.Path(sys.argv[1])):\n    print('locked', flush=True); sys.stdin.read()\n"
     )
     before = contents(existing)

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from qbsweep import run
-from qbsweep.blocks import Report, Task, solve_block
 from qbsweep.physics.closed_forms import optimal_coupling
-from qbsweep.plan import make_grid
+from qbsweep.runs import loop
+from qbsweep.runs.block import Report, Task, solve_block
+from qbsweep.runs.plan import make_grid
 from qbsweep.solvers import interface
 from qbsweep.sweep.spec import load_spec, parse_spec
 
@@ -307,7 +307,7 @@ def three_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     def stopping(tasks: Iterable[Task]) -> Iterator[Report]:
         return map(solve_block, islice(tasks, 3))
 
-    monkeypatch.setattr(run, "serial", stopping)
+    monkeypatch.setattr(loop, "serial", stopping)
 
 
 def test_an_interrupted_run_goes_on(tmp_path: Path, three_blocks: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qbsweep.errors import QbsweepError
-from qbsweep.evaluate import solve_box
+from qbsweep.runs.box import solve_box
 from qbsweep.sweep import parse, syntax, variables
 from qbsweep.sweep.axes import Axis
-from qbsweep.sweep.networks import build_network
 from qbsweep.sweep.parameters import PARAMETERS
 from qbsweep.sweep.spec import SweepSpec, dump_spec, load_spec, parse_spec, resolve
 from qbsweep.sweep.yamlfile import read_yaml
@@ -319,8 +318,8 @@ def test_edges_as_pairs_are_those_of_the_built_in_chain(load: Load) -> None:
     own = load(text(topology="chain", extra="networks: {chain: {edges: [[0, 1], [1, 2]]}}"))
     built_in = load(text())
     for coupling in ("nonreciprocal", "reciprocal"):
-        assert build_network(own, "chain", 2, coupling, "phase-half-pi") == build_network(
-            built_in, "cascaded", 2, coupling, "phase-half-pi"
+        assert own.network("chain", 2, coupling, "phase-half-pi") == built_in.network(
+            "cascaded", 2, coupling, "phase-half-pi"
         )
     arrays, expected = (solve_box(spec, ()).arrays for spec in (own, built_in))
     for name in variables.STEADY_SCALARS:
@@ -340,14 +339,14 @@ def test_edges_as_mappings(load: Load) -> None:
             ),
         )
     )
-    network = build_network(spec, "own", 2, "nonreciprocal", "phase-half-pi")
+    network = spec.network("own", 2, "nonreciprocal", "phase-half-pi")
     assert network.kappa == (1.0, 2.0, 0.5)
     assert network.detuning == (0.0, 0.1, -0.1)
     first, second, third = network.edges
     assert (first.u, first.v, first.J, first.theta, first.Gamma) == (0, 1, 2.0, 0.3, 1.5)
     assert (second.u, second.v, second.J, second.Gamma) == (1, 2, 0.5, 1.0)  # Gamma = 2 J of the edge
     assert (third.J, third.Gamma) == (1.0, 2.0)
-    reciprocal = build_network(spec, "own", 2, "reciprocal", "phase-half-pi").edges
+    reciprocal = spec.network("own", 2, "reciprocal", "phase-half-pi").edges
     assert [edge.Gamma for edge in reciprocal] == [1.5, 0.0, 0.0]
 
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from qbsweep.grid import Grid, boxes, fit_blocks
-from qbsweep.plan import BLOCK_SECONDS, bytes_per_point, make_grid, make_plan, stored_variables
+from qbsweep.runs.plan import BLOCK_SECONDS, make_grid, make_plan
+from qbsweep.store.grid import Grid, boxes, fit_blocks
+from qbsweep.store.layout import bytes_per_point, stored_variables
 from qbsweep.sweep import parse
 from qbsweep.sweep.spec import SweepSpec, resolve
 

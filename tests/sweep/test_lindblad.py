@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from qbsweep import run
 from qbsweep.errors import QbsweepError
-from qbsweep.plan import make_grid, make_plan
+from qbsweep.runs import loop, opening
+from qbsweep.runs.plan import make_grid, make_plan
 from qbsweep.sweep.spec import SweepSpec, load_spec, parse_spec
 
 BASE = "topology: cascaded, J: {value: 1, unit: J_op}, kappa: 0.003, epsilon: 0.001"
@@ -27,9 +27,9 @@ def load(folder: Path, parameters: str, rest: str) -> SweepSpec:
 
 def solve(folder: Path, parameters: str, rest: str) -> xr.Dataset:
     spec = load(folder, parameters, rest)
-    with run.locked(folder / "out") as directory:
-        store = run.prepare(spec, directory)
-        run.run_blocks(directory, store, run.serial)
+    with opening.locked(folder / "out") as directory:
+        store = opening.prepare(spec, directory)
+        loop.run_blocks(directory, store, loop.serial)
     with xr.open_zarr(directory.data) as ds:
         return ds.load()
 

@@ -13,16 +13,20 @@ import pytest
 import xarray as xr
 import zarr
 
-from qbsweep import run
-from qbsweep.blocks import Report, Task, solve_block
-from qbsweep.cluster import DaskExecutor, local_executor, remote_executor
-from qbsweep.dataset import allocate
 from qbsweep.errors import QbsweepError
-from qbsweep.grid import Grid
 from qbsweep.physics import reference
 from qbsweep.physics.network import Edge, Network
-from qbsweep.rundir import Lock, RunDirectory, append_line
-from qbsweep.store import Store
+from qbsweep.runs import loop, opening
+from qbsweep.runs.block import Report, Task, solve_block
+from qbsweep.runs.dask import DaskExecutor, local_executor, remote_executor
+from qbsweep.runs.plan import make_grid
+from qbsweep.runs.state import progress_of
+from qbsweep.store.dataset import Store
+from qbsweep.store.directory import RunDirectory
+from qbsweep.store.grid import Grid
+from qbsweep.store.layout import allocate
+from qbsweep.store.lock import Lock
+from qbsweep.store.records import append_line
 from qbsweep.sweep.axes import Axis
 from qbsweep.sweep.spec import SweepSpec, parse_spec
 
@@ -50,8 +54,8 @@ def load(folder: Path, text: str) -> SweepSpec:
 @pytest.fixture
 def opened(tmp_path: Path, spec: SweepSpec) -> Iterator[tuple[RunDirectory, Store]]:
     """A new run directory, locked, in blocks of a few points."""
-    with run.locked(tmp_path / "out") as directory:
-        yield directory, run.prepare(spec, directory, block_seconds=2e-5)
+    with opening.locked(tmp_path / "out") as directory:
+        yield directory, opening.prepare(spec, directory, block_seconds=2e-5)
 
 
 def values(directory: RunDirectory) -> xr.Dataset:
@@ -74,8 +78,8 @@ networks:
     detuning: [0, 0.001, 0, 0]
 """,
     )
-    with run.locked(tmp_path / "out") as directory:
-        run.run_blocks(directory, run.prepare(spec, directory), run.serial)
+    with opening.locked(tmp_path / "out") as directory:
+        loop.run_blocks(directory, opening.prepare(spec, directory), loop.serial)
     ds = values(directory)
     for J in (0.001, 0.004):
         edges = (
@@ -186,14 +190,14 @@ def test_a_block_cut_off_before_its_status_is_solved_again(
         report = solve_block(Task(str(directory.path), store.id, 0))
         assert report.cause == "write"
     assert (store.status() == 0).all()
-    assert run.run_blocks(directory, store, run.serial).exit_code == 0
+    assert loop.run_blocks(directory, store, loop.serial).exit_code == 0
 
 
 def test_a_point_without_a_number_is_failed_and_says_why(tmp_path: Path) -> None:
     spec = load(tmp_path, SWEEP.replace("n_th: [0, 1]", "n_th: [0, 1.0e+308], r: [0, 1]"))
-    with run.locked(tmp_path / "out") as directory:
-        store = run.prepare(spec, directory)
-        assert run.run_blocks(directory, store, run.serial).exit_code == 3
+    with opening.locked(tmp_path / "out") as directory:
+        store = opening.prepare(spec, directory)
+        assert loop.run_blocks(directory, store, loop.serial).exit_code == 3
     failed = values(directory).status == 2
     assert failed.sel(n_th=1e308, r=1).all()  # n_th cosh 2r is beyond double precision
     assert not failed.sel(n_th=0).any()
@@ -208,7 +212,7 @@ def test_every_finished_block_has_one_event_even_if_the_driver_died_before_it(
     append_line(directory.events_file, {"block": 1, "spec": "another sweep"})
     with directory.events_file.open("a") as file:
         file.write('{"block": 5, "cut short')
-    run.run_blocks(directory, store, run.serial)
+    loop.run_blocks(directory, store, loop.serial)
     events = [event for event in directory.events() if event["spec"] == store.spec.digest()]
     assert sorted(event["block"] for event in events) == list(range(store.grid.n_blocks))
     assert [event["block"] for event in events if event.get("recovered")] == [0]
@@ -226,20 +230,20 @@ def test_unwritable_block_is_tried_three_times_then_failed(opened: tuple[RunDire
             else:
                 yield solve_block(task)
 
-    progress = run.run_blocks(directory, store, executor)  # type: ignore[arg-type]
+    progress = loop.run_blocks(directory, store, executor)  # type: ignore[arg-type]
     assert [task.attempt for task in tried] == [1, 2, 3]
     assert progress.exit_code == 3
     assert (store.status()[store.grid.block(3)] == 2).all()
     (failure,) = directory.failures()
     assert failure["error"] == "OSError: the disk is on fire (3 attempts)"
-    assert run.reset_failed(directory, store) == failure["points"]
-    assert run.run_blocks(directory, store, run.serial).exit_code == 0
+    assert opening.reset_failed(directory, store) == failure["points"]
+    assert loop.run_blocks(directory, store, loop.serial).exit_code == 0
 
 
 @pytest.mark.parametrize("moment", ["before the swap", "between the renames", "before the clean-up"])
 def test_an_interrupted_extension_loses_nothing(tmp_path: Path, spec: SweepSpec, moment: str) -> None:
-    with run.locked(tmp_path / "out") as directory:
-        run.run_blocks(directory, run.prepare(spec, directory), run.serial)
+    with opening.locked(tmp_path / "out") as directory:
+        loop.run_blocks(directory, opening.prepare(spec, directory), loop.serial)
     before = values(directory)
     data = directory.data
     if moment == "before the swap":
@@ -249,9 +253,9 @@ def test_an_interrupted_extension_loses_nothing(tmp_path: Path, spec: SweepSpec,
         directory.replacement.mkdir()
     else:
         (data.with_name(".data.zarr.previous") / "half").mkdir(parents=True)
-    with run.locked(tmp_path / "out") as directory:
-        store = run.prepare(spec, directory)
-        assert run.progress_of(store).complete
+    with opening.locked(tmp_path / "out") as directory:
+        store = opening.prepare(spec, directory)
+        assert progress_of(store).complete
     xr.testing.assert_identical(values(directory), before)
     assert [path.name for path in directory.path.glob("*data.zarr*")] == ["data.zarr"]
 
@@ -265,29 +269,29 @@ def write_lock(directory: Path, **changes: object) -> Path:
 
 def test_lock_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
     write_lock(tmp_path, pid=2**22 - 3)
-    with Lock(RunDirectory(tmp_path)):
+    with Lock(tmp_path / "lock"):
         pass
 
 
 def test_lock_of_a_process_that_reused_the_pid_is_taken_over(tmp_path: Path) -> None:
     write_lock(tmp_path, started=1.0)
-    with Lock(RunDirectory(tmp_path)):
+    with Lock(tmp_path / "lock"):
         pass
     assert not (tmp_path / "lock").exists()
 
 
 def test_lock_of_another_host_holds_while_its_heart_beats(tmp_path: Path) -> None:
     path = write_lock(tmp_path, host="elsewhere", job="77")
-    with pytest.raises(QbsweepError, match=r"process \d+ on elsewhere, job 77"), Lock(RunDirectory(tmp_path)):
+    with pytest.raises(QbsweepError, match=r"process \d+ on elsewhere, job 77"), Lock(tmp_path / "lock"):
         pass
     os.utime(path, (time.time() - 600, time.time() - 600))
-    with Lock(RunDirectory(tmp_path)):
+    with Lock(tmp_path / "lock"):
         pass
 
 
 def test_lock_is_held_once(tmp_path: Path) -> None:
-    with Lock(RunDirectory(tmp_path)):
-        with pytest.raises(QbsweepError, match=f"process {os.getpid()}"), Lock(RunDirectory(tmp_path)):
+    with Lock(tmp_path / "lock"):
+        with pytest.raises(QbsweepError, match=f"process {os.getpid()}"), Lock(tmp_path / "lock"):
             pass
         assert RunDirectory(tmp_path).lock_holder() is not None
     assert RunDirectory(tmp_path).lock_holder() is None
@@ -320,7 +324,7 @@ def test_external_scheduler(tmp_path: Path, opened: tuple[RunDirectory, Store]) 
         remote_executor(cluster.scheduler_address) as executor,
     ):
         assert isinstance(executor, DaskExecutor)
-        assert run.run_blocks(directory, store, executor).exit_code == 0
+        assert loop.run_blocks(directory, store, executor).exit_code == 0
 
 
 def test_scheduler_refuses_clients_without_the_credentials_of_the_run() -> None:
@@ -341,8 +345,8 @@ def test_a_worker_of_a_replaced_dataset_writes_nothing(opened: tuple[RunDirector
     late = Store(directory.data)  # as a worker holds it that outlives its run
     results = late.read(late.grid.block(0))
     extend = load(directory.path.parent, SWEEP.replace("n_th: [0, 1]", "n_th: [2, 0, 1]"))
-    store = run.prepare(extend, directory, block_seconds=2e-5)
-    run.run_blocks(directory, store, run.serial)
+    store = opening.prepare(extend, directory, block_seconds=2e-5)
+    loop.run_blocks(directory, store, loop.serial)
     before = values(directory)
     with pytest.raises(QbsweepError, match="was replaced while it was being run"):
         late.write(late.grid.block(0), results)
@@ -353,11 +357,11 @@ def test_a_worker_of_a_replaced_dataset_writes_nothing(opened: tuple[RunDirector
 def test_blocks_do_not_depend_on_how_the_grid_is_cut(tmp_path: Path, spec: SweepSpec) -> None:
     results = []
     for seconds in (1e-5, 1e-4, 10.0):
-        with run.locked(tmp_path / f"out-{seconds}") as directory:
-            store = run.prepare(spec, directory, block_seconds=seconds)
-            run.run_blocks(directory, store, run.serial)
+        with opening.locked(tmp_path / f"out-{seconds}") as directory:
+            store = opening.prepare(spec, directory, block_seconds=seconds)
+            loop.run_blocks(directory, store, loop.serial)
         results.append(values(directory).drop_attrs(deep=False))
-    assert run.make_grid(spec, 1e-5).n_blocks > run.make_grid(spec, 1e-4).n_blocks > 1
+    assert make_grid(spec, 1e-5).n_blocks > make_grid(spec, 1e-4).n_blocks > 1
     for other in results[1:]:
         xr.testing.assert_identical(results[0], other)
 

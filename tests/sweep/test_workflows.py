@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from qbsweep import run
 from qbsweep.physics import closed_forms
+from qbsweep.runs import loop, opening
 from qbsweep.sweep.spec import load_spec
 
 pytestmark = pytest.mark.xdist_group("workflows")  # they share one run of all workflows
@@ -35,9 +35,9 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
         (folder / path.name).write_text(text)
         spec = load_spec(folder / path.name)
         assert spec.name == path.stem
-        with run.locked(folder / spec.name) as directory:
-            store = run.prepare(spec, directory)
-            assert run.run_blocks(directory, store, run.serial).exit_code == 0
+        with opening.locked(folder / spec.name) as directory:
+            store = opening.prepare(spec, directory)
+            assert loop.run_blocks(directory, store, loop.serial).exit_code == 0
         with xr.open_zarr(directory.data) as ds:
             result[spec.name] = ds.load()
     return result

@@ -4,7 +4,7 @@ FAULT is a JSON object: `sleep` seconds per solve; `kind` raise | kill | full | 
 fault is armed while the file `armed` exists. All but `raise` strike in worker processes only.
 
 On a cluster, `stale` is a folder that the node named in the file `armed` cannot reach any more, and `seconds_of` maps
-names of constants, `qbsweep.host._QUEUED_PATIENCE`, to other values.
+names of constants, `qbsweep.slurm.supervisor._QUEUED_PATIENCE`, to other values.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ def _break_folder(folder, armed, node):
 
 def _set_constants(values):
     """Set them before Slurm is asked for the first time: then the modules that wait are there, one as `__main__`."""
-    from qbsweep import slurm
+    from qbsweep.slurm import commands as slurm
 
     def call(*argv, _call=slurm._call, **options):
         for name, value in values.items():

@@ -18,10 +18,11 @@ from typing import NoReturn
 import dask
 from distributed import Status, Worker
 
-from qbsweep.blocks import Report, Task, solve_block
-from qbsweep.cluster import CONFIG, RETURNED, address_of, load_credentials
 from qbsweep.errors import QbsweepError
-from qbsweep.jobfiles import AGAIN, BROKEN, DISMISSED, JobFiles, Marker, Note
+from qbsweep.runs.block import Report, Task, solve_block
+from qbsweep.runs.dask import CONFIG, RETURNED
+from qbsweep.slurm.connection import address_of, load_credentials
+from qbsweep.slurm.files import AGAIN, BROKEN, DISMISSED, JobFiles, Marker, Note
 
 _CONNECT_SECONDS = 60
 _LAST_SECONDS = 10.0  # before the walltime: what is still being solved then is left behind
@@ -31,12 +32,6 @@ _STALE_SECONDS = 30.0
 _MOST = 0.7  # of its walltime: Slurm's warning, and the end of one's driver, may come so much earlier
 _MAX_REFUSALS = 3
 _FETCH_SECONDS = 5.0
-
-
-def dask_setup(worker: object) -> None:
-    """Leave Ctrl-C to the driver: the terminal sends it to all processes, and the driver stops the workers."""
-    del worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @dataclass(slots=True)

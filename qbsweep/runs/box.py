@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qbsweep.arrays import Array, FloatArray
-from qbsweep.grid import Indices
 from qbsweep.physics.closed_forms import optimal_coupling
 from qbsweep.solvers import interface
 from qbsweep.solvers.interface import Numerics, Points, Solved
 from qbsweep.solvers.registry import solver
+from qbsweep.store.grid import Indices
+from qbsweep.store.layout import sizes
 from qbsweep.sweep.axes import Scalar
-from qbsweep.sweep.networks import build_network
 from qbsweep.sweep.parameters import PARAMETERS
 from qbsweep.sweep.spec import SweepSpec
 from qbsweep.sweep.variables import VARIABLES, VERDICT
@@ -55,11 +55,6 @@ class Solution:
 
     arrays: dict[str, Array]
     failures: list[Failure] = field(default_factory=list)
-
-
-def sizes(spec: SweepSpec) -> dict[str, int]:
-    """Lengths of the dimensions that variables have after those of the grid."""
-    return {"mode": spec.n_modes, "time": 0 if spec.times is None else len(spec.times)}
 
 
 def solve_box(spec: SweepSpec, indices: Indices) -> Solution:
@@ -160,7 +155,7 @@ def make_points(spec: SweepSpec, names: dict[str, Scalar], values: Values) -> Po
         grid = spec.times.array
         times = grid / kappa[:, None] if spec.times.unit == "1/kappa" else np.repeat(grid[None], len(kappa), axis=0)
     rest = {name: np.asarray(values[name], dtype=float) for name in VALUE_PARAMETERS[2:]}
-    network = build_network(spec, topology, N, str(names["coupling"]), str(names["realization"]))
+    network = spec.network(topology, N, str(names["coupling"]), str(names["realization"]))
     numerics = Numerics(**{name: names[name] for name in NUMERICS})  # type: ignore[arg-type]
     return Points(network=network, J=J, kappa=kappa, times=times, numerics=numerics, **rest)
 

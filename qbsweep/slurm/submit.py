@@ -10,16 +10,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from qbsweep import run, slurm
 from qbsweep.errors import QbsweepError
-from qbsweep.grid import Grid
-from qbsweep.jobfiles import JobFiles, Record
-from qbsweep.plan import Plan, block_costs, make_grid, make_plan
-from qbsweep.profile import Profile, resources
-from qbsweep.rundir import RunDirectory
-from qbsweep.scripts import Submission, scripts
+from qbsweep.runs.plan import Plan, block_costs, make_grid, make_plan
+from qbsweep.runs.state import pending_blocks
+from qbsweep.slurm import commands as slurm
+from qbsweep.slurm.files import JobFiles, Record
+from qbsweep.slurm.profile import Profile
+from qbsweep.slurm.resources import resources
+from qbsweep.slurm.scripts import Submission, scripts
 from qbsweep.solvers.interface import FAILED, PENDING
-from qbsweep.store import Store
+from qbsweep.store.dataset import Store
+from qbsweep.store.directory import RunDirectory
+from qbsweep.store.grid import Grid
 from qbsweep.sweep.spec import SweepSpec
 
 
@@ -94,7 +96,7 @@ def _pending(spec: SweepSpec, path: Path, retry_failed: bool, block_seconds: flo
             status = store.status()
             if retry_failed:
                 status[status == FAILED] = PENDING
-            return store.grid, run.pending_blocks(store, status)
+            return store.grid, pending_blocks(store, status)
     grid = make_grid(spec, block_seconds)
     return grid, range(grid.n_blocks)
 
@@ -134,7 +136,7 @@ def send(prepared: Prepared, directory: RunDirectory) -> Record:
     """Write scripts and credentials and submit; the caller holds the lock. What is refused leaves no job behind."""
     if directory.path.stat().st_mode & 0o002:
         raise QbsweepError(f"{directory.path} is writable by everybody; `chmod o-w {directory.path}` mends that")
-    from qbsweep.cluster import create_credentials  # loading Dask costs time that other commands need not pay
+    from qbsweep.slurm.connection import create_credentials  # loading Dask costs time that other commands need not pay
 
     files, job = JobFiles(directory.path.absolute()), prepared.job
     files.start_anew()

@@ -4,8 +4,9 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from qbsweep.jobfiles import AGAIN, HOLD, JobFiles
-from qbsweep.profile import Profile, Resources
+from qbsweep.slurm.files import AGAIN, HOLD, JobFiles
+from qbsweep.slurm.profile import Profile
+from qbsweep.slurm.resources import Resources
 
 _WARNING_SECONDS = 60  # Slurm's early signal, which Slurm itself may send up to a minute earlier
 _SPARE_SECONDS = 5  # before the walltime: a job that has not asked for its requeue by then would end for good
@@ -68,7 +69,7 @@ def worker_script(job: Submission) -> str:
     }
     # The bare id of the last job of an array is that of the whole array.
     identity = "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
-    body = _supervised(_command(job, "-m", "qbsweep.host", last=str(res.cpus)), identity)
+    body = _supervised(_command(job, "-m", "qbsweep.slurm.supervisor", last=str(res.cpus)), identity)
     return _script(job, res.minutes, options, (), body)
 
 
@@ -86,7 +87,7 @@ def allocation_script(job: Submission) -> str:
     }
     # --overlap: the steps share the allocation with this script; a worker that dies must not take the others along.
     step = f"srun --overlap --kill-on-bad-exit=0 --ntasks={res.workers} --output={shlex.quote(_log(job, 'worker-%t'))}"
-    workers = f"{step} --open-mode=append {_command(job, '-m', 'qbsweep.host', last='1')}"
+    workers = f"{step} --open-mode=append {_command(job, '-m', 'qbsweep.slurm.supervisor', last='1')}"
     body = _supervised(_command(job, "-m", "qbsweep", "driver"), beside=workers, seconds=60 * res.minutes)
     return _script(job, res.minutes, options, (), body)
 

@@ -14,10 +14,10 @@ import numpy as np
 import psutil
 
 from qbsweep.errors import QbsweepError
-from qbsweep.evaluate import Failure, solve_box
-from qbsweep.grid import boxes
+from qbsweep.runs.box import Failure, solve_box
 from qbsweep.solvers.interface import FAILED, OK, PENDING, SUSPECT
-from qbsweep.store import Store
+from qbsweep.store.dataset import Store
+from qbsweep.store.grid import boxes
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 

@@ -16,11 +16,10 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from qbsweep.dataset import FORMAT
 from qbsweep.errors import QbsweepError
-from qbsweep.grid import Grid, Slices
-from qbsweep.plan import stored_variables
 from qbsweep.solvers.interface import FAILED, PENDING
+from qbsweep.store.grid import Grid, Slices
+from qbsweep.store.layout import FORMAT, stored_variables
 from qbsweep.sweep.spec import parse_spec
 
 Arrays = Mapping[str, NDArray[Any]]

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from qbsweep.arrays import FloatArray
-from qbsweep.blocks import Report
+from qbsweep.runs.block import Report
 from qbsweep.text import duration
 
 _LINE_SECONDS = 5.0

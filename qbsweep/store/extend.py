@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from qbsweep.grid import Grid
-from qbsweep.replacement import recover_tree
-from qbsweep.store import REFINED, Store
+from qbsweep.store.dataset import REFINED, Store
+from qbsweep.store.grid import Grid
+from qbsweep.store.replace import recover_tree
 from qbsweep.sweep.spec import SweepSpec
 
 
@@ -19,7 +19,7 @@ def extended(store: Store, spec: SweepSpec, grid: Grid, path: Path, provenance: 
     A copy, not a resize: the new axes keep the order of the sweep file, wherever values were added, and
     until the copy is complete the old dataset is untouched.
     """
-    from qbsweep.dataset import allocate  # see `run.prepare`
+    from qbsweep.store.layout import allocate  # see `run.prepare`
 
     latest = dict(store.provenance)
     before = [*(latest.pop("extends") or ()), latest]

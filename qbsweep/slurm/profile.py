@@ -2,15 +2,12 @@
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from qbsweep.errors import QbsweepError
-from qbsweep.plan import Plan
 from qbsweep.sweep.yamlfile import read_yaml
 from qbsweep.text import choices, shown, unknown
 
@@ -35,10 +32,6 @@ _RESERVED = (
 LAYOUTS = ("jobs", "allocation")
 MAX_WORKERS = 10_000
 _PLACES = (Path("slurm"), Path("~/.config/qbsweep"))
-_BASE_MB = 700  # what a process holds before it solves anything, rounded up
-_DRIVER_MB = 1500
-_WORKERS = 8
-_MAX_JOBS = 1000
 
 
 def _word(value: Any) -> str:
@@ -231,62 +224,3 @@ def _sentence(where: tuple[Any, ...], detail: Any) -> str:
     if detail["type"] == "value_error":
         return f"{subject} {detail['ctx']['error']}"
     return f"{subject} must be a mapping, but is {shown(detail['input'])}"
-
-
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """What is asked of Slurm for one sweep.
-
-    Attributes
-    ----------
-    workers, jobs, cpus : int
-        Worker processes in all, worker jobs, and worker processes in each.
-    minutes, driver_minutes : int
-        Walltimes.
-    memory, driver_memory : int
-        MB of a worker process, and of the driver.
-    """
-
-    workers: int
-    jobs: int
-    cpus: int
-    minutes: int
-    driver_minutes: int
-    memory: int
-    driver_memory: int
-
-
-def resources(
-    profile: Profile, plan: Plan, pending: Sequence[float], workers: int | None, minutes: int | None
-) -> Resources:
-    """Decide what to ask for: what the user says, else the profile, else what the plan predicts, with a margin.
-
-    Parameters
-    ----------
-    pending : sequence of float
-        Predicted seconds of every block that is to be solved.
-    """
-    count = min(workers or profile.workers or _WORKERS, max(len(pending), 1))
-    cpus = 1 if profile.layout == "allocation" else min(profile.cpus, count)
-    jobs = math.ceil(count / cpus)
-    if profile.layout == "jobs" and jobs > _MAX_JOBS:
-        raise QbsweepError(
-            f"{count} workers with `cpus: {cpus}` would be {jobs} jobs, but arrays of Slurm have at most {_MAX_JOBS}; "
-            "put more workers into one job with `cpus` in the profile"
-        )
-    driver_memory = profile.driver.memory
-    if driver_memory is None:
-        driver_memory = 0 if profile.memory == 0 else _DRIVER_MB + plan.blocks // 1000
-    # Predictions are good to a factor of two or so; half an hour costs nothing in a queue.
-    predicted = 2 * max(sum(pending) / count, 2 * max(pending, default=0.0)) / 60 + 10
-    walltime = minutes or profile.time or int(min(max(30, 10 * math.ceil(predicted / 10)), 1440))
-    measured = _BASE_MB + 2 * (plan.point_memory + 4 * plan.block_bytes) / 1e6
-    return Resources(
-        workers=jobs * cpus,
-        jobs=jobs,
-        cpus=cpus,
-        minutes=walltime,
-        driver_minutes=profile.driver.time or minutes or profile.time or min(4 * walltime, 1440),
-        memory=100 * math.ceil(max(measured, 1000) / 100) if profile.memory is None else profile.memory,
-        driver_memory=driver_memory,
-    )

@@ -1,5 +1,6 @@
 """Lay out a new dataset: labelled coordinates, empty variables, attributes that say where it comes from."""
 
+import math
 import shutil
 import uuid
 import warnings
@@ -11,11 +12,9 @@ import numpy as np
 import zarr
 import zarr.codecs
 
-from qbsweep import evaluate
-from qbsweep.grid import Grid
 from qbsweep.physics.closed_forms import optimal_coupling
-from qbsweep.plan import stored_variables
 from qbsweep.solvers import interface
+from qbsweep.store.grid import Grid
 from qbsweep.sweep.axes import Axis
 from qbsweep.sweep.parameters import PARAMETERS
 from qbsweep.sweep.spec import SweepSpec, dump_spec
@@ -46,7 +45,7 @@ def allocate(path: Path, spec: SweepSpec, grid: Grid, provenance: Mapping[str, A
         warnings.simplefilter("ignore")  # zarr's notes on parts of the format that are young
         xr.Dataset(coords=coordinates(spec), attrs=attributes).to_zarr(scratch, zarr_format=3, consolidated=False)
         group = zarr.open_group(str(scratch), mode="r+")
-        extra = evaluate.sizes(spec)
+        extra = sizes(spec)
         compressor = zarr.codecs.BloscCodec(cname="lz4", clevel=5, shuffle=zarr.codecs.BloscShuffle.shuffle)
         for name in stored_variables(spec):
             variable = VARIABLES[name]
@@ -120,3 +119,22 @@ def _absolute_coupling(spec: SweepSpec) -> "xr.Variable":
     swept = tuple(name for name in names if name in spec.axes)
     shape = [length for name, length in zip(names, lengths, strict=True) if name in spec.axes]
     return xr.Variable(swept, values.reshape(shape), {"units": "omega", "long_name": "coherent coupling"})
+
+
+def sizes(spec: SweepSpec) -> dict[str, int]:
+    """Lengths of the dimensions that variables have after those of the grid."""
+    return {"mode": spec.n_modes, "time": 0 if spec.times is None else len(spec.times)}
+
+
+def bytes_per_point(spec: SweepSpec) -> int:
+    """Uncompressed bytes of all variables of one point."""
+    extra = sizes(spec)
+    return sum(
+        np.dtype(VARIABLES[name].dtype).itemsize * math.prod(extra[dim] for dim in VARIABLES[name].extra_dims)
+        for name in stored_variables(spec)
+    )
+
+
+def stored_variables(spec: SweepSpec) -> tuple[str, ...]:
+    """Names of the variables in the store; `status` is last."""
+    return (*spec.outputs, "solve_seconds", "status")

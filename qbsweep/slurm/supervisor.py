@@ -1,6 +1,6 @@
 """What a worker job runs: keep worker processes on the driver's scheduler, replace those that die, leave in time.
 
-`python -m qbsweep.host DIR` imports next to nothing, so that it costs a job little beside its workers.
+`python -m qbsweep.slurm.supervisor DIR` imports next to nothing, so that it costs a job little beside its workers.
 """
 
 import math
@@ -14,9 +14,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from qbsweep import slurm
 from qbsweep.errors import QbsweepError
-from qbsweep.jobfiles import AGAIN, BROKEN, DISMISSED, HOLD, JobFiles, Marker, Note, Record
+from qbsweep.slurm import commands as slurm
+from qbsweep.slurm.files import AGAIN, BROKEN, DISMISSED, HOLD, JobFiles, Marker, Note, Record
 
 PATIENCE = 60.0
 """Seconds to wait for a driver, if Slurm does not know of one that is queued."""

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from qbsweep import evaluate
 from qbsweep.arrays import FloatArray
-from qbsweep.grid import Grid, Slices, fit_blocks
 from qbsweep.physics.moments.dynamics import uniform_step
 from qbsweep.physics.network import tree_parents
+from qbsweep.runs import box
 from qbsweep.solvers.interface import Points, Problem
 from qbsweep.solvers.registry import solver
+from qbsweep.store.grid import Grid, Slices, fit_blocks
+from qbsweep.store.layout import bytes_per_point, sizes, stored_variables
 from qbsweep.sweep.axes import Scalar
-from qbsweep.sweep.networks import build_network
 from qbsweep.sweep.spec import SweepSpec
 from qbsweep.sweep.variables import TIME_RESOLVED, VARIABLES, VERDICT
 
@@ -73,20 +73,6 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def bytes_per_point(spec: SweepSpec) -> int:
-    """Uncompressed bytes of all variables of one point."""
-    extra = evaluate.sizes(spec)
-    return sum(
-        np.dtype(VARIABLES[name].dtype).itemsize * math.prod(extra[dim] for dim in VARIABLES[name].extra_dims)
-        for name in stored_variables(spec)
-    )
-
-
-def stored_variables(spec: SweepSpec) -> tuple[str, ...]:
-    """Names of the variables in the store; `status` is last."""
-    return (*spec.outputs, "solve_seconds", "status")
-
-
 def point_costs(spec: SweepSpec) -> FloatArray:
     """Modelled seconds of a point, one entry per network: the leading dimensions of the grid."""
     return _costs(spec)[0]
@@ -94,8 +80,8 @@ def point_costs(spec: SweepSpec) -> FloatArray:
 
 def _costs(spec: SweepSpec) -> tuple[FloatArray, float]:
     """Return the modelled seconds of a point of every network, and the most memory a point takes, in bytes."""
-    swept = [name for name in evaluate.NETWORK_PARAMETERS if name in spec.axes]
-    names = {name: spec.values(name)[0] for name in evaluate.NETWORK_PARAMETERS}
+    swept = [name for name in box.NETWORK_PARAMETERS if name in spec.axes]
+    names = {name: spec.values(name)[0] for name in box.NETWORK_PARAMETERS}
     seconds, memory = np.empty([len(spec.axis(name)) for name in swept]), 0.0
     known: dict[tuple[Scalar, ...], tuple[float, float]] = {}
     for where in np.ndindex(seconds.shape):
@@ -111,19 +97,19 @@ def _costs(spec: SweepSpec) -> tuple[FloatArray, float]:
 
 
 def _problem(spec: SweepSpec, names: dict[str, Scalar]) -> Problem:
-    extra = evaluate.sizes(spec) | {"mode": int(names["N"]) + 1}
+    extra = sizes(spec) | {"mode": int(names["N"]) + 1}
 
     def representative() -> Points:
-        values = {name: np.array([spec.axis(name).array.max()]) for name in evaluate.VALUE_PARAMETERS}
+        values = {name: np.array([spec.axis(name).array.max()]) for name in box.VALUE_PARAMETERS}
         for name in ("J", "kappa"):
             values[name] = np.array([np.median(spec.axis(name).array)])
-        return evaluate.make_points(spec, names, values)
+        return box.make_points(spec, names, values)
 
     return Problem(
         n_modes=extra["mode"],
         n_times=extra["time"],
         n_scalars=sum(math.prod(extra[dim] for dim in VARIABLES[name].extra_dims) for name in spec.outputs),
-        baths=math.prod(len(spec.axis(name)) for name in evaluate.VALUE_PARAMETERS[2:]),
+        baths=math.prod(len(spec.axis(name)) for name in box.VALUE_PARAMETERS[2:]),
         steady=any(name not in TIME_RESOLVED for name in spec.outputs if name not in VERDICT),
         is_tree=str(names["topology"]) not in spec.networks or _is_tree(spec, names),
         is_squeezed=bool(spec.axis("r").array.any()),
@@ -133,9 +119,7 @@ def _problem(spec: SweepSpec, names: dict[str, Scalar]) -> Problem:
 
 
 def _is_tree(spec: SweepSpec, names: dict[str, Scalar]) -> bool:
-    network = build_network(
-        spec, str(names["topology"]), int(names["N"]), str(names["coupling"]), str(names["realization"])
-    )
+    network = spec.network(str(names["topology"]), int(names["N"]), str(names["coupling"]), str(names["realization"]))
     return tree_parents(network) is not None
 
 
@@ -210,7 +194,7 @@ def _pilot_ratio(spec: SweepSpec, grid: Grid) -> float:
         best = math.inf
         for _ in range(2):  # the first call builds, compiles and caches
             started = time.perf_counter()
-            evaluate.solve_box(spec, tuple(np.arange(s.start, s.stop) for s in pilot))
+            box.solve_box(spec, tuple(np.arange(s.start, s.stop) for s in pilot))
             best = min(best, time.perf_counter() - started)
         measured += best
         modelled += _size(pilot) * float(costs[pilot[: costs.ndim]].mean())

@@ -1,0 +1,1 @@
+"""Filling a dataset: plan, blocks, the run loop and its executors."""

@@ -1,0 +1,9 @@
+"""What every Dask worker process of a run does when it starts."""
+
+import signal
+
+
+def dask_setup(worker: object) -> None:
+    """Leave Ctrl-C to the driver: the terminal sends it to all processes, and the driver stops the workers."""
+    del worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,102 @@
+"""Run a sweep: open or resume its directory, hand the pending blocks to an executor, keep the books.
+
+An executor has one method, "run these blocks, yield reports as they finish". `serial` below is the
+reference; whatever else executes must give the same dataset.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from qbsweep.runs.attempts import _Attempts, _surviving_a_full_disk
+from qbsweep.runs.block import Report, Task, solve_block
+from qbsweep.runs.box import Failure
+from qbsweep.runs.state import Progress, pending_blocks, progress_of
+from qbsweep.solvers.interface import FAILED, PENDING
+from qbsweep.store.dataset import Store
+from qbsweep.store.directory import RunDirectory
+from qbsweep.store.records import append_line
+
+Executor = Callable[[Iterable[Task]], Iterator[Report]]
+
+
+def serial(tasks: Iterable[Task]) -> Iterator[Report]:
+    """Solve blocks one after the other, in this process."""
+    return map(solve_block, tasks)
+
+
+def run_blocks(
+    directory: RunDirectory,
+    store: Store,
+    executor: Executor,
+    watch: Callable[[Report], None] = lambda report: None,
+) -> Progress:
+    """Run every pending block and record events and failures; the caller holds the lock.
+
+    A block that was not written (its worker died, the disk was full) is tried again after all others, until its
+    attempts for one cause, those of earlier runs included, reach the limit of `attempts_allowed`; then it is
+    marked as failed with the reason. For want of room it stays pending instead.
+    """
+    todo = pending_blocks(store, store.status())
+    _note_unreported(directory, store, todo)
+    attempts = _Attempts(directory, store, todo)
+    for report in attempts.exhausted():  # that failed for good while no driver was there to give them up
+        _give_up(directory, store, report)
+        watch(report)
+        todo.remove(report.block)
+    todo.sort(key=lambda block: attempts.at(block) > 0)
+    while todo:
+        unwritten: list[int] = []
+        for report in executor(
+            Task(str(directory.path.resolve()), store.id, block, attempts.at(block) + 1) for block in todo
+        ):
+            if not report.error:
+                _record(directory, store, report)
+            elif attempts.may_try_again(report):
+                unwritten.append(report.block)
+                continue
+            else:
+                _give_up(directory, store, report)
+            watch(report)
+        todo = unwritten
+    return progress_of(store)
+
+
+def _record(directory: RunDirectory, store: Store, report: Report) -> None:
+    with _surviving_a_full_disk():
+        append_line(directory.events_file, {**report.event(), "spec": store.digest})
+        for failure in report.failures:
+            append_line(directory.failures_file, _failure_line(report, failure))
+
+
+def _failure_line(report: Report, failure: Failure) -> dict[str, Any]:
+    return {"block": report.block, "attempt": report.attempt, **asdict(failure)}
+
+
+def _give_up(directory: RunDirectory, store: Store, report: Report) -> None:
+    """Mark a block that could not be written as failed, unless for want of room."""
+    region = store.grid.block(report.block)
+    status = store.block_status(report.block)
+    pending = status == PENDING
+    labels = {name: axis.array[s].tolist() for (name, axis), s in zip(store.spec.axes.items(), region, strict=True)}
+    failure = Failure(
+        labels={name: v[0] if len(v) == 1 else v for name, v in labels.items()},
+        points=int(pending.sum()),
+        error=f"{report.error} ({report.attempt} attempts)",
+        traceback=report.traceback,
+    )
+    with _surviving_a_full_disk():
+        append_line(directory.failures_file, _failure_line(report, failure))
+    if report.cause != "full":
+        with _surviving_a_full_disk():
+            store.set_status(region, np.where(pending, np.int8(FAILED), status))
+
+
+def _note_unreported(directory: RunDirectory, store: Store, todo: list[int]) -> None:
+    """Give every finished block its event, also those whose driver died between the two."""
+    digest = store.digest
+    reported = {event["block"] for event in directory.events() if event.get("spec") == digest}
+    for block in sorted(set(range(store.grid.n_blocks)) - set(todo) - reported):
+        append_line(directory.events_file, {"block": block, "recovered": True, "spec": digest})

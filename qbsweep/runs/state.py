@@ -1,0 +1,115 @@
+"""How far a run is, as plain data."""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qbsweep.solvers.interface import PENDING, STATUS_NAMES, SUSPECT
+from qbsweep.store.dataset import Store
+from qbsweep.store.directory import RunDirectory
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Counts of points by status, and of blocks."""
+
+    points: dict[str, int]
+    blocks: int
+    blocks_done: int
+
+    @property
+    def complete(self) -> bool:
+        """No point is pending."""
+        return not self.points["pending"]
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0 complete, 1 not complete, 3 complete with failed points."""
+        if not self.complete:
+            return 1
+        return 3 if self.points["failed"] else 0
+
+
+def progress_of(store: Store) -> Progress:
+    """Count what `status` says."""
+    status = store.status()
+    return Progress(
+        points={name: int(np.count_nonzero(status == code)) for code, name in STATUS_NAMES.items()},
+        blocks=store.grid.n_blocks,
+        blocks_done=store.grid.n_blocks - len(pending_blocks(store, status)),
+    )
+
+
+def pending_blocks(store: Store, status: np.ndarray[tuple[int, ...], np.dtype[np.int8]]) -> list[int]:
+    """Numbers of the blocks with pending points."""
+    return [n for n in range(store.grid.n_blocks) if (status[store.grid.block(n)] == PENDING).any()]
+
+
+def state(
+    directory: RunDirectory, store: Store, progress: Progress, queue: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the state of a run, and of its Slurm jobs if it has any, as plain data: what `status --json` prints."""
+    holder = directory.lock_holder()
+    finished = sum(progress.points.values()) - progress.points["pending"]
+    rate = recent_rate(directory)
+    running = holder is not None
+    needed, unknown = levels_needed(store) if progress.points["suspect"] else (None, 0)
+    return {
+        "directory": str(directory.path),
+        "state": _state_name(running, progress, queue),
+        "points": sum(progress.points.values()),
+        **progress.points,
+        "finished": finished,
+        "blocks": progress.blocks,
+        "blocks_done": progress.blocks_done,
+        "points_per_second": rate,
+        "eta_seconds": progress.points["pending"] / rate if rate and running else None,
+        "running": holder,
+        "levels_needed": needed,
+        "levels_unknown": unknown,
+        "exit_code": progress.exit_code,
+        "slurm": queue,
+    }
+
+
+def _state_name(running: bool, progress: Progress, queue: dict[str, Any] | None) -> str:
+    if running or progress.complete:
+        return "running" if running else "complete"
+    queued = queue is not None and any(job["active"] and job["role"] == "driver" for job in queue["jobs"])
+    return "queued" if queued else "interrupted"
+
+
+def levels_needed(store: Store) -> tuple[int | None, int]:
+    """Return the Fock levels that would have met the tolerance at all suspect points where that is known.
+
+    And the number of suspect points where it is not.
+    """
+    if "levels_needed" not in store.spec.outputs:
+        return None, int((store.status() == SUSPECT).sum())
+    needed = store.read_one("levels_needed")[store.status() == SUSPECT]
+    known = needed[needed > 0]
+    return (int(known.max()) if len(known) else None), int(len(needed) - len(known))
+
+
+def suspect_text(needed: int | None, unknown: int) -> str:
+    """Say what would mend the suspect points."""
+    parts = [f"`fock_levels: {needed}` should meet the tolerance"] if needed else []
+    if unknown:
+        parts.append(f"{unknown:,} of them cannot tell how many levels they need")
+    return "; ".join(parts)
+
+
+def recent_rate(directory: RunDirectory, window: int = 50) -> float | None:
+    """Return points per second over the last events, None if there are too few to tell."""
+    holder = directory.lock_holder()
+    since = holder["started"] if holder else 0.0  # an earlier run says nothing about this one
+    events = [e for e in directory.events() if {"time", "points"} <= set(e) and e["time"] >= since][-window:]
+    if len(events) < 2:
+        return None
+    now = time.time() if holder else events[-1]["time"]
+    return float(sum(e["points"] for e in events[1:]) / max(now - events[0]["time"], 1e-3))

@@ -1,0 +1,1 @@
+"""The run loop in jobs of a cluster."""

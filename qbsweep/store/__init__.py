@@ -1,0 +1,1 @@
+"""A labelled dataset on disk, and the run directory around it."""
