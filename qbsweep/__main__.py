@@ -23,7 +23,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        from qbsweep.cli import main as command
+        from qbsweep.cli.main import main as command
 
         command()
     except Interrupted:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from qbsweep import cli
+from qbsweep.cli import main as cli
 
 MAX_SENTENCE = 350  # what a user reads, the path left out
 

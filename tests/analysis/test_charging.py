@@ -10,8 +10,8 @@ import xarray as xr
 from scipy.linalg import expm
 from scipy.optimize import brentq, minimize_scalar
 
-import qbsweep.accessor  # noqa: F401
-from qbsweep.charging import largest_powers, settled
+import qbsweep.analysis.accessor  # noqa: F401
+from qbsweep.analysis.charging import largest_powers, settled
 from qbsweep.errors import QbsweepError
 from qbsweep.physics import closed_forms
 from qbsweep.physics.matrices import drift_matrix

@@ -15,12 +15,12 @@ import pytest
 from rich.console import Console
 from scipy.integrate import solve_ivp
 
-from qbsweep import cli_verify
 from qbsweep.claims import bath, chain, exact, optimum, relaxation
 from qbsweep.claims import cascaded as cascade
 from qbsweep.claims import paper as claims
 from qbsweep.claims import parallel as star
 from qbsweep.claims.ledger import CORRECTED, FAILS, HOLDS, UNDECIDED, Claim, Finding, Measure, markdown, verdict
+from qbsweep.cli import verify as cli_verify
 from qbsweep.physics.fock.model import fock_model
 from qbsweep.physics.fock.point import solve_model
 from qbsweep.physics.reference import steady_moments

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-import qbsweep.accessor  # noqa: F401
-from qbsweep.analysis import MissingAxisError, nonreciprocal_advantage, optimal_coupling, scaling_exponent
+import qbsweep.analysis.accessor  # noqa: F401
+from qbsweep.analysis.registry import MissingAxisError, nonreciprocal_advantage, optimal_coupling, scaling_exponent
 from qbsweep.errors import QbsweepError
 from qbsweep.physics import closed_forms
 

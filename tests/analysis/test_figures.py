@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-import qbsweep.accessor  # noqa: F401
-from qbsweep.analysis import scaling_exponent
+import qbsweep.analysis.accessor  # noqa: F401
+from qbsweep.analysis.registry import scaling_exponent
 from qbsweep.physics import closed_forms
 
 Get = Callable[[str], xr.Dataset]

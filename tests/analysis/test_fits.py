@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from qbsweep.fits import MIN_SAMPLES, crossing_near, limit, maximum_near, slope_at, value_at
+from qbsweep.analysis.fits import MIN_SAMPLES, crossing_near, limit, maximum_near, slope_at, value_at
 from qbsweep.physics import closed_forms
 
 

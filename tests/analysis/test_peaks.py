@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qbsweep.peaks import find_optimum
+from qbsweep.analysis.peaks import find_optimum
 from qbsweep.physics import closed_forms
 
 Chain = Callable[..., np.ndarray]

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from qbsweep import refine as refine_module
-from qbsweep.analysis import optimal_coupling
+from qbsweep.analysis import refine as refine_module
+from qbsweep.analysis.peaks import find_optimum
+from qbsweep.analysis.refine import next_couplings, open_refined, refine, refined_path
+from qbsweep.analysis.registry import optimal_coupling
 from qbsweep.errors import QbsweepError
-from qbsweep.peaks import find_optimum
 from qbsweep.physics import closed_forms
-from qbsweep.refine import next_couplings, open_refined, refine, refined_path
 from qbsweep.runs.box import solve_box
 
 Sweep = Callable[..., Path]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import zarr
 
-from qbsweep import cli_report
+from qbsweep.cli import show as cli_report
 from qbsweep.runs import loop, opening
 from qbsweep.sweep.spec import load_spec
 

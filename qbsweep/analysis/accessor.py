@@ -5,7 +5,7 @@ from typing import Any
 
 import xarray as xr
 
-from qbsweep import analysis
+from qbsweep.analysis import registry as analysis
 
 
 @xr.register_dataset_accessor("qb")  # type: ignore[no-untyped-call]

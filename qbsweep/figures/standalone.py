@@ -12,9 +12,9 @@ from bokeh.models.renderers import GlyphRenderer
 from bokeh.models.widgets import Select, Slider
 
 from qbsweep.arrays import FloatArray
-from qbsweep.charts import Chart
-from qbsweep.figures import still, suspect_marks
-from qbsweep.labels import SHORT
+from qbsweep.figures.chart import Chart
+from qbsweep.figures.interactive import still, suspect_marks
+from qbsweep.figures.labels import SHORT
 
 _MOST_IN_A_LIST = 12
 

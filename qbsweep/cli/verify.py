@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from qbsweep.claims import ledger
+from qbsweep.cli.tables import plain_table
 from qbsweep.errors import QbsweepError
-from qbsweep.summary import plain_table
 
 app = typer.Typer()
 _COLOURS = {ledger.HOLDS: "green", ledger.CORRECTED: "yellow", ledger.FAILS: "red", ledger.UNDECIDED: "bold magenta"}

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from qbsweep.analysis.fits import MIN_SAMPLES, UNKNOWN, Estimate, crossing_near, maximum_near
+from qbsweep.analysis.inputs import in_memory, require_axis, usable
+from qbsweep.analysis.outputs import labelled, masked_points, over_curves
 from qbsweep.arrays import FloatArray
-from qbsweep.curves import in_memory, labelled, masked_points, over_curves, require_axis, usable
 from qbsweep.errors import QbsweepError
-from qbsweep.fits import MIN_SAMPLES, UNKNOWN, Estimate, crossing_near, maximum_near
 
 SETTLED, NOT_SETTLED, PEAK, EDGE = "settled", "not settled", "peak", "edge"
 TOO_FEW, NO_DATA = "too few points", "no data"

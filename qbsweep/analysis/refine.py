@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from qbsweep.analysis.files import to_zarr
+from qbsweep.analysis.fits import MIN_SAMPLES
+from qbsweep.analysis.inputs import in_memory, require_axis
+from qbsweep.analysis.optimal_coupling import curves, optimal_coupling, with_dims
+from qbsweep.analysis.peaks import EDGE, LOCATED, PLATEAU, TOO_FEW, find_optimum, sorted_samples
 from qbsweep.arrays import FloatArray
-from qbsweep.curves import in_memory, require_axis
 from qbsweep.errors import QbsweepError
-from qbsweep.fits import MIN_SAMPLES
-from qbsweep.optimum import curves, optimal_coupling, with_dims
-from qbsweep.peaks import EDGE, LOCATED, PLATEAU, TOO_FEW, find_optimum, sorted_samples
-from qbsweep.results import to_zarr
 from qbsweep.runs.box import solve_box
 from qbsweep.runs.opening import locked, open_run
 from qbsweep.solvers.interface import OK

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from qbsweep.analysis import ANALYSES
+from qbsweep.analysis.registry import ANALYSES
 from qbsweep.store.replace import replace_tree
 
 

@@ -1,12 +1,10 @@
 """What every analysis needs of a dataset: its axes, which points may be used, and where it comes from."""
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 import xarray as xr
 
-import qbsweep
 from qbsweep.errors import QbsweepError
 from qbsweep.solvers.interface import OK
 
@@ -61,75 +59,17 @@ def usable(ds: xr.Dataset, *names: str) -> xr.DataArray:
     return good
 
 
-def masked_points(good: xr.DataArray, over: Collection[Hashable] | None = None) -> xr.DataArray:
-    """Count the points left out along some dimensions (all, if none are given)."""
-    count = (~good).sum(over)
-    return count.astype("int64").assign_attrs(
-        units="1", long_name="points left out: pending, failed, suspect or not finite"
-    )
-
-
 def absolute_coupling(ds: xr.Dataset) -> xr.DataArray:
     """Return the coupling in units of omega, over J and, where J is in multiples of J_op, what that depends on."""
     return ds["J_abs"] if "J_abs" in ds.coords else ds["J"]
 
 
-def over_curves(
-    function: Callable[..., Any], fields: Mapping[str, Any], dim: str, *arguments: xr.DataArray
-) -> dict[str, xr.DataArray]:
-    """Apply a function of 1-d arrays to every curve along a dimension.
-
-    Parameters
-    ----------
-    function : callable
-        Returns a named tuple.
-    fields : dict of type
-        Its annotations.
-    dim : str
-    *arguments : DataArray
-        Those without `dim` are given as scalars.
-    """
-    results = xr.apply_ufunc(
-        function,
-        *arguments,
-        input_core_dims=[[dim] if dim in argument.dims else [] for argument in arguments],
-        output_core_dims=[[]] * len(fields),
-        output_dtypes=[object if kind is str else kind for kind in fields.values()],
-        vectorize=True,
-    )
-    return dict(zip(fields, results, strict=True))
+def ratio_of(above: xr.DataArray, below: xr.DataArray) -> xr.DataArray:
+    """Return a ratio, NaN where the denominator is not positive."""
+    return above / below.where(below > 0)
 
 
-def labelled(
-    ds: xr.Dataset, variables: Mapping[str, tuple[xr.DataArray, str, str]], analysis: str, **settings: Any
-) -> xr.Dataset:
-    """Assemble a result.
-
-    Parameters
-    ----------
-    ds : Dataset
-        What was analysed: its labels stay, its identity goes into the attributes.
-    variables : dict
-        Of (values, units, long_name).
-    analysis : str
-        Name of the function.
-    **settings
-        Its arguments, kept as attributes.
-    """
-    result = xr.Dataset(
-        {name: array.assign_attrs(units=units, long_name=text) for name, (array, units, text) in variables.items()}
-    )
-    order = max((array.dims for array in ds.data_vars.values()), key=len)  # that of the sweep
-    result = result.transpose(*(dim for dim in order if dim in result.dims), ...)
-    for name, coordinate in result.coords.items():
-        if name in ds.coords:
-            coordinate.attrs = dict(ds[name].attrs)
-    result.attrs = {
-        "title": f"{analysis} of {ds.attrs.get('title', 'a sweep')}",
-        "analysis": analysis,
-        **settings,
-        "source_dataset_id": ds.attrs.get("dataset_id", "unknown"),
-        "source_spec_digest": ds.attrs.get("spec_digest", "unknown"),
-        "qbsweep_version": qbsweep.__version__,
-    }
-    return result
+def good_values(ds: xr.Dataset, name: str) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return a variable, NaN where it may not be used, and which points may be."""
+    good = usable(ds, name)
+    return ds[name].where(good), good

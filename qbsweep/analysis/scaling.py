@@ -1,18 +1,19 @@
-"""Optimal couplings, and how they scale with the number of batteries."""
+"""How optimal couplings scale with the number of batteries."""
 
 import math
-from collections.abc import Hashable, Iterable
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from scipy import stats
 
+from qbsweep.analysis.fits import limit, slope_at
+from qbsweep.analysis.inputs import require_axis
+from qbsweep.analysis.optimal_coupling import optimal_coupling
+from qbsweep.analysis.outputs import labelled, masked_points
+from qbsweep.analysis.peaks import LOCATED
 from qbsweep.arrays import FloatArray
-from qbsweep.curves import absolute_coupling, in_memory, labelled, masked_points, over_curves, require_axis, usable
 from qbsweep.errors import QbsweepError
-from qbsweep.fits import limit, slope_at
-from qbsweep.peaks import LOCATED, VERDICTS, Optimum, find_optimum
 
 _ASYMPTOTES = {
     ("cascaded", "nonreciprocal"): 1.0,
@@ -22,87 +23,6 @@ _ASYMPTOTES = {
 """Of d ln J_op / d ln N as N grows, by (10); the reciprocal chain is not part of it."""
 _LIMIT_POWERS = (1.0, 0.5)  # (10) is a series in 1/N for the chain; the star's energy is one in 1/sqrt(N)
 SCALED = ("J_op", "energy_op")
-
-
-def optimal_coupling(ds: xr.Dataset, of: str = "energy_terminal", refined: xr.Dataset | None = None) -> xr.Dataset:
-    """Find the coupling that maximises an energy, on every curve over J of a dataset.
-
-    Between samples ln J is interpolated by local polynomials of degree up to 6, see `qbsweep.fits`; the errors are
-    safe estimates (95 % for noisy samples). For 200 samples over a factor of 16 they are 1e-6 of J_op or less, the true
-    errors some 1e-9; `qbsweep.refine.refine` asks the solver for more points where that is not enough.
-
-    Parameters
-    ----------
-    ds : Dataset
-        Of a sweep with an axis J, in omega or in multiples of J_op.
-    of : str
-        The variable to maximise, of one value per point.
-    refined : Dataset, optional
-        More samples of the same curves, from `qbsweep.refine.open_refined`.
-
-    Returns
-    -------
-    Dataset
-        Over all dimensions but J: `J_op`, `J_op_error`, `energy_op`, `energy_op_error`, `verdict` (see
-        `qbsweep.peaks.find_optimum`), `n_maxima`, `J_best` and `energy_best` (the largest sample), `saturation` and
-        `saturation_error` (on a plateau), `masked_points`. What is not known is NaN.
-
-    Raises
-    ------
-    QbsweepError
-        If there is no axis J, or no such variable.
-    """
-    require_axis(ds, "J", "optimal_coupling")
-    ds = in_memory(ds, (of,), "optimal_coupling")
-    if ds[of].dims != ds["status"].dims:
-        raise QbsweepError(f"optimal_coupling needs one value per point, but `{of}` has the dimensions {ds[of].dims}")
-    samples = curves(ds, of, "J")
-    if refined is not None:
-        more = curves(in_memory(_selected_like(refined, ds), (of,), "optimal_coupling"), of, "sample")
-        samples = xr.concat([samples, more], "point", join="left", coords="minimal", compat="override")
-    good = samples["good"].fillna(False).astype(bool)
-    energies = samples["energy"].where(good)
-    found = over_curves(find_optimum, Optimum.__annotations__, "point", samples["J_sample"], energies)
-    padding = samples["J_sample"].isnull()  # of curves with fewer refined samples than others
-    energy, J = ds[of].attrs, absolute_coupling(ds).attrs
-    name = energy.get("long_name", of)
-    J_units, units = J.get("units", "omega"), energy.get("units", "omega")
-    variables = {
-        "J_op": (found["J"], J_units, "optimal coupling"),
-        "J_op_error": (found["J_error"], J_units, "error of the optimal coupling"),
-        "energy_op": (found["energy"], units, f"{name} at the optimal coupling"),
-        "energy_op_error": (found["energy_error"], units, f"error of the {name} at the optimal coupling"),
-        "J_best": (found["J_best"], J_units, "sampled coupling of the largest energy"),
-        "energy_best": (found["energy_best"], units, f"largest sampled {name}"),
-        "saturation": (found["saturation"], units, f"{name} as J grows without bound"),
-        "saturation_error": (found["saturation_error"], units, "error of the saturation value"),
-        "n_maxima": (found["n_maxima"], "1", "maxima over J, those at an end of the samples included"),
-        "verdict": (found["verdict"], "1", f"one of: {', '.join(VERDICTS)}"),
-        "masked_points": (masked_points(good | padding, ["point"]), "1", "points of the curve left out"),
-    }
-    return labelled(ds, variables, "optimal_coupling", of=of)
-
-
-def curves(ds: xr.Dataset, of: str, dim: str) -> xr.Dataset:
-    """Return `J_sample`, `energy` and `good` of every curve, with the dimension `point` in the place of `dim`."""
-    J = absolute_coupling(ds).broadcast_like(ds["status"])
-    parts = {"J_sample": J, "energy": ds[of], "good": usable(ds, of)}
-    arrays = {name: array.drop_vars([dim, "J_abs"], errors="ignore") for name, array in parts.items()}
-    return xr.Dataset(arrays).rename({dim: "point"})
-
-
-def _selected_like(refined: xr.Dataset, ds: xr.Dataset) -> xr.Dataset:
-    """Take from the refined samples what the user took from the dataset; what was fixed then may be an axis now."""
-    refined = with_dims(refined, [dim for dim in ds["status"].dims if dim != "J"])
-    scalars = {dim: ds[dim].item() for dim in refined.dims if dim in ds.coords and dim not in ds.dims}
-    rest = {dim: ds[dim].values for dim in refined.dims if dim in ds.dims}
-    return refined.sel(scalars).reindex(rest, fill_value={"status": 0})
-
-
-def with_dims(refined: xr.Dataset, dims: Iterable[Hashable]) -> xr.Dataset:
-    """Give refined samples dimensions of one label where they have scalar coordinates."""
-    missing = [dim for dim in dims if dim not in refined.dims]
-    return refined.reset_coords("J_abs").expand_dims(missing).set_coords("J_abs")
 
 
 def scaling_exponent(ds: xr.Dataset, window: tuple[int, int] | None = None, **options: Any) -> xr.Dataset:

@@ -12,18 +12,18 @@ from bokeh.embed import components
 from bokeh.resources import Resources
 
 import qbsweep
-from qbsweep.analysis import analyze, charging_power, settling_time
-from qbsweep.chart_choice import charts
-from qbsweep.charts import Chart
-from qbsweep.embedded import embedded
+from qbsweep.analysis.refine import open_refined
+from qbsweep.analysis.registry import analyze, charging_power, settling_time
+from qbsweep.analysis.rows import analysis_rows
 from qbsweep.errors import QbsweepError
-from qbsweep.labels import meaning, unit
-from qbsweep.refine import open_refined
+from qbsweep.figures.chart import Chart
+from qbsweep.figures.gallery import charts
+from qbsweep.figures.labels import meaning, unit
+from qbsweep.figures.standalone import embedded
 from qbsweep.runs.opening import open_run
 from qbsweep.runs.state import progress_of, state, suspect_text
 from qbsweep.store.dataset import readable
 from qbsweep.sweep.parameters import PARAMETERS
-from qbsweep.tables import analysis_rows
 
 BUDGET = 60_000
 """Values of a figure: half a megabyte of the page."""

@@ -8,11 +8,14 @@ from collections.abc import Callable
 
 import xarray as xr
 
-from qbsweep.charging import charging_power, settling_time
-from qbsweep.comparison import enhancement, ergotropy_fraction, nonreciprocal_advantage, odd_even_ratio
-from qbsweep.curves import MissingAxisError
+from qbsweep.analysis.advantage import nonreciprocal_advantage
+from qbsweep.analysis.baths import enhancement, ergotropy_fraction
+from qbsweep.analysis.charging import charging_power, settling_time
+from qbsweep.analysis.inputs import MissingAxisError
+from qbsweep.analysis.odd_even import odd_even_ratio
+from qbsweep.analysis.optimal_coupling import optimal_coupling
+from qbsweep.analysis.scaling import scaling_exponent
 from qbsweep.errors import QbsweepError
-from qbsweep.optimum import optimal_coupling, scaling_exponent
 
 __all__ = [
     "ANALYSES",

@@ -5,26 +5,13 @@ import math
 import numpy as np
 import pandas as pd
 import xarray as xr
-from rich.table import Table
 
+from qbsweep.analysis.files import summary
+from qbsweep.analysis.peaks import EDGE, FLAT, TOO_FEW
 from qbsweep.arrays import FloatArray
-from qbsweep.peaks import EDGE, FLAT, TOO_FEW
-from qbsweep.results import summary
-from qbsweep.summary import plain_table
 
 _ROWS = 40
 _DIGITS = 8
-
-
-def analysis_table(result: xr.Dataset) -> Table | str:
-    """Tabulate the summary of an analysis for the terminal; see `analysis_rows`."""
-    title, header, rows = analysis_rows(result)
-    if not rows:
-        return title
-    table = plain_table(*header, title=title)
-    for row in rows:
-        table.add_row(*row)
-    return table
 
 
 def analysis_rows(result: xr.Dataset) -> tuple[str, list[str], list[list[str]]]:

@@ -15,11 +15,10 @@ import numpy as np
 import xarray as xr
 
 from qbsweep.arrays import FloatArray
-from qbsweep.labels import axis_label, meaning, unit, value_label
+from qbsweep.figures.labels import axis_label, meaning, unit, value_label
 from qbsweep.solvers.interface import OK, SUSPECT
 
 MAX_LINES = 6
-COLORS = ("#0a6ebd", "#e07b00", "#1b9e77", "#c03a76", "#6b4fb3", "#8a6d1f", "#4d4d4d", "#2bb6c4")
 _LINE_ORDER = ("coupling", "solver", "frame", "quantity", "n_th", "topology", "realization", "r", "fock_levels", "N")
 _SAMPLE = 4000  # values that decide on logarithmic axes
 

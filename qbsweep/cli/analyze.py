@@ -35,7 +35,10 @@ def analyze_command(
     """Find optimal couplings, scaling exponents, ratios, windows and charging times; write DIR/analysis."""
     import xarray as xr
 
-    from qbsweep import analysis, refine, results, tables  # scipy.stats costs seconds that other commands need not pay
+    from qbsweep.analysis import files as results
+    from qbsweep.analysis import refine
+    from qbsweep.analysis import registry as analysis  # scipy.stats costs seconds that other commands need not pay
+    from qbsweep.cli import tables
 
     run_directory, _ = open_run(directory)
     if tolerance is not None:

@@ -10,10 +10,10 @@ import numpy as np
 import panel as pn
 import xarray as xr
 
-from qbsweep.charts import against, line_axes
 from qbsweep.errors import QbsweepError
-from qbsweep.figures import figure
-from qbsweep.labels import SHORT, meaning
+from qbsweep.figures.chart import against, line_axes
+from qbsweep.figures.interactive import figure
+from qbsweep.figures.labels import SHORT, meaning
 from qbsweep.store.dataset import readable
 
 _NO_LINES = "(none)"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from qbsweep.cli_options import Directory, console
+from qbsweep.cli.options import Directory, console
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.opening import open_run
 
@@ -30,7 +30,8 @@ def report_command(
     """Write one HTML page with figures, tables and provenance; it opens without a network."""
     open_run(directory)
     _require("hvplot", "matplotlib")
-    from qbsweep import printed, report  # a second of imports that no other command should pay
+    from qbsweep.figures import print as printed  # a second of imports that no other command should pay
+    from qbsweep.figures import report
 
     target = out or directory / "report.html"
     text, charts = report.write(directory)
@@ -52,6 +53,6 @@ def explore_command(
     """Explore a dataset in the browser: choose variable, axes and values. For this machine only; Ctrl-C ends it."""
     run_directory, _ = open_run(directory)
     _require("hvplot", "panel")
-    from qbsweep import explore
+    from qbsweep.figures import explore
 
     explore.serve(run_directory.data, port, not no_browser, console.print)

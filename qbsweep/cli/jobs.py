@@ -7,17 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from qbsweep import summary
-from qbsweep.cli_options import (
-    AsJson,
-    BlockSeconds,
-    Directory,
-    Out,
-    RetryFailed,
-    SweepFile,
-    console,
-    show_result,
-)
+from qbsweep.cli import tables
+from qbsweep.cli.options import AsJson, BlockSeconds, Directory, Out, RetryFailed, SweepFile, console, show_result
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import opening
 from qbsweep.runs.plan import BLOCK_SECONDS
@@ -79,7 +70,7 @@ def submit_command(
         directory.write_text("plan.json", json.dumps(prepared.plan.to_json(), indent=1))
         record = submit.send(prepared, directory)
     resources = prepared.job.resources
-    console.print(summary.plan_table(prepared.plan, resources.workers))
+    console.print(tables.plan_table(prepared.plan, resources.workers))
     memory = f", {resources.memory} MB each" if resources.memory else ""
     workers_text = f", workers {record.worker_id}" if record.worker_id else ""
     console.print(
@@ -109,7 +100,7 @@ def status_command(
         if as_json:
             print(json.dumps(state), flush=True)
         else:
-            console.print(summary.state_table(state))
+            console.print(tables.state_table(state))
         if not watch or state["state"] not in ("running", "queued"):
             raise typer.Exit(state["exit_code"])
         time.sleep(_WATCH_SECONDS)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import xarray as xr
 
-from qbsweep.charts import Chart, against
+from qbsweep.figures.chart import Chart, against
 from qbsweep.physics.closed_forms import optimal_coupling
 from qbsweep.physics.topologies import TOPOLOGIES
 

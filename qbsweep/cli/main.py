@@ -9,8 +9,12 @@ from typing import Annotated
 
 import typer
 
-from qbsweep import cli_analysis, cli_jobs, cli_report, cli_verify, summary
-from qbsweep.cli_options import BlockSeconds, Out, RetryFailed, SweepFile, Workers, console, show_result
+from qbsweep.cli import analyze as cli_analysis
+from qbsweep.cli import jobs as cli_jobs
+from qbsweep.cli import show as cli_report
+from qbsweep.cli import tables
+from qbsweep.cli import verify as cli_verify
+from qbsweep.cli.options import BlockSeconds, Out, RetryFailed, SweepFile, Workers, console, show_result
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import loop, opening
 from qbsweep.runs.plan import BLOCK_SECONDS, available_cores, block_costs, make_grid, make_plan
@@ -41,7 +45,7 @@ def show_help(context: typer.Context) -> None:
 def plan_command(sweep: SweepFile, workers: Workers = None, block_seconds: BlockSeconds = BLOCK_SECONDS) -> None:
     """Check a sweep file and predict what it costs; runs nothing but a few timed pilot points."""
     spec = load_spec(sweep)
-    console.print(summary.plan_table(make_plan(spec, make_grid(spec, block_seconds)), workers or available_cores()))
+    console.print(tables.plan_table(make_plan(spec, make_grid(spec, block_seconds)), workers or available_cores()))
 
 
 @app.command("run")
@@ -73,7 +77,7 @@ def run_command(
             plan = make_plan(store.spec, store.grid)
             directory.write_text("plan.json", json.dumps(plan.to_json(), indent=1))
             cores = 1 if executor == "serial" else workers or available_cores()
-            console.print(summary.plan_table(plan, cores))
+            console.print(tables.plan_table(plan, cores))
             with _executor(executor, workers, directory.path) as execute:
                 pending = pending_blocks(store, store.status())
                 watch = Watcher(console, block_costs(store.spec, store.grid), pending)

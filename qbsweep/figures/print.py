@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from qbsweep.arrays import FloatArray
-from qbsweep.charts import COLORS, Chart
-from qbsweep.labels import mathematical
+from qbsweep.figures.chart import Chart
+from qbsweep.figures.labels import mathematical
+from qbsweep.figures.style import COLORS
 from qbsweep.store.replace import replace_tree
 
 COLUMN, HEIGHT, DPI = 86 / 25.4, 66 / 25.4, 300

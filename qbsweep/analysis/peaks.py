@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.signal import find_peaks
 
+from qbsweep.analysis.fits import MIN_SAMPLES, Estimate, limit, maximum_near
 from qbsweep.arrays import FloatArray
-from qbsweep.fits import MIN_SAMPLES, Estimate, limit, maximum_near
 
 PEAK, SEVERAL, EDGE, PLATEAU, FLAT = "peak", "several peaks", "edge", "plateau", "flat"
 TOO_FEW, NO_DATA = "too few points", "no data"
@@ -63,7 +63,7 @@ def find_optimum(J: FloatArray, energy: FloatArray) -> Optimum:
     """Find the maximum of E(J) from samples in any order.
 
     Sampled points need not be equally spaced, may repeat and may be NaN. J = 0, where no battery is coupled,
-    is left out. The interpolation is that of `qbsweep.fits`, in x = ln J.
+    is left out. The interpolation is that of `qbsweep.analysis.fits`, in x = ln J.
 
     Parameters
     ----------

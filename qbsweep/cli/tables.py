@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 from rich import box
 from rich.table import Table
 
@@ -20,8 +21,21 @@ from qbsweep.text import duration
 
 if TYPE_CHECKING:
     import xarray as xr
+from qbsweep.analysis.rows import analysis_rows
 from qbsweep.runs.state import suspect_text
 from qbsweep.text import size_of
+
+
+def analysis_table(result: xr.Dataset) -> Table | str:
+    """Tabulate the summary of an analysis for the terminal; see `analysis_rows`."""
+    title, header, rows = analysis_rows(result)
+    if not rows:
+        return title
+    table = plain_table(*header, title=title)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
 
 _MAX_ROWS = 16
 _MAX_POINTS = 20_000_000  # of one network; more would take memory for a table that is a courtesy

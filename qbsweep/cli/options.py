@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from qbsweep import summary
+from qbsweep.cli import tables
 from qbsweep.runs.state import Progress, levels_needed, suspect_text
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
@@ -26,7 +26,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def show_result(directory: RunDirectory, store: Store, progress: Progress) -> None:
     """Print what came out of a run, and what to do with it."""
-    table = summary.best_points(directory.data)
+    table = tables.best_points(directory.data)
     if table is not None and table.row_count:
         console.print(table)
     points = progress.points

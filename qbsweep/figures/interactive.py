@@ -10,16 +10,12 @@ import numpy as np
 import xarray as xr
 from bokeh.models import CustomJSTickFormatter
 
-from qbsweep.chart_choice import charts
-from qbsweep.charts import COLORS, Chart, Line, against
-from qbsweep.labels import SHORT, value_label
+from qbsweep.figures.chart import Chart, Line, against
+from qbsweep.figures.gallery import charts
+from qbsweep.figures.labels import SHORT, value_label
+from qbsweep.figures.style import COLORS, DASHES, HEIGHT, MARKERS, SUSPECT_COLOR, WIDTH
 
 __all__ = ["against", "charts", "figure", "figures", "still"]
-
-DASHES = ("solid", "dashed", "dotted", "dotdash")
-SUSPECT_COLOR = "#d62728"
-MARKERS = ("circle", "square", "triangle", "diamond")
-WIDTH, HEIGHT = 720, 380
 
 hv.extension("bokeh", logo=False)
 

@@ -1,0 +1,1 @@
+"""From datasets to physics: dataset in, labelled dataset out."""
