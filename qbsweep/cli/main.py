@@ -1,9 +1,7 @@
 """The command line."""
 
-import contextlib
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +14,8 @@ from qbsweep.cli import tables
 from qbsweep.cli import verify as cli_verify
 from qbsweep.cli.options import BlockSeconds, Out, RetryFailed, SweepFile, Workers, console, show_result
 from qbsweep.errors import QbsweepError
-from qbsweep.runs import loop, opening
-from qbsweep.runs.plan import BLOCK_SECONDS, available_cores, block_costs, make_grid, make_plan
+from qbsweep.runs import executors, loop, opening
+from qbsweep.runs.plan import BLOCK_SECONDS, block_costs, make_grid, make_plan
 from qbsweep.runs.state import pending_blocks, progress_of
 from qbsweep.runs.watch import Watcher
 from qbsweep.sweep import syntax
@@ -31,7 +29,6 @@ app = typer.Typer(
 )
 for _group in (cli_jobs, cli_analysis, cli_report, cli_verify):
     app.add_typer(_group.app)
-_EXECUTORS = ("local", "serial")
 
 
 @app.callback(invoke_without_command=True)
@@ -45,7 +42,9 @@ def show_help(context: typer.Context) -> None:
 def plan_command(sweep: SweepFile, workers: Workers = None, block_seconds: BlockSeconds = BLOCK_SECONDS) -> None:
     """Check a sweep file and predict what it costs; runs nothing but a few timed pilot points."""
     spec = load_spec(sweep)
-    console.print(tables.plan_table(make_plan(spec, make_grid(spec, block_seconds)), workers or available_cores()))
+    console.print(
+        tables.plan_table(make_plan(spec, make_grid(spec, block_seconds)), workers or executors.available_cores())
+    )
 
 
 @app.command("run")
@@ -53,17 +52,13 @@ def run_command(
     sweep: SweepFile,
     out: Out = None,
     workers: Workers = None,
-    executor: Annotated[str, typer.Option(help="serial, local, or the address of a Dask scheduler.")] = "local",
+    executor: Annotated[str, typer.Option(help="auto, local, serial, or the address of a Dask scheduler.")] = "auto",
     retry_failed: RetryFailed = False,
     block_seconds: BlockSeconds = BLOCK_SECONDS,
 ) -> None:
     """Run a sweep on this machine, or resume it; finished points are never computed again."""
     spec = load_spec(sweep)
-    if executor not in _EXECUTORS and ":" not in executor:
-        raise QbsweepError(
-            f"'{executor}' is no executor; `--executor` must be 'serial', 'local' or the address (tcp://host:port) "
-            "of a Dask scheduler"
-        )
+    executors.check(executor)
     path = out or Path("runs") / spec.name
     with opening.locked(path) as directory:
         store = opening.prepare(spec, directory, block_seconds)
@@ -76,11 +71,11 @@ def run_command(
         else:
             plan = make_plan(store.spec, store.grid)
             directory.write_text("plan.json", json.dumps(plan.to_json(), indent=1))
-            cores = 1 if executor == "serial" else workers or available_cores()
-            console.print(tables.plan_table(plan, cores))
-            with _executor(executor, workers, directory.path) as execute:
-                pending = pending_blocks(store, store.status())
-                watch = Watcher(console, block_costs(store.spec, store.grid), pending)
+            costs, pending = block_costs(store.spec, store.grid), pending_blocks(store, store.status())
+            seconds = plan.seconds * float(costs[pending].sum() / costs.sum())
+            console.print(tables.plan_table(plan, executors.cores(executor, seconds, workers)))
+            with executors.opened(executor, directory.path, seconds, workers, console.print) as execute:
+                watch = Watcher(console, costs, pending)
                 with watch.showing():
                     progress = loop.run_blocks(directory, store, execute, watch)
             console.print(f"finished in {duration(watch.seconds)}")
@@ -88,20 +83,6 @@ def run_command(
                 console.print(f"{count} blocks were not written: {error}")
     show_result(directory, store, progress)
     raise typer.Exit(progress.exit_code)
-
-
-@contextlib.contextmanager
-def _executor(name: str, workers: int | None, directory: Path) -> Iterator[loop.Executor]:
-    if name == "serial":
-        yield loop.serial
-        return
-    from qbsweep.runs import dask  # starting Dask costs a second that `serial` need not pay
-
-    make = dask.local_executor(workers) if name == "local" else dask.remote_executor(name)
-    with make as execute:
-        execute.require_files(directory)
-        console.print(f"{execute.n_workers} workers, dashboard {execute.dashboard}")
-        yield execute
 
 
 @app.command("schema")

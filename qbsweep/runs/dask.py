@@ -17,7 +17,6 @@ from distributed.security import Security
 
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.block import Report, Task, solve_block
-from qbsweep.runs.plan import available_cores
 
 _WINDOW = 4  # blocks in flight per worker; the rest stays in the driver, so the scheduler stays small
 _CONNECT_SECONDS = 30
@@ -213,11 +212,11 @@ def _sees(path: str) -> bool:
 
 
 @contextlib.contextmanager
-def local_executor(workers: int | None) -> Iterator[DaskExecutor]:
+def local_executor(workers: int) -> Iterator[DaskExecutor]:
     """Start local worker processes, one thread each, behind TLS with credentials of this run only."""
     with dask.config.set(CONFIG):
         cluster = LocalCluster(
-            n_workers=workers or available_cores(),
+            n_workers=workers,
             threads_per_worker=1,
             processes=True,
             security=Security.temporary(),
@@ -238,7 +237,7 @@ def remote_executor(address: str) -> Iterator[DaskExecutor]:
     except (OSError, TimeoutError, ValueError) as error:
         raise QbsweepError(
             f"no Dask scheduler with workers answers at '{address}' ({error}); "
-            "`--executor` must be 'serial', 'local' or the address of one"
+            "`--executor` must be 'auto', 'serial', 'local' or the address of one"
         ) from None
     with client:
         yield DaskExecutor(client)

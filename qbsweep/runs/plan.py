@@ -1,7 +1,6 @@
 """How a sweep will be run: its blocks, and what they will cost in time, memory, bytes and files."""
 
 import math
-import os
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -66,11 +65,6 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain data."""
         return asdict(self)
-
-
-def available_cores() -> int:
-    """Return the number of cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def point_costs(spec: SweepSpec) -> FloatArray:

@@ -453,7 +453,7 @@ def test_bad_executor(
 ) -> None:
     monkeypatch.setattr("qbsweep.runs.dask._CONNECT_SECONDS", 0.5)
     sentence = qbsweep("run", good, "--executor", address, "--out", tmp_path / "out").sentence()
-    assert re.search(rf"'{address}'.*`--executor` must be 'serial', 'local' or the address", sentence)
+    assert re.search(rf"'{address}'.*`--executor` must be 'auto', 'serial', 'local' or the address", sentence)
     assert not (tmp_path / "out" / "lock").exists()
 
 
