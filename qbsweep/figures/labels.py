@@ -4,28 +4,13 @@ from typing import Any
 
 import xarray as xr
 
+from qbsweep.sweep.parameters import PARAMETERS
 from qbsweep.sweep.variables import VARIABLES
 
 SHORT = {
-    "N": "number of batteries N",
-    "J": "coupling J",
-    "n_th": "thermal photons n_th",
-    "r": "squeezing strength r",
-    "theta_r": "squeezing angle",
-    "kappa": "loss rate κ",
-    "epsilon": "drive ε",
+    **{p.name: p.label for p in PARAMETERS.values() if p.label},
+    **{v.name: v.label for v in VARIABLES.values() if v.label},
     "time": "time t",
-    "fock_levels": "Fock levels per mode",
-    "energy_charger": "charger energy",
-    "energy_terminal": "terminal energy",
-    "ergotropy_terminal": "terminal ergotropy",
-    "energy_batteries": "energy of all batteries",
-    "energy": "energy",
-    "ergotropy": "ergotropy",
-    "energy_t": "energy",
-    "ergotropy_t": "ergotropy",
-    "truncation_error": "truncation error",
-    "top_population": "highest-level population",
     "J_op": "optimal coupling J_op",
     "energy_op": "energy at J_op",
     "local_exponent": "local exponent of N",

@@ -31,6 +31,8 @@ class Parameter:
         Values of `unit:` accepted besides the parameter's own units.
     meaning : str
         One line for the schema and the documentation.
+    label : str
+        Short one for the axes of narrow figures; without, they show the `long_name`.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Parameter:
     maximum: float | None = None
     positive: bool = False
     scales: tuple[str, ...] = ()
+    label: str = ""
 
 
 MAX_BATTERIES = 10_000
@@ -106,6 +109,7 @@ PARAMETERS = {
             "Fock levels per mode",
             "of the Lindblad solver: a number, auto, or {charger: ..., battery: ...} where 2 makes a qubit",
             default="auto",
+            label="Fock levels per mode",
         ),
         Parameter(
             "tolerance",
@@ -131,6 +135,7 @@ PARAMETERS = {
             "the network has N + 1 modes, mode 0 is the charger",
             minimum=1,
             maximum=MAX_BATTERIES,
+            label="number of batteries N",
         ),
         Parameter(
             "J",
@@ -140,9 +145,26 @@ PARAMETERS = {
             units="omega",
             minimum=0,
             scales=("J_op",),
+            label="coupling J",
         ),
-        Parameter("kappa", "float", "local loss rate", "loss rate of every mode", units="omega", positive=True),
-        Parameter("epsilon", "float", "drive strength", "amplitude of the charger's drive", units="omega", minimum=0),
+        Parameter(
+            "kappa",
+            "float",
+            "local loss rate",
+            "loss rate of every mode",
+            units="omega",
+            positive=True,
+            label="loss rate κ",
+        ),
+        Parameter(
+            "epsilon",
+            "float",
+            "drive strength",
+            "amplitude of the charger's drive",
+            units="omega",
+            minimum=0,
+            label="drive ε",
+        ),
         Parameter(
             "omega",
             "float",
@@ -158,6 +180,7 @@ PARAMETERS = {
             "mean photon number of the bath",
             default=0.0,
             minimum=0,
+            label="thermal photons n_th",
         ),
         Parameter(
             "r",
@@ -167,6 +190,7 @@ PARAMETERS = {
             default=0.0,
             minimum=0,
             maximum=MAX_SQUEEZING,
+            label="squeezing strength r",
         ),
         Parameter(
             "theta_r",
@@ -175,6 +199,7 @@ PARAMETERS = {
             "squeezing angle of the bath; energies and ergotropies of a uniform bath do not depend on it",
             units="rad",
             default=0.0,
+            label="squeezing angle",
         ),
         Parameter(
             "kerr",

@@ -19,6 +19,8 @@ class Variable:
     group : {'scalar', 'mode', 'time', 'lindblad', 'always'}
         `scalar` variables are the default outputs, `mode` ones are asked for, `time` ones need `times`,
         `lindblad` ones come with that solver, `always` ones cannot be left out.
+    label : str
+        Short one for the axes of narrow figures; without, they show the `long_name`.
     """
 
     name: str
@@ -28,26 +30,43 @@ class Variable:
     extra_dims: tuple[str, ...] = ()
     dtype: str = "float64"
     fill: float | int = float("nan")
+    label: str = ""
 
 
 VARIABLES = {
     v.name: v
     for v in (
-        Variable("energy_charger", "steady-state energy of the charger", "scalar"),
-        Variable("energy_terminal", "steady-state energy of the terminal battery", "scalar"),
-        Variable("ergotropy_terminal", "steady-state ergotropy of the terminal battery", "scalar"),
-        Variable("energy_batteries", "steady-state energy summed over the batteries", "scalar"),
-        Variable("energy", "steady-state energy", "mode", extra_dims=("mode",)),
-        Variable("ergotropy", "steady-state ergotropy", "mode", extra_dims=("mode",)),
-        Variable("energy_t", "energy from vacuum at t = 0", "time", extra_dims=("mode", "time")),
-        Variable("ergotropy_t", "ergotropy from vacuum at t = 0", "time", extra_dims=("mode", "time")),
+        Variable("energy_charger", "steady-state energy of the charger", "scalar", label="charger energy"),
+        Variable("energy_terminal", "steady-state energy of the terminal battery", "scalar", label="terminal energy"),
+        Variable(
+            "ergotropy_terminal", "steady-state ergotropy of the terminal battery", "scalar", label="terminal ergotropy"
+        ),
+        Variable(
+            "energy_batteries",
+            "steady-state energy summed over the batteries",
+            "scalar",
+            label="energy of all batteries",
+        ),
+        Variable("energy", "steady-state energy", "mode", extra_dims=("mode",), label="energy"),
+        Variable("ergotropy", "steady-state ergotropy", "mode", extra_dims=("mode",), label="ergotropy"),
+        Variable("energy_t", "energy from vacuum at t = 0", "time", extra_dims=("mode", "time"), label="energy"),
+        Variable(
+            "ergotropy_t", "ergotropy from vacuum at t = 0", "time", extra_dims=("mode", "time"), label="ergotropy"
+        ),
         Variable(
             "truncation_error",
             "largest relative error of energy and ergotropy over modes and times",
             "lindblad",
             units="1",
+            label="truncation error",
         ),
-        Variable("top_population", "largest population of a mode's highest level", "lindblad", units="1"),
+        Variable(
+            "top_population",
+            "largest population of a mode's highest level",
+            "lindblad",
+            units="1",
+            label="highest-level population",
+        ),
         Variable("levels_used", "Fock levels used, largest over modes", "lindblad", units="1", dtype="int16", fill=0),
         Variable(
             "levels_needed",
