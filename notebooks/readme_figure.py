@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from qbsweep.physics.closed_forms import optimal_coupling
+from qbsweep.physics.topologies import optimal_coupling
 
 COLORS = {"cascaded": "#0a6ebd", "parallel": "#e07b00"}
 

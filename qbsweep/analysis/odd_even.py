@@ -9,7 +9,6 @@ from qbsweep.analysis.fits import value_at
 from qbsweep.analysis.inputs import MissingAxisError, absolute_coupling, good_values, in_memory, ratio_of, require_axis
 from qbsweep.analysis.outputs import labelled, masked_points
 from qbsweep.arrays import FloatArray
-from qbsweep.physics.closed_forms import optimal_coupling
 from qbsweep.physics.topologies import TOPOLOGIES
 
 
@@ -65,7 +64,8 @@ def _log_at_optimum(ds: xr.Dataset, energy: xr.DataArray) -> tuple[xr.DataArray,
     """Return ln E at J_op of (10) of each network, and its error; NaN for a topology without (10)."""
 
     def closed_form(topology: str, N: int, kappa: float) -> float:
-        return float(optimal_coupling(topology, N, kappa)) if topology in TOPOLOGIES else math.nan
+        law = TOPOLOGIES[topology].optimal_coupling if topology in TOPOLOGIES else None
+        return math.nan if law is None else float(law(N, kappa))
 
     def read(J: FloatArray, values: FloatArray, where: float) -> tuple[float, float]:
         known = np.isfinite(values) & (values > 0) & (J > 0)

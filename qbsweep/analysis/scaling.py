@@ -14,13 +14,8 @@ from qbsweep.analysis.outputs import labelled, masked_points
 from qbsweep.analysis.peaks import LOCATED
 from qbsweep.arrays import FloatArray
 from qbsweep.errors import QbsweepError
+from qbsweep.physics.topologies import TOPOLOGIES
 
-_ASYMPTOTES = {
-    ("cascaded", "nonreciprocal"): 1.0,
-    ("parallel", "nonreciprocal"): -0.5,
-    ("parallel", "reciprocal"): -0.5,
-}
-"""Of d ln J_op / d ln N as N grows, by (10); the reciprocal chain is not part of it."""
 _LIMIT_POWERS = (1.0, 0.5)  # (10) is a series in 1/N for the chain; the star's energy is one in 1/sqrt(N)
 SCALED = ("J_op", "energy_op")
 
@@ -98,11 +93,17 @@ def scaling_exponent(ds: xr.Dataset, window: tuple[int, int] | None = None, **op
 
 def _asymptote(best: xr.Dataset, like: xr.DataArray) -> xr.DataArray:
     """Exponent of J_op by (10), which holds for the energy; NaN elsewhere."""
-    labels = {name: best[name] for name in ("topology", "coupling") if name in best.coords}
-    if len(labels) < 2 or best.attrs.get("of", "energy_terminal") != "energy_terminal":
+    if not {"topology", "coupling"} <= set(best.coords) or best.attrs.get("of", "energy_terminal") != "energy_terminal":
         return like * np.nan
+
+    def exponent(topology: str, coupling: str) -> float:
+        known = TOPOLOGIES.get(topology)
+        if known is None or known.exponent is None or coupling not in known.optimal_for:
+            return math.nan
+        return known.exponent
+
     values: xr.DataArray = xr.apply_ufunc(
-        lambda *pair: _ASYMPTOTES.get(pair, math.nan), *labels.values(), vectorize=True, output_dtypes=[float]
+        exponent, best["topology"], best["coupling"], vectorize=True, output_dtypes=[float]
     )
     return values.where(like["quantity"] == "J_op")
 

@@ -33,7 +33,7 @@ def energy_of(moments: Moments) -> FloatArray:
 
 def network(topology: str, N: int, coupling: str = "nonreciprocal", realization: str = REALIZATIONS[0]) -> Network:
     """Return a network of Figs. 5 and 6: kappa = 0.003, J = J_op."""
-    return TOPOLOGIES[topology](N, operating_point(topology, N), KAPPA, coupling, realization)
+    return TOPOLOGIES[topology].build(N, operating_point(topology, N), KAPPA, coupling, realization)
 
 
 FIGURE_5 = [("cascaded", 1), ("cascaded", 2), ("parallel", 2)]

@@ -164,7 +164,7 @@ def cascade_stores_more(energy: Energy = terminal_energy) -> Finding:
 
 def charger_share(topology: str, N: int, J: float) -> float:
     """Return the charger's share of all energy in the nonreciprocal network."""
-    energies = steady_energies(TOPOLOGIES[topology](N, J, KAPPA))
+    energies = steady_energies(TOPOLOGIES[topology].build(N, J, KAPPA))
     return float(energies[0] / energies.sum())
 
 

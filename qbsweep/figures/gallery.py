@@ -6,8 +6,7 @@ import numpy as np
 import xarray as xr
 
 from qbsweep.figures.chart import Chart, against
-from qbsweep.physics.closed_forms import optimal_coupling
-from qbsweep.physics.topologies import TOPOLOGIES
+from qbsweep.physics.topologies import TOPOLOGIES, optimal_coupling
 
 
 def charts(ds: xr.Dataset, results: Mapping[str, xr.Dataset] | None = None) -> list[Chart]:
@@ -111,7 +110,7 @@ def _closed_form(best: xr.Dataset) -> xr.DataArray:
     kappa = float(best["kappa"].item())
 
     def value(topology: str, N: int, coupling: str) -> float:
-        holds = topology in TOPOLOGIES and (coupling == "nonreciprocal" or topology == "parallel")
+        holds = topology in TOPOLOGIES and coupling in TOPOLOGIES[topology].optimal_for
         return float(optimal_coupling(topology, N, kappa)) if holds else np.nan
 
     coupling = best["coupling"] if "coupling" in best.coords else xr.DataArray("nonreciprocal")

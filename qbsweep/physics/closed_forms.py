@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 
 from qbsweep.arrays import FloatArray
 from qbsweep.errors import QbsweepError
-from qbsweep.text import choices
 
 
 def _float(values: ArrayLike) -> FloatArray:
@@ -43,18 +42,22 @@ def nonreciprocal_parallel_energy(N: int, J: ArrayLike, kappa: ArrayLike, epsilo
     return np.asarray((4 * _float(epsilon) * Gamma / ((N * Gamma + kappa) * (Gamma + kappa))) ** 2)
 
 
-def optimal_coupling(topology: str, N: ArrayLike, kappa: ArrayLike) -> FloatArray:
-    """Coupling J_op that maximises the terminal energy of the nonreciprocal network, eq. (10).
+def cascaded_optimal_coupling(N: ArrayLike, kappa: ArrayLike) -> FloatArray:
+    """Coupling J_op that maximises the terminal energy of the nonreciprocal chain, eq. (10).
 
-    Cascaded ``kappa/8 (N + sqrt(N^2 + 8 N))``, which tends to kappa N / 4; parallel ``kappa / (2 sqrt N)``.
-    The parallel form is the optimum of the reciprocal star as well.
+    ``kappa/8 (N + sqrt(N^2 + 8 N))``, which tends to kappa N / 4.
     """
     N, kappa = _float(N), _float(kappa)
-    if topology == "cascaded":
-        return np.asarray(kappa / 8 * (N + np.sqrt(N**2 + 8 * N)))
-    if topology == "parallel":
-        return np.asarray(kappa / (2 * np.sqrt(N)))
-    raise QbsweepError(f"J_op is known for `topology` {choices(['cascaded', 'parallel'])}, not '{topology}'")
+    return np.asarray(kappa / 8 * (N + np.sqrt(N**2 + 8 * N)))
+
+
+def parallel_optimal_coupling(N: ArrayLike, kappa: ArrayLike) -> FloatArray:
+    """Coupling J_op that maximises the terminal energy of the star, nonreciprocal (10) or reciprocal.
+
+    ``kappa / (2 sqrt N)``.
+    """
+    N, kappa = _float(N), _float(kappa)
+    return np.asarray(kappa / (2 * np.sqrt(N)))
 
 
 def reciprocal_cascaded_energy(N: int, J: ArrayLike, kappa: ArrayLike, epsilon: ArrayLike) -> FloatArray:

@@ -1,11 +1,15 @@
-"""The built-in topologies: uniform chains and stars, with reciprocal or nonreciprocal edges."""
+"""The built-in topologies, and what is known of each: uniform chains and stars, reciprocal or nonreciprocal."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from qbsweep.arrays import FloatArray
 from qbsweep.errors import QbsweepError
+from qbsweep.physics.closed_forms import cascaded_optimal_coupling, parallel_optimal_coupling
 from qbsweep.physics.network import Edge, Network
 from qbsweep.text import choices
 
@@ -101,4 +105,53 @@ def parallel(
     )
 
 
-TOPOLOGIES = {"cascaded": cascaded, "parallel": parallel}
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """A built-in topology, and the law of its optimal coupling if it has one.
+
+    Attributes
+    ----------
+    name : str
+        What a sweep file calls it.
+    build : callable
+        Returns its network: ``build(N, J, kappa, coupling, realization, detuning)``, called as `cascaded` is.
+    label : str
+        Its shape in a word.
+    optimal_coupling : callable, optional
+        ``J_op(N, kappa)`` in units of omega, eq. (10): what `unit: J_op` multiplies.
+    optimal_for : tuple of str
+        The couplings for which that law is the optimum of the terminal energy in vacuum.
+    exponent : float, optional
+        ``d ln J_op / d ln N`` of the law as N grows.
+    """
+
+    name: str
+    build: Callable[..., Network]
+    label: str
+    optimal_coupling: Callable[[ArrayLike, ArrayLike], FloatArray] | None = None
+    optimal_for: tuple[str, ...] = ()
+    exponent: float | None = None
+
+
+TOPOLOGIES = {
+    topology.name: topology
+    for topology in (
+        Topology("cascaded", cascaded, "chain", cascaded_optimal_coupling, ("nonreciprocal",), 1.0),
+        Topology("parallel", parallel, "star", parallel_optimal_coupling, COUPLINGS, -0.5),
+    )
+}
+
+
+def optimal_coupling(topology: str, N: ArrayLike, kappa: ArrayLike) -> FloatArray:
+    """Return J_op of a built-in topology, eq. (10), in units of omega; broadcasts over `N` and `kappa`.
+
+    Raises
+    ------
+    QbsweepError
+        If no law of its optimum is known.
+    """
+    known = TOPOLOGIES.get(topology)
+    if known is None or known.optimal_coupling is None:
+        with_law = [name for name, one in TOPOLOGIES.items() if one.optimal_coupling is not None]
+        raise QbsweepError(f"J_op is known for `topology` {choices(with_law)}, not '{topology}'")
+    return known.optimal_coupling(N, kappa)

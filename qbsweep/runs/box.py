@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qbsweep.arrays import Array, FloatArray
-from qbsweep.physics.closed_forms import optimal_coupling
+from qbsweep.physics.topologies import optimal_coupling
 from qbsweep.solvers import interface
 from qbsweep.solvers.interface import Numerics, Points, Solved
 from qbsweep.solvers.registry import solver

@@ -12,7 +12,7 @@ import numpy as np
 import zarr
 import zarr.codecs
 
-from qbsweep.physics.closed_forms import optimal_coupling
+from qbsweep.physics.topologies import optimal_coupling
 from qbsweep.solvers import interface
 from qbsweep.store.grid import Grid
 from qbsweep.sweep.axes import Axis

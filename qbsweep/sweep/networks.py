@@ -13,7 +13,7 @@ from qbsweep.sweep.syntax import EdgeForm, NetworkForm
 def build_network(form: NetworkForm | None, topology: str, N: int, coupling: str, realization: str) -> Network:
     """Return a network with unit J and kappa, which a solver scales: a graph of one's own, or a built-in topology."""
     if form is None:
-        return TOPOLOGIES[topology](N, coupling=coupling, realization=realization)
+        return TOPOLOGIES[topology].build(N, coupling=coupling, realization=realization)
     depths = _depths(form)
     return Network(
         kappa=(1.0,) * (N + 1) if form.kappa is None else tuple(form.kappa),

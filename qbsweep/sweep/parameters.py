@@ -60,7 +60,7 @@ PARAMETERS = {
             "topology",
             "choice",
             "network topology",
-            "cascaded is a chain, parallel a star around the charger; or the name of one of `networks`",
+            f"{', '.join(f'{t.name} ({t.label})' for t in TOPOLOGIES.values())}, or the name of one of `networks`",
             choices=tuple(TOPOLOGIES),
         ),
         Parameter(

@@ -10,7 +10,7 @@ from typing import Any
 
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.network import Network
-from qbsweep.physics.topologies import TOPOLOGIES
+from qbsweep.physics.topologies import TOPOLOGIES, optimal_coupling
 from qbsweep.sweep import parse, variables
 from qbsweep.sweep.axes import Axis, Scalar, fixed_axis, swept_axis, time_axis
 from qbsweep.sweep.networks import build_network, check_network
@@ -166,11 +166,12 @@ def _check_topologies(spec: SweepSpec, networks: Mapping[str, NetworkForm]) -> N
             raise GrammarError(where, unknown("topology", topology, [*TOPOLOGIES, *networks]))
         if topology in spec.networks:
             check_network(str(topology), spec.networks[str(topology)], spec.values("N"))
-            if spec.coupling_unit == "J_op":
-                raise GrammarError(
-                    ("networks", str(topology)),
-                    f"`unit: J_op` needs topology cascaded or parallel; there is no J_op for network `{topology}`",
-                )
+        if spec.coupling_unit == "J_op":
+            try:
+                optimal_coupling(str(topology), 1, 1.0)
+            except QbsweepError as error:
+                at = ("networks", str(topology)) if topology in spec.networks else where
+                raise GrammarError(at, f"`unit: J_op` needs a topology that has one: {error}") from None
 
 
 def _check_size(spec: SweepSpec) -> None:

@@ -13,7 +13,7 @@ from scipy.optimize import brentq, minimize_scalar
 import qbsweep.analysis.accessor  # noqa: F401
 from qbsweep.analysis.charging import largest_powers, settled
 from qbsweep.errors import QbsweepError
-from qbsweep.physics import closed_forms
+from qbsweep.physics import topologies
 from qbsweep.physics.matrices import drift_matrix
 from qbsweep.physics.topologies import cascaded, parallel
 
@@ -27,7 +27,7 @@ def star(tau: float) -> float:
 
 def energy_in_time(topology: str, coupling: str, N: int) -> Callable[[float], float]:
     """Terminal energy over its steady value at kappa t, by a dense matrix exponential; kappa = 1."""
-    J = float(closed_forms.optimal_coupling(topology, N, 1.0))
+    J = float(topologies.optimal_coupling(topology, N, 1.0))
     network = {"cascaded": cascaded, "parallel": parallel}[topology](N, J=J, kappa=1.0, coupling=coupling)
     M = drift_matrix(network)
     steady = np.linalg.solve(M, np.eye(N + 1)[0])

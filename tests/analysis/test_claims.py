@@ -267,7 +267,7 @@ def test_exact_energies_solve_the_equations_of_motion_written_by_hand(topology, 
         return change - rate / 2 * c
 
     solved = solve_ivp(motion, (0, 60), np.zeros(N + 1, dtype=complex), rtol=1e-10, atol=1e-12, t_eval=[1.0, 60.0])
-    network = TOPOLOGIES[topology](N, J, kappa, coupling)
+    network = TOPOLOGIES[topology].build(N, J, kappa, coupling)
     early = exact.energies_in_time(network, np.array([1.0]), epsilon)[0]
     assert np.abs(solved.y[:, 0]) ** 2 == pytest.approx(early, rel=1e-6, abs=0)
     assert np.abs(solved.y[-1, 1]) ** 2 == pytest.approx(

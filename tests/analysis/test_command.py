@@ -72,7 +72,7 @@ def test_the_datasets_open_without_a_warning(analyzed: tuple[Path, Outcome]) -> 
                 for variable in node.to_dataset().variables.values():
                     assert {"units", "long_name"} <= set(variable.attrs)
             one = best.load().sel(topology="cascaded", coupling="nonreciprocal", N=4)
-    exact = float(closed_forms.optimal_coupling("cascaded", 4, 0.003))
+    exact = float(closed_forms.cascaded_optimal_coupling(4, 0.003))
     assert abs(one["J_op"].item() - exact) <= one["J_op_error"].item() < 1e-2 * exact
 
 

@@ -29,7 +29,7 @@ def test_points_that_are_not_ok_are_left_out_and_counted(synthetic: Make, chain_
     assert found["masked_points"].item() == 4
     xr.testing.assert_equal(found.drop_vars("masked_points"), expected.drop_vars("masked_points"))
     assert found["verdict"].item() == "peak"
-    assert found["J_op"].item() == pytest.approx(float(closed_forms.optimal_coupling("cascaded", 3, 1.0)), rel=1e-5)
+    assert found["J_op"].item() == pytest.approx(float(closed_forms.cascaded_optimal_coupling(3, 1.0)), rel=1e-5)
 
 
 def test_values_that_are_no_numbers_are_left_out_though_ok(synthetic: Make, chain_energy: Chain) -> None:
@@ -50,7 +50,7 @@ def test_a_curve_without_points_is_no_data_and_spoils_no_other(synthetic: Make, 
 
 def test_multiples_of_j_op_and_omega_give_the_same(synthetic: Make) -> None:
     N, multiples = np.array([1, 4]), np.geomspace(0.3, 3, 61) * 1.01
-    J_abs = multiples * closed_forms.optimal_coupling("cascaded", N, 1.0)[:, None]
+    J_abs = multiples * closed_forms.cascaded_optimal_coupling(N, 1.0)[:, None]
     energy = np.stack(
         [closed_forms.nonreciprocal_cascaded_energy(n, n, row, 1.0, 1.0) for n, row in zip(N, J_abs, strict=True)]
     )

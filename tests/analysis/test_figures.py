@@ -8,7 +8,7 @@ import xarray as xr
 
 import qbsweep.analysis.accessor  # noqa: F401
 from qbsweep.analysis.registry import scaling_exponent
-from qbsweep.physics import closed_forms
+from qbsweep.physics import closed_forms, topologies
 
 Get = Callable[[str], xr.Dataset]
 KAPPA, EPSILON = 0.003, 0.01
@@ -59,7 +59,7 @@ def test_exponents_contain_those_of_the_closed_form_in_the_window(best: xr.Datas
     N = np.arange(window[0], window[1] + 1)
     for topology in ("cascaded", "parallel"):
         one = found.sel(topology=topology)
-        exact = slope(N, closed_forms.optimal_coupling(topology, N, KAPPA))
+        exact = slope(N, topologies.optimal_coupling(topology, N, KAPPA))
         assert one["exponent"].item() == pytest.approx(exact, abs=1e-9)
         assert abs(one["exponent"].item() - exact) <= one["exponent_error"].item() + 1e-13
         assert one["n_values"].item() == len(N)

@@ -12,7 +12,7 @@ from qbsweep.physics import closed_forms
 
 def curve(N: int, count: int, shift: float) -> tuple[np.ndarray, np.ndarray]:
     """The nonreciprocal chain over a factor of 16 in J; the maximum is at x = 0."""
-    J_op = float(closed_forms.optimal_coupling("cascaded", N, 1.0))
+    J_op = float(closed_forms.cascaded_optimal_coupling(N, 1.0))
     x = np.linspace(-math.log(4), math.log(4), count) + shift
     energy = closed_forms.nonreciprocal_cascaded_energy(N, N, J_op * np.exp(x), 1.0, 1.0)
     return x, energy / energy.max()

@@ -12,7 +12,7 @@ from qbsweep.analysis.peaks import find_optimum
 from qbsweep.physics import closed_forms
 
 Chain = Callable[..., np.ndarray]
-J_OP = float(closed_forms.optimal_coupling("cascaded", 3, 1.0))
+J_OP = float(closed_forms.cascaded_optimal_coupling(3, 1.0))
 GRID = J_OP * np.geomspace(0.2, 5, 61) * 1.013
 
 

@@ -15,7 +15,7 @@ from qbsweep.analysis.peaks import find_optimum
 from qbsweep.analysis.refine import next_couplings, open_refined, refine, refined_path
 from qbsweep.analysis.registry import optimal_coupling
 from qbsweep.errors import QbsweepError
-from qbsweep.physics import closed_forms
+from qbsweep.physics import closed_forms, topologies
 from qbsweep.runs.box import solve_box
 
 Sweep = Callable[..., Path]
@@ -39,7 +39,7 @@ def coarse(N: str = "[1, 2, 4]", count: int = 12, more: str = "") -> str:
 def exact(best: xr.Dataset) -> xr.DataArray:
     """J_op of (10) at every curve."""
     return xr.concat(
-        [xr.DataArray(closed_forms.optimal_coupling(t, best["N"], KAPPA), dims="N") for t in best["topology"].values],
+        [xr.DataArray(topologies.optimal_coupling(t, best["N"], KAPPA), dims="N") for t in best["topology"].values],
         best["topology"],
     )
 
@@ -67,7 +67,7 @@ def test_fig1_before_and_after(runs: Callable[[str], Path], tmp_path: Path) -> N
     best = refine(out, 1e-9)
     for topology in ("cascaded", "parallel"):
         one = best.sel(topology=topology)
-        J_op = closed_forms.optimal_coupling(topology, one["N"].values, KAPPA)
+        J_op = topologies.optimal_coupling(topology, one["N"].values, KAPPA)
         np.testing.assert_allclose(one["J_op"], J_op, rtol=1e-11)  # 2e-10 before
         assert (one["J_op_error"] <= 1e-9 * J_op).all()
 
@@ -222,7 +222,7 @@ def test_few_points_are_enough_to_start_from(sweep: Sweep, count: int) -> None:
     )
     best = refine(out, 1e-8)
     assert best["verdict"].item() == "peak"
-    assert best["J_op"].item() == pytest.approx(float(closed_forms.optimal_coupling("cascaded", 2, KAPPA)), rel=1e-8)
+    assert best["J_op"].item() == pytest.approx(float(closed_forms.cascaded_optimal_coupling(2, KAPPA)), rel=1e-8)
 
 
 def test_what_cannot_be_refined_is_given_up(sweep: Sweep, counted: list[int]) -> None:

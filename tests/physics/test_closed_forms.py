@@ -14,7 +14,7 @@ from scipy.optimize import brentq, minimize_scalar
 from qbsweep.errors import QbsweepError
 from qbsweep.physics import closed_forms as cf
 from qbsweep.physics.reference import bath_moments, evolved_moments, steady_moments
-from qbsweep.physics.topologies import cascaded, parallel
+from qbsweep.physics.topologies import cascaded, optimal_coupling, parallel
 from qbsweep.solvers.moments import solve_moments
 
 KAPPAS = (1e-4, 0.003, 1.0)
@@ -113,7 +113,7 @@ ROWS = [
 
 @pytest.mark.parametrize(("epsilon", "topology", "coupling", "N", "energy", "optimum", "half_digit"), ROWS)
 def test_reference_values(build, points, epsilon, topology, coupling, N, energy, optimum, half_digit):
-    J = cf.optimal_coupling(optimum, N, KAPPA)
+    J = optimal_coupling(optimum, N, KAPPA)
     solved = solve_moments(points(build(topology, coupling, N), J, KAPPA, epsilon), ["energy_terminal"])
     assert solved["energy_terminal"].item() == pytest.approx(energy, abs=half_digit)
     form = {
@@ -139,7 +139,7 @@ SQUEEZED = [
 def test_squeezed_reference_values(build, points, topology, coupling, realization, energy, ergotropy):
     """r = 0.5, eps = 0.001, N = 2, J = J_op. With vacuum, these are all the baths the paper squeezes."""
     net = build(topology, coupling, 2, realization=realization)
-    J = cf.optimal_coupling(topology, 2, KAPPA)
+    J = optimal_coupling(topology, 2, KAPPA)
     solved = solve_moments(points(net, J, KAPPA, 0.001, r=0.5), ["energy_terminal", "ergotropy_terminal"])
     assert solved["energy_terminal"].item() == pytest.approx(energy, abs=5e-7)
     assert solved["ergotropy_terminal"].item() == pytest.approx(ergotropy, abs=5e-7)
@@ -162,19 +162,19 @@ def _argmax(energy, low, high):
 def test_optimal_coupling_maximises_the_reference(build, topology, coupling, N):
     found = _argmax(lambda J: _reference(build(topology, coupling, N, J, KAPPA), 0.01)[-1], 1e-5, 1.0)
     # `bounded` stops at 1e-5 in log J.
-    assert found == pytest.approx(cf.optimal_coupling(topology, N, KAPPA), rel=3e-5, abs=0)
+    assert found == pytest.approx(optimal_coupling(topology, N, KAPPA), rel=3e-5, abs=0)
 
 
 def test_optimal_coupling_by_hand():
-    assert cf.optimal_coupling("cascaded", 1, 0.003) == pytest.approx(0.0015, rel=1e-15, abs=0)  # (1 + 3) / 8
-    assert cf.optimal_coupling("parallel", 4, 0.003) == pytest.approx(0.00075, rel=1e-15, abs=0)
-    assert cf.optimal_coupling("cascaded", 1e8, 1.0) == pytest.approx(1e8 / 4, rel=1e-7, abs=0)  # kappa N / 4 (1 + 2/N)
-    assert cf.optimal_coupling("cascaded", [1, 2], [[1.0], [2.0]]).shape == (2, 2)
+    assert cf.cascaded_optimal_coupling(1, 0.003) == pytest.approx(0.0015, rel=1e-15, abs=0)  # (1 + 3) / 8
+    assert cf.parallel_optimal_coupling(4, 0.003) == pytest.approx(0.00075, rel=1e-15, abs=0)
+    assert cf.cascaded_optimal_coupling(1e8, 1.0) == pytest.approx(1e8 / 4, rel=1e-7, abs=0)  # kappa N / 4 (1 + 2/N)
+    assert cf.cascaded_optimal_coupling([1, 2], [[1.0], [2.0]]).shape == (2, 2)
 
 
 def test_optimal_coupling_of_another_topology_is_refused():
     with pytest.raises(QbsweepError, match="known for `topology` 'cascaded' or 'parallel', not 'ring'"):
-        cf.optimal_coupling("ring", 2, 0.003)
+        optimal_coupling("ring", 2, 0.003)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_reciprocal_star_wins_exactly_within_the_window(N, where, kappa):
 @pytest.mark.parametrize("N", [2, 3, 4, 10, 50])
 def test_optimal_star_lies_in_the_window_so_the_reciprocal_one_stores_more(points, build, N):
     """At J_op, whatever the paper's figures suggest, the reciprocal star stores more than the nonreciprocal one."""
-    J = cf.optimal_coupling("parallel", N, KAPPA)
+    J = cf.parallel_optimal_coupling(N, KAPPA)
     low, high = cf.reciprocal_window(N, KAPPA)
     assert low < J < high
     energies = {
@@ -297,7 +297,7 @@ def test_thermal_ergotropy_does_not_depend_on_n_th_at_any_time(build, points):
     """
     times = np.linspace(0, 10, 41) / KAPPA
     for topology, coupling in UNIFORM:
-        J = float(cf.optimal_coupling(topology, 2, KAPPA))
+        J = float(optimal_coupling(topology, 2, KAPPA))
         product = points(build(topology, coupling, 2), J, KAPPA, 0.001, n_th=(0, 0.1, 0.3, 4.0), times=times)
         solved = solve_moments(product, ["ergotropy_t", "energy_t", "ergotropy", "energy"])
         ergotropy, energy = (solved[name].reshape(4, 3, -1) for name in ("ergotropy_t", "energy_t"))
@@ -321,7 +321,7 @@ def test_thermal_single_battery_by_hand(points):
 @pytest.mark.parametrize(("topology", "kept"), [("cascaded", 0.25), ("parallel", 0.65)])
 def test_squeezed_ergotropy_depends_on_the_realization(build, points, topology, kept):
     """The two are one network in vacuum; in a squeezed bath `phase-zero` loses nearly all of it in the chain."""
-    J = cf.optimal_coupling(topology, 2, KAPPA)
+    J = optimal_coupling(topology, 2, KAPPA)
     energy, ergotropy = {}, {}
     for realization in ("phase-half-pi", "phase-zero"):
         net = build(topology, "nonreciprocal", 2, realization=realization)
@@ -421,7 +421,7 @@ def settling(points, build):
         return x[last] + (x[last + 1] - x[last]) * off[last] / (off[last] - off[last + 1])
 
     return lambda topology, coupling: np.array(
-        [settling_time(build(topology, coupling, N), cf.optimal_coupling(topology, N, KAPPA)) for N in SIZES_SETTLING]
+        [settling_time(build(topology, coupling, N), optimal_coupling(topology, N, KAPPA)) for N in SIZES_SETTLING]
     )
 
 

@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qbsweep.physics.closed_forms import nonreciprocal_cascaded_energy, nonreciprocal_parallel_energy, optimal_coupling
+from qbsweep.physics.closed_forms import (
+    cascaded_optimal_coupling,
+    nonreciprocal_cascaded_energy,
+    nonreciprocal_parallel_energy,
+)
 from qbsweep.physics.matrices import drift_matrix
 from qbsweep.physics.moments.family import family
 from qbsweep.physics.moments.steady import anomaly_ratios, coherent_populations, pair_matrices
@@ -174,7 +178,7 @@ def test_unreachable_modes_stay_empty():
 @pytest.mark.parametrize("N", [50, 200, 1000])
 def test_long_defective_cascade(N):
     """2 N products of rounded ratios: N roundings at worst, and they mostly average out."""
-    coupling = np.array([0.3, 1, 3]) * optimal_coupling("cascaded", N, 0.003)
+    coupling = np.array([0.3, 1, 3]) * cascaded_optimal_coupling(N, 0.003)
     kappa = np.full(3, 0.003)
     populations = coherent_populations(family(cascaded(N)), coupling, kappa)
     for n in (0, 1, N // 2, N):
@@ -252,7 +256,7 @@ def test_energies_below_the_smallest_double_are_zero_without_a_warning(points, c
 
 def test_eigenvectors_of_the_cascade_are_useless_where_ours_are_exact():
     """M is defective: its computed eigenvectors are parallel, and the textbook route divides by their determinant."""
-    N, J, kappa = 8, float(optimal_coupling("cascaded", 8, 0.003)), 0.003
+    N, J, kappa = 8, float(cascaded_optimal_coupling(8, 0.003)), 0.003
     exact = nonreciprocal_cascaded_energy(N, N, J, kappa, 1.0)
     values, vectors = np.linalg.eig(drift_matrix(cascaded(N, J, kappa)))
     source = np.zeros(N + 1, dtype=complex)

@@ -272,7 +272,7 @@ SWEEP_FILES = {
     "N of another network": (own("{edges: [[0, 1]]}", N="2"), r":4: network `own` .*so `N` must be 1, but is 2"),
     "J_op of own network": (
         own("{edges: [[0, 1]]}", J="{value: 1, unit: J_op}"),
-        r":4: `unit: J_op` needs topology cas",
+        r":4: `unit: J_op` needs a topology that has one: .* 'cascaded' or 'parallel', not 'own'",
     ),
     "name of a built-in": (
         text(extra="networks: {parallel: {edges: [[0, 1]]}}"),

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from qbsweep.physics.closed_forms import optimal_coupling
+from qbsweep.physics.topologies import optimal_coupling
 from qbsweep.runs import loop
 from qbsweep.runs.block import Report, Task, solve_block
 from qbsweep.runs.plan import make_grid

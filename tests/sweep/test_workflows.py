@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from qbsweep.physics import closed_forms
+from qbsweep.physics import closed_forms, topologies
 from qbsweep.runs import loop, opening
 from qbsweep.sweep.spec import load_spec
 
@@ -56,7 +56,7 @@ def test_fig1_energy_peaks_at_the_closed_form(datasets: dict[str, xr.Dataset]) -
     best = ds.J_abs.isel(J=ds.energy_terminal.argmax("J"))
     step = ds.J.values[1] / ds.J.values[0]
     for topology in ("cascaded", "parallel"):
-        law = closed_forms.optimal_coupling(topology, ds.N.values, ds.kappa.item())
+        law = topologies.optimal_coupling(topology, ds.N.values, ds.kappa.item())
         assert np.abs(np.log(best.sel(topology=topology).values / law)).max() < np.log(step)
 
 
