@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from qbsweep.errors import QbsweepError
-from qbsweep.solvers.interface import OK
+from qbsweep.solvers.status import OK
 
 REMEDIES = {
     "topology": "topology: [cascaded, parallel]",

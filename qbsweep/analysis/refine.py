@@ -25,7 +25,7 @@ from qbsweep.arrays import FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.box import solve_box
 from qbsweep.runs.opening import locked, open_run
-from qbsweep.solvers.interface import OK
+from qbsweep.solvers.status import OK
 from qbsweep.store.dataset import REFINED, readable
 from qbsweep.store.provenance import provenance
 from qbsweep.store.replace import recover_tree, replace_tree

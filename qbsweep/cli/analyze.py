@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import track
 
 from qbsweep.runs.opening import open_run
-from qbsweep.solvers.interface import FAILED, PENDING, STATUS_NAMES, SUSPECT
+from qbsweep.solvers.status import FAILED, PENDING, STATUS_NAMES, SUSPECT
 from qbsweep.store.dataset import readable
 
 if TYPE_CHECKING:

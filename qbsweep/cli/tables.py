@@ -14,7 +14,7 @@ from rich.table import Table
 
 from qbsweep.runs.box import NETWORK_PARAMETERS
 from qbsweep.runs.plan import Plan
-from qbsweep.solvers.interface import FAILED, PENDING
+from qbsweep.solvers.status import FAILED, PENDING
 from qbsweep.store.dataset import readable
 from qbsweep.sweep.variables import STEADY_SCALARS
 from qbsweep.text import duration

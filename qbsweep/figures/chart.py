@@ -16,7 +16,7 @@ import xarray as xr
 
 from qbsweep.arrays import FloatArray
 from qbsweep.figures.labels import axis_label, meaning, unit, value_label
-from qbsweep.solvers.interface import OK, SUSPECT
+from qbsweep.solvers.status import OK, SUSPECT
 
 MAX_LINES = 6
 _LINE_ORDER = ("coupling", "solver", "frame", "quantity", "n_th", "topology", "realization", "r", "fock_levels", "N")

@@ -15,7 +15,7 @@ import psutil
 
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.box import Failure, solve_box
-from qbsweep.solvers.interface import FAILED, OK, PENDING, SUSPECT
+from qbsweep.solvers.status import FAILED, OK, PENDING, SUSPECT
 from qbsweep.store.dataset import Store
 from qbsweep.store.grid import boxes
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.topologies import optimal_coupling
-from qbsweep.solvers import interface
 from qbsweep.solvers.interface import Numerics, Points, Solved
 from qbsweep.solvers.registry import solver
+from qbsweep.solvers.status import FAILED, OK
 from qbsweep.store.grid import Indices
 from qbsweep.store.layout import sizes
 from qbsweep.sweep.axes import Scalar
@@ -118,7 +118,7 @@ def _solve_network(
         longest = max(VALUE_PARAMETERS, key=lambda name: len(values[name]))
         length = len(values[longest])
         if length == 1:
-            targets["status"][...] = interface.FAILED
+            targets["status"][...] = FAILED
             text = f"{type(error).__name__}: {error}"
             _log(failures, Failure(*_labels(spec, names, values), text, traceback.format_exc()))
             return
@@ -140,7 +140,7 @@ def _assign(spec: SweepSpec, solved: Solved, targets: Values) -> None:
             n_modes = array.shape[len(VALUE_PARAMETERS)]
             target = target[..., :n_modes] if dims == ("mode",) else target[..., :n_modes, :]
         target[...] = np.squeeze(array, axis=fixed)
-    targets["status"][...] = interface.OK if solved.status is None else np.squeeze(solved.status, axis=fixed)
+    targets["status"][...] = OK if solved.status is None else np.squeeze(solved.status, axis=fixed)
 
 
 def make_points(spec: SweepSpec, names: dict[str, Scalar], values: Values) -> Points:
@@ -195,10 +195,10 @@ def _flag_non_finite(spec: SweepSpec, chosen: Values, solution: Solution) -> Non
         exists = _own_modes(spec, chosen, status.ndim)
         finite = np.isfinite(array) if array.ndim == status.ndim + 1 else np.isfinite(array).all(axis=-1)
         bad |= (exists & ~finite).any(axis=-1)
-    bad &= status == interface.OK
+    bad &= status == OK
     if not bad.any():
         return
-    status[bad] = interface.FAILED
+    status[bad] = FAILED
     for where in np.argwhere(bad)[: MAX_LOGGED_FAILURES + 1]:
         labels = {name: chosen[name].tolist()[i] for name, i in zip(spec.axes, where, strict=True)}
         _log(solution.failures, Failure(labels, 1, _NOT_FINITE))

@@ -14,7 +14,7 @@ from qbsweep.runs.attempts import _Attempts, _surviving_a_full_disk
 from qbsweep.runs.block import Report, Task, solve_block
 from qbsweep.runs.box import Failure
 from qbsweep.runs.state import Progress, pending_blocks, progress_of
-from qbsweep.solvers.interface import FAILED, PENDING
+from qbsweep.solvers.status import FAILED, PENDING
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.records import append_line

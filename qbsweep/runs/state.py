@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qbsweep.solvers.interface import PENDING, STATUS_NAMES, SUSPECT
+from qbsweep.solvers.status import PENDING, STATUS_NAMES, SUSPECT
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 

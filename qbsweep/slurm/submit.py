@@ -18,7 +18,7 @@ from qbsweep.slurm.files import JobFiles, Record
 from qbsweep.slurm.profile import Profile
 from qbsweep.slurm.resources import resources
 from qbsweep.slurm.scripts import Submission, scripts
-from qbsweep.solvers.interface import FAILED, PENDING
+from qbsweep.solvers.status import FAILED, PENDING
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.grid import Grid

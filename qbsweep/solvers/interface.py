@@ -78,7 +78,7 @@ class Solved:
     arrays : dict of ndarray
         Shape ``points.shape``, with the dimensions mode (N+1) and time appended where the variable has them.
     status : ndarray of int8 or None
-        `schema.OK`, `FAILED` or `SUSPECT` of every point; None if all are ok.
+        `status.OK`, `FAILED` or `SUSPECT` of every point; None if all are ok.
     reasons : dict
         Why a point failed, by its index.
     """
@@ -131,7 +131,3 @@ class Solver:
 
     solve: Callable[[Points, tuple[str, ...]], Solved]
     cost: Callable[[Problem], tuple[float, float]]
-
-
-PENDING, OK, FAILED, SUSPECT = 0, 1, 2, 3
-STATUS_NAMES = {PENDING: "pending", OK: "ok", FAILED: "failed", SUSPECT: "suspect"}

@@ -13,7 +13,8 @@ from qbsweep.physics.fock.model import FockModel, fock_model
 from qbsweep.physics.fock.point import FockResult, solve_model
 from qbsweep.physics.fock.verdict import Verdict, judge, measured_error, solve_auto
 from qbsweep.physics.network import scaled
-from qbsweep.solvers.interface import FAILED, OK, SUSPECT, Numerics, Points, Problem, Solved, Solver
+from qbsweep.solvers.interface import Numerics, Points, Problem, Solved, Solver
+from qbsweep.solvers.status import FAILED, OK, SUSPECT
 from qbsweep.sweep.variables import TIME_RESOLVED, VARIABLES, VERDICT
 
 _GIGABYTE = 1e9

@@ -17,7 +17,7 @@ import zarr
 from numpy.typing import NDArray
 
 from qbsweep.errors import QbsweepError
-from qbsweep.solvers.interface import FAILED, PENDING
+from qbsweep.solvers.status import FAILED, PENDING
 from qbsweep.store.grid import Grid, Slices
 from qbsweep.store.layout import FORMAT, stored_variables
 from qbsweep.sweep.spec import parse_spec

@@ -4,12 +4,14 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Slices = tuple[slice, ...]
-Indices = tuple[NDArray[np.intp], ...]
+Indices: TypeAlias = "tuple[NDArray[np.intp], ...]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,18 @@ class Grid:
 
     def block(self, number: int) -> Slices:
         """Return the region of block `number`; blocks are numbered with the last dimension fastest."""
-        corner = np.unravel_index(number, self.counts) if self.counts else ()
         return tuple(
-            slice(int(c) * step, min((int(c) + 1) * step, size))
-            for c, step, size in zip(corner, self.block_shape, self.shape, strict=True)
+            slice(c * step, min((c + 1) * step, size))
+            for c, step, size in zip(self.corner(number), self.block_shape, self.shape, strict=True)
         )
+
+    def corner(self, number: int) -> tuple[int, ...]:
+        """Return where block `number` stands among the blocks: the indices of its chunk."""
+        corner = []
+        for count in reversed(self.counts):
+            number, index = divmod(number, count)
+            corner.append(index)
+        return tuple(reversed(corner))
 
 
 def fit_blocks(shape: Sequence[int], fits: Callable[[tuple[int, ...]], bool]) -> tuple[int, ...]:
@@ -79,12 +88,14 @@ def fit_blocks(shape: Sequence[int], fits: Callable[[tuple[int, ...]], bool]) ->
     return tuple(block)
 
 
-def boxes(mask: NDArray[np.bool_]) -> Iterator[Indices]:
+def boxes(mask: "NDArray[np.bool_]") -> "Iterator[Indices]":
     """Split the True points of `mask` into disjoint products of index lists that cover exactly them.
 
     A solver works on products. What an extended or partly failed block still lacks is seldom one, but
     it is a few: subarrays along the first dimension that look the same are taken together.
     """
+    import numpy as np  # here, because `status` needs no numpy
+
     if mask.ndim == 0:
         if mask:
             yield ()

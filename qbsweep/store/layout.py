@@ -13,7 +13,7 @@ import zarr
 import zarr.codecs
 
 from qbsweep.physics.topologies import optimal_coupling
-from qbsweep.solvers import interface
+from qbsweep.solvers.status import STATUS_NAMES
 from qbsweep.store.grid import Grid
 from qbsweep.sweep.axes import Axis
 from qbsweep.sweep.parameters import PARAMETERS
@@ -74,7 +74,7 @@ def _units(spec: SweepSpec, units: str) -> str:
 def _flags(name: str) -> dict[str, Any]:
     if name != "status":
         return {}
-    return {"flag_values": list(interface.STATUS_NAMES), "flag_meanings": " ".join(interface.STATUS_NAMES.values())}
+    return {"flag_values": list(STATUS_NAMES), "flag_meanings": " ".join(STATUS_NAMES.values())}
 
 
 def coordinates(spec: SweepSpec) -> "dict[str, xr.Variable]":

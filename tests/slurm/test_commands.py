@@ -20,7 +20,7 @@ from qbsweep.slurm import commands as slurm
 from qbsweep.slurm.files import JobFiles, Record
 from qbsweep.slurm.profile import load_profile
 from qbsweep.slurm.submit import decide
-from qbsweep.solvers.interface import FAILED
+from qbsweep.solvers.status import FAILED
 from qbsweep.store.dataset import Store
 from qbsweep.sweep.spec import load_spec
 

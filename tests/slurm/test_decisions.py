@@ -37,7 +37,7 @@ from qbsweep.slurm import supervisor as host
 from qbsweep.slurm.connection import create_credentials, load_credentials
 from qbsweep.slurm.files import AGAIN, BROKEN, DISMISSED, HOLD, JobFiles, Marker, Note, Record
 from qbsweep.slurm.pool import SlurmPool, StrandedError
-from qbsweep.solvers.interface import FAILED, PENDING
+from qbsweep.solvers.status import FAILED, PENDING
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.records import append_line

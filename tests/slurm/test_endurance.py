@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from qbsweep.solvers.interface import OK
+from qbsweep.solvers.status import OK
 from qbsweep.store.dataset import Store
 
 COUPLINGS = 120

@@ -19,7 +19,7 @@ from qbsweep.physics.topologies import optimal_coupling
 from qbsweep.runs import loop
 from qbsweep.runs.block import Report, Task, solve_block
 from qbsweep.runs.plan import make_grid
-from qbsweep.solvers import interface
+from qbsweep.solvers.status import FAILED, OK
 from qbsweep.sweep.spec import load_spec, parse_spec
 
 from ..command import Outcome, qbsweep
@@ -175,7 +175,7 @@ def test_modes_beyond_a_points_own_are_nan_and_no_others(dataset: xr.Dataset) ->
         assert array.sel(N=1).isel(mode=slice(2, None)).isnull().all()
         assert array.sel(N=1).isel(mode=slice(0, 2)).notnull().all()
         assert array.sel(N=3).notnull().all()
-    assert (dataset.status == interface.OK).all()
+    assert (dataset.status == OK).all()
     assert dataset.status.dtype == np.int8
 
 
@@ -338,8 +338,8 @@ def test_failed_points_are_told_and_kept_apart(tmp_path: Path) -> None:
     assert "2 ok, 0 suspect, 4 failed, 0 pending" in outcome.out
     assert "qbsweep failures" in outcome.out
     dataset = opened(out)
-    assert (dataset.status.sel(epsilon=0.01) == interface.OK).all()
-    assert (dataset.status.isel(epsilon=slice(1, None)) == interface.FAILED).all()
+    assert (dataset.status.sel(epsilon=0.01) == OK).all()
+    assert (dataset.status.isel(epsilon=slice(1, None)) == FAILED).all()
     assert dataset.energy_terminal.sel(epsilon=0.01).notnull().all()
 
     status = qbsweep("status", out, "--json")
@@ -555,7 +555,7 @@ def test_failed_points_stay_failed_when_the_grid_grows(tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert start(written(tmp_path, text({"epsilon": "[0.01, 1e300]"})), out).code == 3
     assert start(written(tmp_path, text({"epsilon": "[0.01, 0.02, 1e300]"})), out).code == 3
-    assert opened(out).status.values.tolist() == [interface.OK, interface.OK, interface.FAILED]
+    assert opened(out).status.values.tolist() == [OK, OK, FAILED]
     assert points_in(events(out)) == 3
 
 
