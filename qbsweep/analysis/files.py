@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from qbsweep.analysis.registry import ANALYSES
+from qbsweep.store.directory import RunDirectory
 from qbsweep.store.replace import replace_tree
 
 
@@ -20,13 +21,14 @@ def to_zarr(tree: xr.DataTree, path: Path) -> None:
         tree.to_zarr(path, zarr_format=3, consolidated=True)
 
 
-def save(results: Mapping[str, xr.Dataset], folder: Path) -> None:
+def save(results: Mapping[str, xr.Dataset], directory: RunDirectory) -> None:
     """Write `analysis.zarr`, one group per analysis, and one CSV file per analysis with its summary.
 
     Files of the same names are replaced; those of analyses that were not done now are removed, everything else stays.
     """
+    folder = directory.analysis
     folder.mkdir(exist_ok=True)
-    replace_tree(folder / "analysis.zarr", lambda path: to_zarr(xr.DataTree.from_dict(dict(results)), path))
+    replace_tree(directory.analysis_data, lambda path: to_zarr(xr.DataTree.from_dict(dict(results)), path))
     for name in ANALYSES:
         target = folder / f"{name}.csv"
         if name in results:

@@ -26,7 +26,8 @@ from qbsweep.errors import QbsweepError
 from qbsweep.runs.box import solve_box
 from qbsweep.runs.opening import locked, open_run
 from qbsweep.solvers.status import OK
-from qbsweep.store.dataset import REFINED, readable
+from qbsweep.store.dataset import readable
+from qbsweep.store.directory import RunDirectory
 from qbsweep.store.provenance import provenance
 from qbsweep.store.replace import recover_tree, replace_tree
 from qbsweep.sweep.axes import Axis
@@ -43,11 +44,6 @@ _SAVE_SECONDS = 10.0  # so much work a crash can cost
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
-def refined_path(directory: Path) -> Path:
-    """Return where the samples of a run directory are."""
-    return directory / "data.zarr" / REFINED
-
-
 def open_refined(directory: Path) -> xr.Dataset | None:
     """Open the samples that `refine` has added to a run directory, or None.
 
@@ -56,7 +52,7 @@ def open_refined(directory: Path) -> xr.Dataset | None:
     QbsweepError
         If they are of another sweep than the dataset, or damaged.
     """
-    path = refined_path(directory)
+    path = RunDirectory(directory).refined
     if not path.exists():
         return None
     with readable(path), xr.open_zarr(path, chunks=None) as opened:
@@ -65,7 +61,9 @@ def open_refined(directory: Path) -> xr.Dataset | None:
     try:
         check_extends(spec, open_run(directory)[1].spec, directory)
     except QbsweepError as error:
-        raise QbsweepError(f"{path} has samples of another sweep than data.zarr ({error}); move it away") from None
+        raise QbsweepError(
+            f"{path} has samples of another sweep than {path.parent.name} ({error}); move it away"
+        ) from None
     return samples
 
 
@@ -101,17 +99,17 @@ def refine(
     if of not in STEADY_SCALARS:
         raise QbsweepError(f"refine needs a steady-state variable of one value per point, not `{of}`")
     open_run(directory)  # before the lock makes a directory
-    with locked(directory):
-        recover_tree(refined_path(directory))
+    with locked(directory) as run:
+        recover_tree(run.refined)
         _, store = open_run(directory)
         with xr.open_zarr(store.path, chunks=None) as data:
             require_axis(data, "J", "refine")
             ds = in_memory(data, (of,), "refine").assign_attrs(data.attrs)
         samples = _Samples(store.spec, ds, of, open_refined(directory))
         try:
-            _refine_all(samples, curves(ds, of, "J"), (tolerance, of), track, refined_path(directory))
+            _refine_all(samples, curves(ds, of, "J"), (tolerance, of), track, run.refined)
         finally:
-            samples.save(refined_path(directory))
+            samples.save(run.refined)
         return optimal_coupling(ds, of, samples.dataset())
 
 

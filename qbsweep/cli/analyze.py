@@ -47,8 +47,7 @@ def analyze_command(
     with readable(run_directory.data), xr.open_zarr(run_directory.data, chunks=None) as ds:
         found, left_out = analysis.analyze(ds, refined=refined, window=window)
         unused = _unused_points(ds)
-    folder = directory / "analysis"
-    results.save(found, folder)
+    results.save(found, run_directory)
     if as_json:
         print(results.as_json(found, left_out))
         return
@@ -63,10 +62,8 @@ def analyze_command(
         console.print(f"not done: {error}", highlight=False, markup=False)
     if refined is not None:
         count = int((refined["status"] != PENDING).sum())
-        console.print(
-            f"optimal_coupling uses {count:,} samples more, of {refine.refined_path(directory)}", highlight=False
-        )
-    console.print(f'xarray.open_datatree("{folder / "analysis.zarr"}"), tables as CSV beside it', highlight=False)
+        console.print(f"optimal_coupling uses {count:,} samples more, of {run_directory.refined}", highlight=False)
+    console.print(f'xarray.open_datatree("{run_directory.analysis_data}"), tables as CSV beside it', highlight=False)
 
 
 def _with_bar(curves: Iterable[Any]) -> Iterable[Any]:

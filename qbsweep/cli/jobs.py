@@ -16,6 +16,8 @@ from qbsweep.runs.state import progress_of, state
 from qbsweep.slurm import submit
 from qbsweep.slurm.files import JobFiles, Marker
 from qbsweep.slurm.profile import MAX_WORKERS, load_profile, parse_minutes
+from qbsweep.store.directory import RunDirectory
+from qbsweep.store.replace import replace_text
 from qbsweep.sweep.spec import load_spec
 
 app = typer.Typer()
@@ -52,7 +54,7 @@ def submit_command(
         console.print(prepared.doubt)
     if dry_run:
         for name, text in prepared.scripts.items():
-            print(f"# ---- {path}/slurm/{name}\n{text}")
+            print(f"# ---- {RunDirectory(path).slurm / name}\n{text}")
         return
     submit.refuse_if_queued(path)
     submit.check(prepared)
@@ -67,7 +69,7 @@ def submit_command(
             console.print("all points are solved already; nothing was submitted")
             show_result(directory, store, progress)
             raise typer.Exit(progress.exit_code)
-        directory.write_text("plan.json", json.dumps(prepared.plan.to_json(), indent=1))
+        replace_text(directory.plan_file, json.dumps(prepared.plan.to_json(), indent=1))
         record = submit.send(prepared, directory)
     resources = prepared.job.resources
     console.print(tables.plan_table(prepared.plan, resources.workers))
@@ -121,7 +123,8 @@ def failures_command(directory: Directory) -> None:
         count = f"{record['points']} points: " if record["points"] > 1 else ""
         console.print(f"{count}{labels or 'the point'}\n    {record['error']}", highlight=False)
     failed = progress_of(store).points["failed"]
-    console.print(f"{failed:,} points are failed now; {len(records)} failures are on record in failures.jsonl")
+    name = run_directory.failures_file.name
+    console.print(f"{failed:,} points are failed now; {len(records)} failures are on record in {name}")
 
 
 def _label(value: Any) -> str:

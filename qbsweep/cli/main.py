@@ -18,6 +18,7 @@ from qbsweep.runs import executors, loop, opening
 from qbsweep.runs.plan import BLOCK_SECONDS, block_costs, make_grid, make_plan
 from qbsweep.runs.state import pending_blocks, progress_of
 from qbsweep.runs.watch import Watcher
+from qbsweep.store.replace import replace_text
 from qbsweep.sweep import syntax
 from qbsweep.sweep.spec import load_spec
 from qbsweep.text import duration
@@ -70,7 +71,7 @@ def run_command(
             progress = before
         else:
             plan = make_plan(store.spec, store.grid)
-            directory.write_text("plan.json", json.dumps(plan.to_json(), indent=1))
+            replace_text(directory.plan_file, json.dumps(plan.to_json(), indent=1))
             costs, pending = block_costs(store.spec, store.grid), pending_blocks(store, store.status())
             seconds = plan.seconds * float(costs[pending].sum() / costs.sum())
             console.print(tables.plan_table(plan, executors.cores(executor, seconds, workers)))

@@ -9,7 +9,10 @@ import typer
 from qbsweep.cli.options import Directory, console
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.opening import open_run
+from qbsweep.store.directory import RunDirectory
+from qbsweep.store.replace import replace_text
 
+_DIR = RunDirectory(Path("DIR"))
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
@@ -22,26 +25,24 @@ def _require(*modules: str) -> None:
 @app.command("report")
 def report_command(
     directory: Directory,
-    out: Annotated[Path | None, typer.Option("--out", help="The page; default DIR/report.html.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help=f"The page; default {_DIR.report}.")] = None,
     png: Annotated[
-        bool, typer.Option("--png", help="Write figures for print, 86 mm wide, to DIR/figures too.")
+        bool, typer.Option("--png", help=f"Write figures for print, 86 mm wide, to {_DIR.figures} too.")
     ] = False,
 ) -> None:
     """Write one HTML page with figures, tables and provenance; it opens without a network."""
-    open_run(directory)
+    run_directory, _ = open_run(directory)
     _require("hvplot", "matplotlib")
     from qbsweep.figures import print as printed  # a second of imports that no other command should pay
     from qbsweep.figures import report
 
-    target = out or directory / "report.html"
+    target = out or run_directory.report
     text, charts = report.write(directory)
-    scratch = target.with_name(f".{target.name}.new")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(target)
+    replace_text(target, text)
     console.print(f"{target}: {len(text) / 1e6:.1f} MB, open it in a browser", highlight=False)
     if png:
-        written = printed.save_all(charts, directory / "figures")
-        console.print(f"{directory / 'figures'}: {len(written)} figures", highlight=False)
+        written = printed.save_all(charts, run_directory.figures)
+        console.print(f"{run_directory.figures}: {len(written)} figures", highlight=False)
 
 
 @app.command("explore")

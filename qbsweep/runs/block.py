@@ -17,6 +17,7 @@ from qbsweep.errors import QbsweepError
 from qbsweep.runs.box import Failure, solve_box
 from qbsweep.solvers.status import FAILED, OK, PENDING, SUSPECT
 from qbsweep.store.dataset import Store
+from qbsweep.store.directory import RunDirectory
 from qbsweep.store.grid import boxes
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -113,7 +114,7 @@ def solve_block(task: Task) -> Report:
 @lru_cache(maxsize=2)
 def _open(directory: str, dataset: str) -> Store:
     """Open a dataset once per process."""
-    store = Store(Path(directory) / "data.zarr")
+    store = Store(RunDirectory(Path(directory)).data)
     if store.id != dataset:
         raise QbsweepError(f"{store.path} was replaced while it was being run; nothing was written to it")
     return store

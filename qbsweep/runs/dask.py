@@ -17,6 +17,7 @@ from distributed.security import Security
 
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.block import Report, Task, solve_block
+from qbsweep.store.directory import RunDirectory
 
 _WINDOW = 4  # blocks in flight per worker; the rest stays in the driver, so the scheduler stays small
 _CONNECT_SECONDS = 30
@@ -200,7 +201,7 @@ class DaskExecutor:
         """Refuse workers that do not see the run directory, before they fail every block."""
         blind = [
             address
-            for address, sees in self._client.run(_sees, str(directory.resolve() / "data.zarr")).items()
+            for address, sees in self._client.run(_sees, str(RunDirectory(directory.resolve()).data)).items()
             if not sees
         ]
         if blind:

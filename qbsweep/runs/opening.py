@@ -11,6 +11,7 @@ from qbsweep.store.directory import SWEEP_HEADER, RunDirectory
 from qbsweep.store.extend import extended
 from qbsweep.store.lock import Lock
 from qbsweep.store.provenance import provenance
+from qbsweep.store.replace import replace_text
 from qbsweep.sweep.changes import check_extends
 from qbsweep.sweep.spec import SweepSpec, dump_spec
 
@@ -28,7 +29,9 @@ def open_run(path: Path) -> tuple[RunDirectory, Store]:
         what = "is a file" if path.exists() else "does not exist"
         raise QbsweepError(f"{path} is not a run directory: it {what}; `qbsweep run SWEEP` makes one")
     if not directory.data.exists():
-        raise QbsweepError(f"{path} is not a run directory: it has no data.zarr; `qbsweep run SWEEP` makes one")
+        raise QbsweepError(
+            f"{path} is not a run directory: it has no {directory.data.name}; `qbsweep run SWEEP` makes one"
+        )
     return directory, Store(directory.data)
 
 
@@ -62,9 +65,9 @@ def prepare(spec: SweepSpec, directory: RunDirectory, block_seconds: float = BLO
 
 def _write_sweep(directory: RunDirectory, spec: SweepSpec) -> None:
     text = f"{SWEEP_HEADER}Digest {spec.digest()}.\n{dump_spec(spec)}"
-    path = directory.path / "sweep.yaml"
+    path = directory.sweep_file
     if not path.exists() or path.read_text(encoding="utf-8", errors="replace") != text:
-        directory.write_text("sweep.yaml", text)
+        replace_text(path, text)
 
 
 @contextlib.contextmanager

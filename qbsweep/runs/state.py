@@ -9,6 +9,7 @@ import numpy as np
 from qbsweep.solvers.status import PENDING, STATUS_NAMES, SUSPECT
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
+from qbsweep.store.lock import lock_holder
 
 if TYPE_CHECKING:
     pass
@@ -54,7 +55,7 @@ def state(
     directory: RunDirectory, store: Store, progress: Progress, queue: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """Return the state of a run, and of its Slurm jobs if it has any, as plain data: what `status --json` prints."""
-    holder = directory.lock_holder()
+    holder = lock_holder(directory.lock_file)
     finished = sum(progress.points.values()) - progress.points["pending"]
     rate = recent_rate(directory)
     running = holder is not None
@@ -106,7 +107,7 @@ def suspect_text(needed: int | None, unknown: int) -> str:
 
 def recent_rate(directory: RunDirectory, window: int = 50) -> float | None:
     """Return points per second over the last events, None if there are too few to tell."""
-    holder = directory.lock_holder()
+    holder = lock_holder(directory.lock_file)
     since = holder["started"] if holder else 0.0  # an earlier run says nothing about this one
     events = [e for e in directory.events() if {"time", "points"} <= set(e) and e["time"] >= since][-window:]
     if len(events) < 2:

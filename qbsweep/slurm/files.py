@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qbsweep.errors import QbsweepError
+from qbsweep.store.directory import RunDirectory
 
 AGAIN = 75
 """Exit code of a driver or worker whose time is up while there is work left: its job is to be requeued."""
@@ -91,7 +92,7 @@ class JobFiles:
     @property
     def folder(self) -> Path:
         """The folder itself."""
-        return self.run / "slurm"
+        return RunDirectory(self.run).slurm
 
     @property
     def logs(self) -> Path:
@@ -207,7 +208,7 @@ class JobFiles:
         """Say why this node cannot read the dataset, or cannot write here; empty if it can."""
         probe = self._notes / f".probe.{os.environ.get('SLURMD_NODENAME', '')}.{os.getpid()}"
         try:
-            (self.run / "data.zarr" / "zarr.json").read_bytes()
+            (RunDirectory(self.run).data / "zarr.json").read_bytes()
             probe.write_bytes(b"")
             probe.unlink()
         except OSError as error:

@@ -90,8 +90,9 @@ def decide(
 
 def _pending(spec: SweepSpec, path: Path, retry_failed: bool, block_seconds: float) -> tuple[Grid, Sequence[int]]:
     """Return the grid, and the numbers of the blocks that are to be solved."""
-    if (path / "data.zarr").exists():
-        store = Store(path / "data.zarr")
+    data = RunDirectory(path).data
+    if data.exists():
+        store = Store(data)
         if store.spec.digest() == spec.digest():
             status = store.status()
             if retry_failed:

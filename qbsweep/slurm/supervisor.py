@@ -17,6 +17,7 @@ from pathlib import Path
 from qbsweep.errors import QbsweepError
 from qbsweep.slurm import commands as slurm
 from qbsweep.slurm.files import AGAIN, BROKEN, DISMISSED, HOLD, JobFiles, Marker, Note, Record
+from qbsweep.store.directory import RunDirectory
 
 PATIENCE = 60.0
 """Seconds to wait for a driver, if Slurm does not know of one that is queued."""
@@ -203,7 +204,7 @@ def _host(files: JobFiles, processes: int) -> int:
     except QbsweepError as error:
         print(f"qbsweep: {error}", file=sys.stderr)
         return 2
-    if record is None or not (files.run / "data.zarr").is_dir():
+    if record is None or not RunDirectory(files.run).data.is_dir():
         print(f"qbsweep: {files.run} is not a submitted run, seen from {socket.gethostname()}", file=sys.stderr)
         return 2
     if not record.is_ours:

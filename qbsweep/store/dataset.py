@@ -26,8 +26,6 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 _UNREACHABLE = (errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN)
-REFINED = "refined"
-"""The group of samples that a refinement has added; they are of curves, not of the grid."""
 PROVENANCE = ("versions", "git_commit", "host", "created", "extends")
 
 

@@ -1,4 +1,7 @@
-"""The run directory: its files, its lock, its log of events and failures."""
+"""The run directory: what its files are called, and what its small ones say.
+
+The only module that spells these names. Light on purpose: what runs beside the workers of a job imports it.
+"""
 
 import shutil
 from dataclasses import dataclass
@@ -6,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from qbsweep.errors import QbsweepError
-from qbsweep.store.lock import lock_holder
 from qbsweep.store.records import read_json, read_lines
 from qbsweep.store.replace import put_in_place, recover_tree
 
 SWEEP_HEADER = "# The sweep as it was run. "
+REFINED = "refined"
+"""The group of a dataset with the samples that a refinement has added; they are of curves, not of the grid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,26 @@ class RunDirectory:
     def data(self) -> Path:
         """The dataset."""
         return self.path / "data.zarr"
+
+    @property
+    def refined(self) -> Path:
+        """The group of the dataset with more samples of its curves."""
+        return self.data / REFINED
+
+    @property
+    def replacement(self) -> Path:
+        """Where a dataset is prepared that will take the place of `data`."""
+        return self.path / ".data.zarr.replacement"
+
+    @property
+    def sweep_file(self) -> Path:
+        """The sweep as run, normalised."""
+        return self.path / "sweep.yaml"
+
+    @property
+    def plan_file(self) -> Path:
+        """Blocks and predictions."""
+        return self.path / "plan.json"
 
     @property
     def events_file(self) -> Path:
@@ -39,6 +63,36 @@ class RunDirectory:
         """One line per attempt at a block that came to nothing."""
         return self.path / "attempts.jsonl"
 
+    @property
+    def lock_file(self) -> Path:
+        """Names who runs this directory now."""
+        return self.path / "lock"
+
+    @property
+    def slurm(self) -> Path:
+        """Scripts, logs and messages of the jobs of a submitted run."""
+        return self.path / "slurm"
+
+    @property
+    def analysis(self) -> Path:
+        """Results of the analyses: `analysis_data`, and tables."""
+        return self.path / "analysis"
+
+    @property
+    def analysis_data(self) -> Path:
+        """One group per analysis."""
+        return self.analysis / "analysis.zarr"
+
+    @property
+    def report(self) -> Path:
+        """The page about this run."""
+        return self.path / "report.html"
+
+    @property
+    def figures(self) -> Path:
+        """Figures for print."""
+        return self.path / "figures"
+
     def attempts(self) -> list[dict[str, Any]]:
         """Return all attempts that came to nothing, oldest first."""
         lines = read_lines(self.attempts_file)
@@ -52,26 +106,6 @@ class RunDirectory:
         """Return all failures, oldest first; a line that is none is skipped."""
         return [record for record in read_lines(self.failures_file) if {"labels", "points", "error"} <= set(record)]
 
-    def write_text(self, name: str, text: str) -> None:
-        """Replace a file atomically."""
-        scratch = self.path / f".{name}.new"
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(self.path / name)
-
-    @property
-    def lock_file(self) -> Path:
-        """Names who runs this directory now."""
-        return self.path / "lock"
-
-    def lock_holder(self) -> dict[str, Any] | None:
-        """Return who runs this directory now, or None; a lock whose owner is dead does not count."""
-        return lock_holder(self.lock_file)
-
-    @property
-    def replacement(self) -> Path:
-        """Where a dataset is prepared that will take the place of `data`."""
-        return self.path / ".data.zarr.replacement"
-
     def recover(self) -> None:
         """Finish or undo what a killed run was doing to the dataset as a whole."""
         recover_tree(self.data)
@@ -83,7 +117,7 @@ class RunDirectory:
 
     def check_own(self) -> None:
         """Refuse a directory with files that are named like those of a run but are somebody's own."""
-        sweep, plan = self.path / "sweep.yaml", self.path / "plan.json"
+        sweep, plan = self.sweep_file, self.plan_file
         if self.data.is_symlink() and not self.data.exists():
             raise QbsweepError(f"{self.data} is a link to nowhere; mend or remove it, or give another --out")
         for path, own in ((sweep, _starts_with(sweep, SWEEP_HEADER)), (plan, "digest" in (read_json(plan) or {}))):

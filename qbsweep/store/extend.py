@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from qbsweep.store.dataset import REFINED, Store
+from qbsweep.store.dataset import Store
+from qbsweep.store.directory import REFINED
 from qbsweep.store.grid import Grid
 from qbsweep.store.replace import recover_tree
 from qbsweep.sweep.spec import SweepSpec

@@ -1,9 +1,16 @@
-"""Directories that are replaced as a whole or not at all: something complete is renamed into their place."""
+"""Files and directories that are replaced as a whole or not at all: something complete is renamed into their place."""
 
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Replace a file, or make it."""
+    scratch = path.with_name(f".{path.name}.new")
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(path)
 
 
 def replace_tree(path: Path, write: Callable[[Path], object]) -> None:

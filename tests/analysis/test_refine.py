@@ -12,11 +12,12 @@ import xarray as xr
 
 from qbsweep.analysis import refine as refine_module
 from qbsweep.analysis.peaks import find_optimum
-from qbsweep.analysis.refine import next_couplings, open_refined, refine, refined_path
+from qbsweep.analysis.refine import next_couplings, open_refined, refine
 from qbsweep.analysis.registry import optimal_coupling
 from qbsweep.errors import QbsweepError
 from qbsweep.physics import closed_forms, topologies
 from qbsweep.runs.box import solve_box
+from qbsweep.store.directory import RunDirectory
 
 Sweep = Callable[..., Path]
 KAPPA = 0.003
@@ -112,9 +113,9 @@ def test_nothing_is_solved_twice(sweep: Sweep, counted: list[int]) -> None:
     best = refine(out, 1e-6)
     assert counted
     counted.clear()
-    before = contents(refined_path(out))
+    before = contents(RunDirectory(out).refined)
     xr.testing.assert_identical(refine(out, 1e-6), best)
-    assert (counted, contents(refined_path(out))) == ([], before)
+    assert (counted, contents(RunDirectory(out).refined)) == ([], before)
     finer = refine(out, 1e-9)
     samples = open_refined(out)
     assert samples is not None
@@ -150,7 +151,7 @@ def test_samples_survive_an_extended_sweep(sweep: Sweep, counted: list[int], kil
     old = open_refined(out)
     assert old is not None
     if killed:  # between the two renames of a later save
-        refined_path(out).rename(refined_path(out).with_name(".refined.previous"))
+        RunDirectory(out).refined.rename(RunDirectory(out).refined.with_name(".refined.previous"))
     counted.clear()
     sweep(coarse(N="[3, 1, 2, 4]", more="n_th: [0.5, 0]"))
     best = refine(out, 1e-6)
@@ -246,7 +247,7 @@ def test_samples_of_another_sweep_are_refused(sweep: Sweep) -> None:
     out = sweep(coarse())
     refine(out, 1e-6)
     other = sweep(coarse().replace("epsilon: 0.01", "epsilon: 0.02").replace("name: run", "name: other"), "other")
-    shutil.copytree(refined_path(out), refined_path(other))
+    shutil.copytree(RunDirectory(out).refined, RunDirectory(other).refined)
     for command in (open_refined, refine):
         with pytest.raises(QbsweepError, match="samples of another sweep"):
             command(other)

@@ -25,7 +25,7 @@ from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.grid import Grid
 from qbsweep.store.layout import allocate
-from qbsweep.store.lock import Lock
+from qbsweep.store.lock import Lock, lock_holder
 from qbsweep.store.records import append_line
 from qbsweep.sweep.axes import Axis
 from qbsweep.sweep.spec import SweepSpec, parse_spec
@@ -293,8 +293,8 @@ def test_lock_is_held_once(tmp_path: Path) -> None:
     with Lock(tmp_path / "lock"):
         with pytest.raises(QbsweepError, match=f"process {os.getpid()}"), Lock(tmp_path / "lock"):
             pass
-        assert RunDirectory(tmp_path).lock_holder() is not None
-    assert RunDirectory(tmp_path).lock_holder() is None
+        assert lock_holder(tmp_path / "lock") is not None
+    assert lock_holder(tmp_path / "lock") is None
 
 
 def test_dask_executor_keeps_a_bounded_number_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:

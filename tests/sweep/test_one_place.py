@@ -1,0 +1,47 @@
+"""What is said in one place of the package only."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import qbsweep
+from qbsweep.store.directory import RunDirectory
+
+PACKAGE = Path(qbsweep.__file__).parent
+FILES = sorted(
+    {
+        getattr(RunDirectory(Path("x")), name).name
+        for name, kind in vars(RunDirectory).items()
+        if isinstance(kind, property)
+    }
+)
+"""Names of all files and folders of a run directory."""
+
+
+def strings(path: Path) -> Iterator[tuple[str, bool]]:
+    """All strings of a module but its docstrings, parts of f-strings included, and whether it is joined to a path."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    joined = {id(node.right) for node in ast.walk(tree) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+            yield node.value, id(node) in joined
+
+
+def test_a_run_directory_has_these_files() -> None:
+    assert {"data.zarr", "refined", "sweep.yaml", "plan.json", "events.jsonl", "failures.jsonl", "lock"} <= set(FILES)
+    assert {"slurm", "analysis", "analysis.zarr", "report.html", "figures"} <= set(FILES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_names_of_its_files_stand_in_one_module(name: str) -> None:
+    """A name with a dot in no other string at all; one that is also a word, like `analysis`, in no other path."""
+    found = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        for text, is_joined in strings(path)
+        if (name in text if "." in name else is_joined and name == text)
+    }
+    assert found - {"store/directory.py"} == set()
