@@ -6,14 +6,22 @@ from collections.abc import Callable
 import numpy as np
 
 from qbsweep.arrays import FloatArray
-from qbsweep.claims.exact import COUPLINGS, KAPPA, ROUNDING, WEAK_EPSILON, deviation, operating_point
+from qbsweep.claims.exact import (
+    COUPLINGS,
+    KAPPA,
+    REALIZATIONS,
+    ROUNDING,
+    TOPOLOGIES,
+    WEAK_EPSILON,
+    deviation,
+    operating_point,
+)
 from qbsweep.claims.ledger import Finding, Measure
 from qbsweep.physics.fock.model import fock_model
 from qbsweep.physics.fock.point import solve_model
 from qbsweep.physics.gaussian import ergotropy
 from qbsweep.physics.network import Network
 from qbsweep.physics.reference import Moments, evolved_moments, steady_moments
-from qbsweep.physics.topologies import REALIZATIONS, TOPOLOGIES
 
 SQUEEZING = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 LEVELS = (6, 12, 24)
@@ -33,7 +41,7 @@ def energy_of(moments: Moments) -> FloatArray:
 
 def network(topology: str, N: int, coupling: str = "nonreciprocal", realization: str = REALIZATIONS[0]) -> Network:
     """Return a network of Figs. 5 and 6: kappa = 0.003, J = J_op."""
-    return TOPOLOGIES[topology].build(N, operating_point(topology, N), KAPPA, coupling, realization)
+    return TOPOLOGIES[topology](N, operating_point(topology, N), KAPPA, coupling, realization)
 
 
 FIGURE_5 = [("cascaded", 1), ("cascaded", 2), ("parallel", 2)]

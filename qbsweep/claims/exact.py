@@ -15,14 +15,17 @@ from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.matrices import drift_matrix
 from qbsweep.physics.network import Network
 from qbsweep.physics.reference import evolved_moments, steady_moments
-from qbsweep.physics.topologies import TOPOLOGIES, optimal_coupling
+from qbsweep.physics.topologies import cascaded, optimal_coupling, parallel
 
 KAPPA = 0.003  # of all figures
 EPSILON = 0.01  # of Figs. 1 to 4
 WEAK_EPSILON = 0.001  # of Figs. 5 and 6
 RATIOS = np.geomspace(1e-3, 1e3, 25)  # J / kappa
 SIZES = range(1, 11)
+TOPOLOGIES = {"cascaded": cascaded, "parallel": parallel}
+"""Of the paper; what else is registered is no matter of its claims."""
 COUPLINGS = ("nonreciprocal", "reciprocal")
+REALIZATIONS = ("phase-half-pi", "phase-zero")
 ROUNDING = 1e-10  # a formula is right if it agrees to this: condition numbers up to 1e4, squares, margin
 
 # Networks whose rates Lambda all differ, whichever battery is the last: (3) and (7) are 0/0 where two of them coincide.
@@ -66,7 +69,7 @@ def terminal(
     With ``M = J A + kappa B``: ``M alpha = i epsilon e_0`` and ``M alpha' = -A alpha``, so
     ``dE/dJ = 2 Re(conj(alpha_N) alpha'_N)``.
     """
-    build = TOPOLOGIES[topology].build
+    build = TOPOLOGIES[topology]
     A, B = (drift_matrix(build(N, *unit, coupling)) for unit in ((1.0, 0.0), (0.0, 1.0)))
     M = np.asarray(J, dtype=float)[..., None, None] * A + kappa * B
     source = np.zeros((N + 1, 1), dtype=complex)
@@ -123,7 +126,7 @@ def settling_time(topology: str, coupling: str, N: int, ratio: float | None = No
         J / kappa; the operating point (10) unless told.
     """
     ratio = operating_point(topology, N, 1.0) if ratio is None else ratio
-    network = TOPOLOGIES[topology].build(N, ratio, 1.0, coupling)
+    network = TOPOLOGIES[topology](N, ratio, 1.0, coupling)
     step = 0.02
     count = math.ceil((16 + N / ratio) / step)  # twice the delay N / (2 J), and e^{-8} of the slowest transient
     steady = steady_energies(network, 1.0)[-1]

@@ -14,6 +14,7 @@ from qbsweep.claims.exact import (
     RATIOS,
     ROUNDING,
     SIZES,
+    TOPOLOGIES,
     deviation,
     operating_point,
     settling_time,
@@ -23,7 +24,6 @@ from qbsweep.claims.exact import (
     turning_points,
 )
 from qbsweep.claims.ledger import Finding, Measure
-from qbsweep.physics.topologies import TOPOLOGIES
 
 Form = Callable[[int, float], float]
 Slope = Callable[[int, FloatArray, float], FloatArray]
@@ -164,7 +164,7 @@ def cascade_stores_more(energy: Energy = terminal_energy) -> Finding:
 
 def charger_share(topology: str, N: int, J: float) -> float:
     """Return the charger's share of all energy in the nonreciprocal network."""
-    energies = steady_energies(TOPOLOGIES[topology].build(N, J, KAPPA))
+    energies = steady_energies(TOPOLOGIES[topology](N, J, KAPPA))
     return float(energies[0] / energies.sum())
 
 

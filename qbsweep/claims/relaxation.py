@@ -5,10 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from qbsweep.claims.exact import operating_point, settling_time, steady_energies, terminal_curve
+from qbsweep.claims.exact import TOPOLOGIES, operating_point, settling_time, steady_energies, terminal_curve
 from qbsweep.claims.ledger import Finding, Measure
 from qbsweep.physics.matrices import drift_matrix
-from qbsweep.physics.topologies import TOPOLOGIES
 
 LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 FIXED = 0.5  # J / kappa
@@ -22,7 +21,7 @@ def _times(settling: Settling, topology: str, coupling: str) -> dict[int, float]
 
 def _uneven_damping(topology: str) -> float:
     """Return how far the damping of any normal mode is from kappa / 2, in kappa."""
-    networks = [TOPOLOGIES[topology].build(N, operating_point(topology, N, 1.0), 1.0, "reciprocal") for N in LENGTHS]
+    networks = [TOPOLOGIES[topology](N, operating_point(topology, N, 1.0), 1.0, "reciprocal") for N in LENGTHS]
     return max(float(np.abs(np.linalg.eigvals(drift_matrix(network)).real + 0.5).max()) for network in networks)
 
 
@@ -85,7 +84,7 @@ def faster(settling: Settling = settling_time) -> Finding:
 
 def _largest_drop(topology: str, coupling: str, N: int) -> float:
     """Return the largest fall of the terminal energy below what it was before, in units of its steady value."""
-    network = TOPOLOGIES[topology].build(N, operating_point(topology, N, 1.0), 1.0, coupling)
+    network = TOPOLOGIES[topology](N, operating_point(topology, N, 1.0), 1.0, coupling)
     curve = terminal_curve(network, 0.02, 1000)
     return float(np.max(np.maximum.accumulate(curve) - curve) / steady_energies(network, 1.0)[-1])
 

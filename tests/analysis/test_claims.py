@@ -24,7 +24,6 @@ from qbsweep.cli import verify as cli_verify
 from qbsweep.physics.fock.model import fock_model
 from qbsweep.physics.fock.point import solve_model
 from qbsweep.physics.reference import steady_moments
-from qbsweep.physics.topologies import TOPOLOGIES
 
 from ..command import qbsweep
 
@@ -247,7 +246,7 @@ def test_a_wrong_formula_has_another_verdict(test, wrong, expected):
 # ---------------------------------------------------------------------------- the exact solution by a third route
 
 
-@pytest.mark.parametrize(("topology", "coupling"), list(itertools.product(TOPOLOGIES, exact.COUPLINGS)))
+@pytest.mark.parametrize(("topology", "coupling"), list(itertools.product(exact.TOPOLOGIES, exact.COUPLINGS)))
 def test_exact_energies_solve_the_equations_of_motion_written_by_hand(topology, coupling):
     """(A1), (A5) and (B2) of three uniform batteries as a differential equation, term by term."""
     N, J, kappa, epsilon = 3, 0.7, 1.0, 0.3
@@ -267,7 +266,7 @@ def test_exact_energies_solve_the_equations_of_motion_written_by_hand(topology, 
         return change - rate / 2 * c
 
     solved = solve_ivp(motion, (0, 60), np.zeros(N + 1, dtype=complex), rtol=1e-10, atol=1e-12, t_eval=[1.0, 60.0])
-    network = TOPOLOGIES[topology].build(N, J, kappa, coupling)
+    network = exact.TOPOLOGIES[topology](N, J, kappa, coupling)
     early = exact.energies_in_time(network, np.array([1.0]), epsilon)[0]
     assert np.abs(solved.y[:, 0]) ** 2 == pytest.approx(early, rel=1e-6, abs=0)
     assert np.abs(solved.y[-1, 1]) ** 2 == pytest.approx(
@@ -276,7 +275,7 @@ def test_exact_energies_solve_the_equations_of_motion_written_by_hand(topology, 
 
 
 def test_slopes_are_those_of_a_difference_quotient():
-    for topology, coupling in itertools.product(TOPOLOGIES, exact.COUPLINGS):
+    for topology, coupling in itertools.product(exact.TOPOLOGIES, exact.COUPLINGS):
         J, h = 0.004, 1e-7
         low, high = exact.terminal(topology, coupling, 3, np.array([J - h, J + h]))[0]
         slope = exact.terminal(topology, coupling, 3, J)[1]
