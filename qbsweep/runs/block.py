@@ -2,7 +2,6 @@
 
 import errno
 import os
-import socket
 import time
 import traceback
 from dataclasses import asdict, dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from qbsweep.context import JobContext
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.box import Failure, solve_box
 from qbsweep.solvers.status import FAILED, OK, PENDING, SUSPECT
@@ -95,7 +95,7 @@ def solve_block(task: Task) -> Report:
         return _broken(task, "memory", error)
     except Exception as error:
         return _broken(task, "error", error)
-    status = arrays["status"][fresh]
+    status, here = arrays["status"][fresh], JobContext.current()
     return Report(
         block=task.block,
         attempt=task.attempt,
@@ -104,9 +104,9 @@ def solve_block(task: Task) -> Report:
         suspect=int((status == SUSPECT).sum()),
         seconds=round(time.perf_counter() - started, 4),
         rss=round(psutil.Process().memory_info().rss / 1e6, 1),
-        host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+        host=here.node,
         pid=os.getpid(),
-        job=os.environ.get("SLURM_JOB_ID"),
+        job=here.job,
         failures=failures,
     )
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
+from qbsweep.context import JobContext
 from qbsweep.errors import QbsweepError
 
 _SECONDS = 30  # no Slurm command may hang longer: controllers restart, networks break
@@ -138,11 +139,9 @@ def parse_left(text: str) -> int | None:
     return ((int(days) * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
-def seconds_left() -> int | None:
-    """Return the seconds until the walltime of the job that this process is in, None if Slurm does not say."""
-    job = os.environ.get("SLURM_JOB_ID")
-    if array := os.environ.get("SLURM_ARRAY_JOB_ID"):
-        job = f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID')}"
+def seconds_left(here: JobContext) -> int | None:
+    """Return the seconds until the walltime of the job that a process is in, None if Slurm does not say."""
+    job = here.identity
     answer = _call("squeue", "--noheader", f"--jobs={job}", "--format=%L") if job else None
     return None if answer is None or answer.returncode else parse_left(answer.stdout)
 

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import logging
-import os
 import secrets
 import signal
 import socket
@@ -16,6 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from qbsweep.arrays import FloatArray
+from qbsweep.context import JobContext
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import loop, opening
 from qbsweep.runs.attempts import record_attempt
@@ -57,7 +57,7 @@ def drive(path: Path, console: Console) -> int:
     record = files.record()
     if record is None:
         raise QbsweepError(f"{path} was not submitted; `qbsweep submit SWEEP` does")
-    if not record.is_ours:
+    if not record.owns(JobContext.current()):
         print("this job is of an earlier submission, and ends", flush=True)
         return 0
     try:
@@ -182,7 +182,7 @@ def _count_start(files: JobFiles, blocks_done: int) -> None:
             f"{fruitless} drivers in a row ended before a block was finished; `qbsweep logs {files.run}` may say why, "
             "`qbsweep submit` begins anew"
         )
-    _note_start(files, {"event": "start", "blocks_done": blocks_done, "job": os.environ.get("SLURM_JOB_ID")})
+    _note_start(files, {"event": "start", "blocks_done": blocks_done, "job": JobContext.current().job})
 
 
 def _note_start(files: JobFiles, record: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from qbsweep.context import JobContext
 from qbsweep.errors import QbsweepError
 from qbsweep.store.directory import RunDirectory
 
@@ -60,10 +61,9 @@ class Record:
     interface: str
     submitted: float
 
-    @property
-    def is_ours(self) -> bool:
-        """Whether the Slurm job that this process is in, if any, belongs to this submission and no earlier one."""
-        return os.environ.get("SLURM_JOB_NAME", self.driver_name) in (self.driver_name, self.worker_name)
+    def owns(self, here: JobContext) -> bool:
+        """Whether the job that a process is in, if in any, belongs to this submission and no earlier one."""
+        return here.name in (None, self.driver_name, self.worker_name)
 
 
 _RECORD_TYPES = {"driver_name": str, "worker_name": str, "layout": str, "workers": int, "seconds": int, "memory": int}
@@ -206,7 +206,7 @@ class JobFiles:
 
     def trouble(self) -> str:
         """Say why this node cannot read the dataset, or cannot write here; empty if it can."""
-        probe = self._notes / f".probe.{os.environ.get('SLURMD_NODENAME', '')}.{os.getpid()}"
+        probe = self._notes / f".probe.{JobContext.current().node}.{os.getpid()}"
         try:
             (RunDirectory(self.run).data / "zarr.json").read_bytes()
             probe.write_bytes(b"")

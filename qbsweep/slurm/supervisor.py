@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from qbsweep.context import JobContext
 from qbsweep.errors import QbsweepError
 from qbsweep.slurm import commands as slurm
 from qbsweep.slurm.files import AGAIN, BROKEN, DISMISSED, HOLD, JobFiles, Marker, Note, Record
@@ -55,7 +56,7 @@ class Host:
 
     def __init__(self, files: JobFiles, record: Record, processes: int, folder: Path) -> None:
         self._files, self._record, self._folder = files, record, folder
-        left = slurm.seconds_left()
+        left = slurm.seconds_left(JobContext.current())
         self._ends = time.time() + (record.seconds if left is None else left)
         self._seats = [_Seat(number, Marker(folder / f"{number}.block")) for number in range(processes)]
         self._began = time.time()
@@ -144,10 +145,9 @@ class Host:
         return seat.crashes < _MAX_CRASHES
 
     def _start(self, seat: _Seat, address: str) -> None:
-        job, restarts = os.environ.get("SLURM_JOB_ID", "0"), os.environ.get("SLURM_RESTART_COUNT", "0")
-        node = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+        here = JobContext.current()
         seat.started = time.monotonic()
-        seat.name = f"{node}-{job}-{restarts}-{os.getpid()}-{seat.number}-{int(time.time() * 1000)}"
+        seat.name = f"{here.node}-{here.job or 0}-{here.restarts}-{os.getpid()}-{seat.number}-{int(time.time() * 1000)}"
         seat.marker.write(None)
         command = [sys.executable, "-P", "-m", "qbsweep", "work", str(self._files.run), address, seat.name]
         command += ["--marker", str(seat.marker.path), "--ends", repr(self._ends), "--folder", str(self._folder)]
@@ -207,7 +207,7 @@ def _host(files: JobFiles, processes: int) -> int:
     if record is None or not RunDirectory(files.run).data.is_dir():
         print(f"qbsweep: {files.run} is not a submitted run, seen from {socket.gethostname()}", file=sys.stderr)
         return 2
-    if not record.is_ours:
+    if not record.owns(JobContext.current()):
         print("this job is of an earlier submission, and ends")
         return 0
     with tempfile.TemporaryDirectory(prefix="qbsweep-") as folder:

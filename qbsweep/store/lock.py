@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import psutil
 
+from qbsweep.context import JobContext
 from qbsweep.errors import QbsweepError
 from qbsweep.store.records import read_json
 
@@ -53,7 +54,7 @@ class Lock:
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "started": psutil.Process().create_time(),
-            "job": os.environ.get("SLURM_JOB_ID"),
+            "job": JobContext.current().job,
         }
 
     def __enter__(self) -> Self:

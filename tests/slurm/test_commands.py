@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qbsweep.context import JobContext
 from qbsweep.runs.opening import locked, prepare
 from qbsweep.slurm import commands as slurm
 from qbsweep.slurm.files import JobFiles, Record
@@ -1008,18 +1009,18 @@ def test_requeue_takes_one_task_of_an_array(fake: FakeSlurm) -> None:
 def test_seconds_left_of_this_job(fake: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"):
         monkeypatch.delenv(name, raising=False)
-    assert slurm.seconds_left() is None
+    assert slurm.seconds_left(JobContext.current()) is None
     assert fake.calls == []
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     fake.before("squeue", "echo 1:30; exit 0")
-    assert slurm.seconds_left() == 90
+    assert slurm.seconds_left(JobContext.current()) == 90
     assert fake.calls == [["squeue", "--noheader", "--jobs=17", "--format=%L"]]
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "15")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "2")
-    assert slurm.seconds_left() == 90
+    assert slurm.seconds_left(JobContext.current()) == 90
     assert fake.calls[-1] == ["squeue", "--noheader", "--jobs=15_2", "--format=%L"]
     fake.before("squeue", "echo 1:30; exit 1")
-    assert slurm.seconds_left() is None
+    assert slurm.seconds_left(JobContext.current()) is None
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from distributed import Client
 from distributed.scheduler import KilledWorker
 from rich.console import Console
 
+from qbsweep.context import JobContext
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import loop, opening
 from qbsweep.runs.attempts import record_attempt
@@ -546,7 +547,7 @@ def test_a_job_of_an_earlier_submission_ends(
     monkeypatch.delenv("SLURM_JOB_NAME", raising=False)
     if name is not None:
         monkeypatch.setenv("SLURM_JOB_NAME", name)
-    assert RECORD.is_ours == ours
+    assert RECORD.owns(JobContext.current()) == ours
     files.write_record(RECORD)
     (files.run / "data.zarr").mkdir()
     monkeypatch.setattr(host.sys, "argv", ["host", str(files.run), "1"])

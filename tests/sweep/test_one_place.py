@@ -1,12 +1,15 @@
 """What is said in one place of the package only."""
 
 import ast
+import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import qbsweep
+from qbsweep.context import JobContext
 from qbsweep.store.directory import RunDirectory
 
 PACKAGE = Path(qbsweep.__file__).parent
@@ -45,3 +48,33 @@ def test_the_names_of_its_files_stand_in_one_module(name: str) -> None:
         if (name in text if "." in name else is_joined and name == text)
     }
     assert found - {"store/directory.py"} == set()
+
+
+def test_what_slurm_tells_a_job_is_read_in_one_module() -> None:
+    """Beside it only what speaks to Slurm knows names of its variables: commands must not inherit them."""
+    found = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        for text, _ in strings(path)
+        if re.search("SLURMD?_", text)
+    }
+    assert found == {"context.py", "slurm/commands.py", "slurm/scripts.py"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, JobContext(None, None, None, 0, socket.gethostname())),
+        (
+            {"SLURM_JOB_ID": "17", "SLURM_JOB_NAME": "a", "SLURMD_NODENAME": "n1"},
+            JobContext("17", "17", "a", 0, "n1"),
+        ),
+        (
+            {"SLURM_JOB_ID": "17", "SLURM_ARRAY_JOB_ID": "15", "SLURM_ARRAY_TASK_ID": "2", "SLURM_RESTART_COUNT": "3"},
+            JobContext("17", "15_2", None, 3, socket.gethostname()),
+        ),
+    ],
+    ids=["no job", "job", "job of an array"],
+)
+def test_the_job_of_a_process(variables: dict[str, str], expected: JobContext) -> None:
+    assert JobContext.current(variables) == expected
