@@ -16,7 +16,7 @@ from qbsweep.runs.state import progress_of, state
 from qbsweep.slurm import submit
 from qbsweep.slurm.files import JobFiles, Marker
 from qbsweep.slurm.profile import MAX_WORKERS, load_profile, parse_minutes
-from qbsweep.store.directory import RunDirectory
+from qbsweep.store.directory import RunDirectory, existing
 from qbsweep.store.replace import replace_text
 from qbsweep.sweep.spec import load_spec
 
@@ -109,8 +109,7 @@ def status_command(
 
 
 def _state(path: Path) -> dict[str, Any]:
-    directory, store = opening.open_run(path)
-    return state(directory, store, progress_of(store), submit.queue_state(path))
+    return state(existing(path), submit.queue_state(path))
 
 
 @app.command("failures")

@@ -72,7 +72,7 @@ def run_command(
         else:
             plan = make_plan(store.spec, store.grid)
             replace_text(directory.plan_file, json.dumps(plan.to_json(), indent=1))
-            costs, pending = block_costs(store.spec, store.grid), pending_blocks(store, store.status())
+            costs, pending = block_costs(store.spec, store.grid), pending_blocks(store)
             seconds = plan.seconds * float(costs[pending].sum() / costs.sum())
             console.print(tables.plan_table(plan, executors.cores(executor, seconds, workers)))
             with executors.opened(executor, directory.path, seconds, workers, console.print) as execute:

@@ -20,9 +20,9 @@ from qbsweep.figures.chart import Chart
 from qbsweep.figures.gallery import charts
 from qbsweep.figures.labels import meaning, unit
 from qbsweep.figures.standalone import embedded
-from qbsweep.runs.opening import open_run
-from qbsweep.runs.state import progress_of, state, suspect_text
+from qbsweep.runs.state import state, suspect_text
 from qbsweep.store.dataset import readable
+from qbsweep.store.directory import existing
 from qbsweep.sweep.parameters import PARAMETERS
 
 BUDGET = 60_000
@@ -36,8 +36,8 @@ _STYLE = Path(__file__).with_name("report.css")
 
 def write(directory: Path) -> tuple[str, list[Chart]]:
     """Return the report of a run directory as HTML, and its charts, thinned and in memory."""
-    run_directory, store = open_run(directory)
-    standing = state(run_directory, store, progress_of(store))
+    run_directory = existing(directory)
+    standing = state(run_directory)
     with readable(run_directory.data), xr.open_zarr(run_directory.data, chunks=None) as ds:
         results, left_out = analyses(ds, open_refined(directory))
         drawn = [chart.thinned(BUDGET) for chart in charts(ds, results)]

@@ -39,7 +39,7 @@ def run_blocks(
     attempts for one cause, those of earlier runs included, reach the limit of `attempts_allowed`; then it is
     marked as failed with the reason. For want of room it stays pending instead.
     """
-    todo = pending_blocks(store, store.status())
+    todo = pending_blocks(store)
     _note_unreported(directory, store, todo)
     attempts = _Attempts(directory, store, todo)
     for report in attempts.exhausted():  # that failed for good while no driver was there to give them up

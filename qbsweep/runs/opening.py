@@ -7,11 +7,10 @@ from pathlib import Path
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.plan import BLOCK_SECONDS, make_grid
 from qbsweep.store.dataset import Store
-from qbsweep.store.directory import SWEEP_HEADER, RunDirectory
+from qbsweep.store.directory import RunDirectory, existing
 from qbsweep.store.extend import extended
 from qbsweep.store.lock import Lock
 from qbsweep.store.provenance import provenance
-from qbsweep.store.replace import replace_text
 from qbsweep.sweep.changes import check_extends
 from qbsweep.sweep.spec import SweepSpec, dump_spec
 
@@ -24,14 +23,7 @@ def open_run(path: Path) -> tuple[RunDirectory, Store]:
     QbsweepError
         If there is none, or its dataset is damaged.
     """
-    directory = RunDirectory(path)
-    if not path.is_dir():
-        what = "is a file" if path.exists() else "does not exist"
-        raise QbsweepError(f"{path} is not a run directory: it {what}; `qbsweep run SWEEP` makes one")
-    if not directory.data.exists():
-        raise QbsweepError(
-            f"{path} is not a run directory: it has no {directory.data.name}; `qbsweep run SWEEP` makes one"
-        )
+    directory = existing(path)
     return directory, Store(directory.data)
 
 
@@ -46,7 +38,7 @@ def prepare(spec: SweepSpec, directory: RunDirectory, block_seconds: float = BLO
     directory.recover()
     if not directory.data.exists():
         allocate(directory.data, spec, make_grid(spec, block_seconds), provenance())
-        _write_sweep(directory, spec)
+        directory.write_sweep(spec.digest(), dump_spec(spec))
         return Store(directory.data)
     store = Store(directory.data)
     store.remove_leftovers()
@@ -59,15 +51,8 @@ def prepare(spec: SweepSpec, directory: RunDirectory, block_seconds: float = BLO
             raise
         directory.swap()
         store = Store(directory.data)
-    _write_sweep(directory, spec)  # a killed run may have left an older one, or none
+    directory.write_sweep(spec.digest(), dump_spec(spec))  # a killed run may have left an older one, or none
     return store
-
-
-def _write_sweep(directory: RunDirectory, spec: SweepSpec) -> None:
-    text = f"{SWEEP_HEADER}Digest {spec.digest()}.\n{dump_spec(spec)}"
-    path = directory.sweep_file
-    if not path.exists() or path.read_text(encoding="utf-8", errors="replace") != text:
-        replace_text(path, text)
 
 
 @contextlib.contextmanager

@@ -1,18 +1,17 @@
 """How far a run is, as plain data."""
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from qbsweep.solvers.status import PENDING, STATUS_NAMES, SUSPECT
-from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.lock import lock_holder
+from qbsweep.store.status import StatusFiles, status_files
 
 if TYPE_CHECKING:
-    pass
+    from qbsweep.store.dataset import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +35,42 @@ class Progress:
         return 3 if self.points["failed"] else 0
 
 
-def progress_of(store: Store) -> Progress:
+def progress_of(dataset: "Store | StatusFiles") -> Progress:
     """Count what `status` says."""
-    status = store.status()
-    return Progress(
-        points={name: int(np.count_nonzero(status == code)) for code, name in STATUS_NAMES.items()},
-        blocks=store.grid.n_blocks,
-        blocks_done=store.grid.n_blocks - len(pending_blocks(store, status)),
-    )
+    points, done = Counter[int](), 0
+    for count in dataset.counts():
+        points.update(count)
+        done += not count[PENDING]
+    return Progress({name: points[code] for code, name in STATUS_NAMES.items()}, dataset.grid.n_blocks, done)
 
 
-def pending_blocks(store: Store, status: np.ndarray[tuple[int, ...], np.dtype[np.int8]]) -> list[int]:
+def progress_in(directory: RunDirectory) -> Progress:
+    """Count what `status` says in a run directory; raises QbsweepError if its dataset is damaged."""
+    try:
+        return progress_of(status_files(directory))
+    except Exception:  # whatever it is: the store reads more, and has a sentence for what is wrong
+        return progress_of(_store(directory))
+
+
+def _store(directory: RunDirectory) -> "Store":
+    from qbsweep.store.dataset import Store  # zarr and numpy, which a look at most runs need not wait for
+
+    return Store(directory.data)
+
+
+def pending_blocks(store: "Store") -> list[int]:
     """Numbers of the blocks with pending points."""
-    return [n for n in range(store.grid.n_blocks) if (status[store.grid.block(n)] == PENDING).any()]
+    return [number for number, count in enumerate(store.counts()) if count[PENDING]]
 
 
-def state(
-    directory: RunDirectory, store: Store, progress: Progress, queue: dict[str, Any] | None = None
-) -> dict[str, Any]:
+def state(directory: RunDirectory, queue: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return the state of a run, and of its Slurm jobs if it has any, as plain data: what `status --json` prints."""
+    progress = progress_in(directory)
     holder = lock_holder(directory.lock_file)
     finished = sum(progress.points.values()) - progress.points["pending"]
     rate = recent_rate(directory)
     running = holder is not None
-    needed, unknown = levels_needed(store) if progress.points["suspect"] else (None, 0)
+    needed, unknown = levels_needed(_store(directory)) if progress.points["suspect"] else (None, 0)
     return {
         "directory": str(directory.path),
         "state": _state_name(running, progress, queue),
@@ -85,7 +96,7 @@ def _state_name(running: bool, progress: Progress, queue: dict[str, Any] | None)
     return "queued" if queued else "interrupted"
 
 
-def levels_needed(store: Store) -> tuple[int | None, int]:
+def levels_needed(store: "Store") -> tuple[int | None, int]:
     """Return the Fock levels that would have met the tolerance at all suspect points where that is known.
 
     And the number of suspect points where it is not.

@@ -109,7 +109,7 @@ def _run_to_the_end(
     until = time.monotonic() + _ROOM_SECONDS
     while True:
         done = progress_of(store).blocks_done
-        watcher = Watcher(console, costs, pending_blocks(store, store.status()))
+        watcher = Watcher(console, costs, pending_blocks(store))
 
         def watch(report: Report, watcher: Watcher = watcher) -> None:
             pool.learn(report)

@@ -12,7 +12,6 @@ from typing import Any
 
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.plan import Plan, block_costs, make_grid, make_plan
-from qbsweep.runs.state import pending_blocks
 from qbsweep.slurm import commands as slurm
 from qbsweep.slurm.files import JobFiles, Record
 from qbsweep.slurm.profile import Profile
@@ -94,10 +93,9 @@ def _pending(spec: SweepSpec, path: Path, retry_failed: bool, block_seconds: flo
     if data.exists():
         store = Store(data)
         if store.spec.digest() == spec.digest():
-            status = store.status()
-            if retry_failed:
-                status[status == FAILED] = PENDING
-            return store.grid, pending_blocks(store, status)
+            wanted = (PENDING, FAILED) if retry_failed else (PENDING,)
+            counts = enumerate(store.counts())
+            return store.grid, [number for number, count in counts if any(count[code] for code in wanted)]
     grid = make_grid(spec, block_seconds)
     return grid, range(grid.n_blocks)
 

@@ -8,6 +8,7 @@ either done or pending, never half done.
 import contextlib
 import errno
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from numpy.typing import NDArray
 
 from qbsweep.errors import QbsweepError
 from qbsweep.solvers.status import FAILED, PENDING
+from qbsweep.store.directory import FORMAT
 from qbsweep.store.grid import Grid, Slices
-from qbsweep.store.layout import FORMAT, stored_variables
+from qbsweep.store.layout import stored_variables
+from qbsweep.store.status import StatusFiles
 from qbsweep.sweep.spec import parse_spec
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -67,6 +70,7 @@ class Store:
             )
         self.digest = self.spec.digest()
         self.grid = Grid(tuple(self.spec.axes), self._arrays["status"].shape, self._arrays["status"].chunks)
+        self._status = StatusFiles(path, self.grid)
 
     def status(self) -> NDArray[np.int8]:
         """Return the status of every point, in the grid's shape."""
@@ -81,16 +85,18 @@ class Store:
         Read from the file of its chunk, which is not compressed: zarr would take twenty times as long, and every
         command that resumes or shows a run reads all of them.
         """
-        region = self.grid.block(number)
-        shape = tuple(s.stop - s.start for s in region)
-        corner = (str(s.start // step) for s, step in zip(region, self.grid.block_shape, strict=True))
+        shape = tuple(s.stop - s.start for s in self.grid.block(number))
         with readable(self.path):
-            try:
-                chunk = self.path.joinpath("status", "c", *corner).read_bytes()
-            except FileNotFoundError:
-                return np.full(shape, PENDING, np.int8)
-            whole = np.frombuffer(chunk, np.int8).reshape(self.grid.block_shape)
-            return whole[tuple(slice(length) for length in shape)].copy()
+            chunk = self._status.chunk(number)
+        if chunk is None:
+            return np.full(shape, PENDING, np.int8)
+        whole = np.frombuffer(chunk, np.int8).reshape(self.grid.block_shape)
+        return whole[tuple(slice(length) for length in shape)].copy()
+
+    def counts(self) -> Iterator[Counter[int]]:
+        """Count the points of every block by their status."""
+        with readable(self.path):
+            yield from self._status.counts()
 
     def read(self, region: Slices) -> dict[str, NDArray[Any]]:
         """Return all variables of a region, `status` included."""

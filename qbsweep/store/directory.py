@@ -10,8 +10,10 @@ from typing import Any
 
 from qbsweep.errors import QbsweepError
 from qbsweep.store.records import read_json, read_lines
-from qbsweep.store.replace import put_in_place, recover_tree
+from qbsweep.store.replace import put_in_place, recover_tree, replace_text
 
+FORMAT = 2
+"""Version of the run directory; a dataset of another version is refused."""
 SWEEP_HEADER = "# The sweep as it was run. "
 REFINED = "refined"
 """The group of a dataset with the samples that a refinement has added; they are of curves, not of the grid."""
@@ -106,6 +108,19 @@ class RunDirectory:
         """Return all failures, oldest first; a line that is none is skipped."""
         return [record for record in read_lines(self.failures_file) if {"labels", "points", "error"} <= set(record)]
 
+    def write_sweep(self, digest: str, text: str) -> None:
+        """Record the sweep, unless it is recorded already."""
+        if self.sweep() != (digest, text):
+            replace_text(self.sweep_file, f"{SWEEP_HEADER}Digest {digest}.\n{text}")
+
+    def sweep(self) -> tuple[str, str] | None:
+        """Return the digest and the text of the recorded sweep, None if there is none."""
+        try:
+            header, _, text = self.sweep_file.read_text(encoding="utf-8").partition("\n")
+        except (OSError, ValueError):
+            return None
+        return header.removeprefix(f"{SWEEP_HEADER}Digest ").removesuffix("."), text
+
     def recover(self) -> None:
         """Finish or undo what a killed run was doing to the dataset as a whole."""
         recover_tree(self.data)
@@ -123,6 +138,19 @@ class RunDirectory:
         for path, own in ((sweep, _starts_with(sweep, SWEEP_HEADER)), (plan, "digest" in (read_json(plan) or {}))):
             if path.exists() and not own:
                 raise QbsweepError(f"{path} is not from a run and would be overwritten; give another --out")
+
+
+def existing(path: Path) -> RunDirectory:
+    """Return the run directory at a path; raises QbsweepError if there is none."""
+    if not path.is_dir():
+        what = "is a file" if path.exists() else "does not exist"
+        raise QbsweepError(f"{path} is not a run directory: it {what}; `qbsweep run SWEEP` makes one")
+    directory = RunDirectory(path)
+    if not directory.data.exists():
+        raise QbsweepError(
+            f"{path} is not a run directory: it has no {directory.data.name}; `qbsweep run SWEEP` makes one"
+        )
+    return directory
 
 
 def _starts_with(path: Path, text: str) -> bool:

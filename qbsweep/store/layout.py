@@ -14,6 +14,7 @@ import zarr.codecs
 
 from qbsweep.physics.topologies import optimal_coupling
 from qbsweep.solvers.status import STATUS_NAMES
+from qbsweep.store.directory import FORMAT
 from qbsweep.store.grid import Grid
 from qbsweep.sweep.axes import Axis
 from qbsweep.sweep.parameters import PARAMETERS
@@ -22,9 +23,6 @@ from qbsweep.sweep.variables import VARIABLES
 
 if TYPE_CHECKING:
     import xarray as xr
-
-FORMAT = 2
-"""Version of the run directory; a store of another version is refused."""
 
 
 def allocate(path: Path, spec: SweepSpec, grid: Grid, provenance: Mapping[str, Any]) -> None:

@@ -1009,7 +1009,7 @@ def interrupt(directory: RunDirectory, store: Store, executor: Executor) -> None
     with pytest.raises(Interrupted):
         loop.run_blocks(directory, store, executor)
     assert len(executor.attempts) == 1
-    assert pending_blocks(store, store.status())
+    assert pending_blocks(store)
 
 
 def test_attempts_are_counted_beyond_a_driver(opened: tuple[RunDirectory, Store]) -> None:

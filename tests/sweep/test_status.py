@@ -1,0 +1,105 @@
+"""The light look at what is solved, against the whole reading of the dataset."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from qbsweep.errors import QbsweepError
+from qbsweep.runs import loop, opening
+from qbsweep.runs.state import Progress, progress_in, progress_of
+from qbsweep.solvers.status import STATUS_NAMES
+from qbsweep.store.dataset import Store
+from qbsweep.store.directory import RunDirectory
+from qbsweep.store.grid import Grid
+from qbsweep.store.layout import allocate
+from qbsweep.store.status import status_files
+from qbsweep.sweep.spec import SweepSpec, dump_spec, parse_spec
+
+FIXED = "name: small\nparameters: {topology: cascaded, kappa: 0.003, epsilon: 0.01"
+SWEEPS = {
+    "cube": f"{FIXED}}}\nsweep: {{N: [1, 3], J: {{geomspace: [1e-3, 1e-2, 7]}}, n_th: [0, 1, 2]}}",
+    "point": f"{FIXED}, N: 2, J: 0.1}}\nsweep: {{}}",
+}
+
+
+def allocated(path: Path, spec: SweepSpec, block_shape: tuple[int, ...]) -> tuple[RunDirectory, Store]:
+    path.mkdir()
+    directory = RunDirectory(path)
+    shape = tuple(len(axis) for axis in spec.axes.values())
+    allocate(directory.data, spec, Grid(tuple(spec.axes), shape, block_shape), {})
+    directory.write_sweep(spec.digest(), dump_spec(spec))
+    return directory, Store(directory.data)
+
+
+def read_by_xarray(directory: RunDirectory, grid: Grid) -> Progress:
+    with xr.open_zarr(directory.data, consolidated=False) as ds:
+        status = ds.status.values
+    done = sum(bool((status[grid.block(number)] != 0).all()) for number in range(grid.n_blocks))
+    return Progress({name: int((status == code).sum()) for code, name in STATUS_NAMES.items()}, grid.n_blocks, done)
+
+
+@pytest.mark.parametrize("filled", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(
+    ("sweep", "block_shape"),
+    [("cube", (1, 3, 3)), ("cube", (2, 7, 3)), ("cube", (1, 1, 1)), ("cube", (2, 5, 2)), ("point", ())],
+)
+def test_the_light_look_equals_the_whole_reading(
+    tmp_path: Path, sweep: str, block_shape: tuple[int, ...], filled: float
+) -> None:
+    directory, store = allocated(tmp_path / "out", parse_spec(SWEEPS[sweep]), block_shape)
+    random = np.random.default_rng(7)
+    for number in range(store.grid.n_blocks):
+        if random.random() < filled:
+            shape = [s.stop - s.start for s in store.grid.block(number)]
+            codes = random.choice([0, 1, 2, 3], shape) if random.random() < 0.5 else random.choice([1, 3], shape)
+            store.set_status(store.grid.block(number), np.asarray(codes, np.int8))
+    light = status_files(directory)
+    assert light.grid == store.grid
+    assert progress_of(light) == progress_of(store) == read_by_xarray(directory, store.grid) == progress_in(directory)
+
+
+def test_a_finished_and_an_extended_run(tmp_path: Path) -> None:
+    for sweep in (SWEEPS["cube"], SWEEPS["cube"].replace("[0, 1, 2]", "[0, 0.5, 1, 2]")):
+        with opening.locked(tmp_path / "out") as directory:
+            store = opening.prepare(parse_spec(sweep), directory, block_seconds=2e-5)
+            before = progress_of(status_files(directory))
+            assert before == read_by_xarray(directory, store.grid)
+            assert not before.complete
+            loop.run_blocks(directory, store, loop.serial)
+        assert progress_of(status_files(directory)) == read_by_xarray(directory, store.grid)
+        assert progress_in(directory).complete
+
+
+def _edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+DOUBTS = {
+    "spec": lambda d: _edit(d / "data.zarr/zarr.json", "n_th: [0.0, 1.0, 2.0]", "n_th: [0.0, 1.0, 3.0]"),
+    "array": lambda d: _edit(d / "data.zarr/energy_terminal/zarr.json", '"cname": "lz4"', '"cname": "zstd"'),
+    "no record": lambda d: (d / "sweep.yaml").unlink(),
+    "binary record": lambda d: (d / "sweep.yaml").write_bytes(b"\xff\xfe"),
+    "no array": lambda d: shutil.rmtree(d / "data.zarr/ergotropy_terminal"),
+    "no consolidated metadata": lambda d: _edit(d / "data.zarr/zarr.json", '"energy_charger": {', '"another": {'),
+    "short chunk": lambda d: (d / "data.zarr/status/c/0/0/0").write_bytes(b"\1"),
+}
+
+
+@pytest.mark.parametrize("doubt", DOUBTS)
+def test_what_looks_other_than_a_run_left_it_is_for_the_store_to_judge(tmp_path: Path, doubt: str) -> None:
+    directory, store = allocated(tmp_path / "out", parse_spec(SWEEPS["cube"]), (2, 7, 3))
+    store.set_status(store.grid.block(0), np.ones((2, 7, 3), np.int8))
+    assert progress_of(status_files(directory)).complete
+    DOUBTS[doubt](directory.path)
+    with pytest.raises(Exception):  # noqa: B017, PT011 - any kind
+        progress_of(status_files(directory))
+    if doubt in ("no array", "short chunk"):
+        with pytest.raises(QbsweepError, match="is damaged"):
+            progress_in(directory)
+    else:
+        assert progress_in(directory).complete
