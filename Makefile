@@ -4,7 +4,8 @@
 # make test-slurm   the tests on a private Slurm (slurm/devcluster install)
 # make faults       more of the random faults there: make faults SEEDS=50
 # make notebooks    run the notebooks on small sweeps
-# make figures      draw the pictures of the README again
+# make figures      solve the workflows and draw the pictures of the README and the gallery again
+# make docs         build the documentation into build/docs; a warning is an error
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,7 +13,7 @@ BIN = $(VENV)/bin
 
 SEEDS ?= 50
 
-.PHONY: quickstart test test-slurm faults check lint bench bench-slurm notebooks figures clean
+.PHONY: quickstart test test-slurm faults check lint bench bench-slurm notebooks figures docs clean
 
 quickstart: $(VENV)/.user
 	$(BIN)/qbsweep run workflows/quickstart.yaml
@@ -51,7 +52,10 @@ notebooks: $(VENV)/.dev
 
 figures: $(VENV)/.dev
 	$(BIN)/qbsweep run workflows/fig1.yaml
-	$(BIN)/python notebooks/readme_figure.py
+	$(BIN)/python docs/generate/figures.py
+
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 clean:
 	rm -rf $(VENV) runs
@@ -66,5 +70,5 @@ $(VENV)/.user: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,notebooks]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,notebooks,docs]'
 	@touch $@ $(VENV)/.user

@@ -20,7 +20,7 @@ _COLOURS = {ledger.HOLDS: "green", ledger.CORRECTED: "yellow", ledger.FAILS: "re
 @app.command("verify")
 def verify_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a claim.")] = False,
-    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of the README.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the table in Markdown.")] = False,
 ) -> None:
     """Test the paper's claims against the exact solution; exit code 0 if every one of them could be decided.
 

@@ -1,4 +1,4 @@
-"""`qbsweep verify`: the verdicts, that a wrong formula changes them, and that the README shows what is computed.
+"""`qbsweep verify`: the verdicts, that a wrong formula changes them, and that the docs show what is computed.
 
 Equation numbers are those of Liu et al. (2026).
 """
@@ -27,7 +27,7 @@ from qbsweep.physics.reference import steady_moments
 
 from ..command import qbsweep
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "claims.md"
 
 # What is known of the paper: every claim has its verdict here, and none is missing.
 VERDICTS = {
@@ -358,7 +358,7 @@ def test_two_formats_are_refused(monkeypatch, known):
     assert err == "qbsweep: `--json` and `--markdown` are two formats of the same table; choose one\n"
 
 
-# ---------------------------------------------------------------------------- the README
+# ---------------------------------------------------------------------------- the page
 
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]\d+)?")
 
@@ -369,8 +369,8 @@ def _same(shown, computed):
     return (abs(a) < 1e-9 and abs(b) < 1e-9) or abs(a - b) <= 0.01 * max(abs(a), abs(b))
 
 
-def test_readme_shows_what_is_computed(monkeypatch, known, rows):
-    shown = re.search(r"<!-- verify -->\n(.*)<!-- /verify -->", README.read_text(), re.DOTALL)
+def test_page_shows_what_is_computed(monkeypatch, known, rows):
+    shown = re.search(r"<!-- verify -->\n(.*)<!-- /verify -->", PAGE.read_text(), re.DOTALL)
     assert shown is not None
     code, out, _ = qbsweep("verify", "--markdown")
     assert code == 0

@@ -51,4 +51,4 @@ if __name__ == "__main__":
     for panel in (left, right):
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(alpha=0.25)
-    figure.savefig(Path(__file__).with_name("readme.png"), dpi=120)
+    figure.savefig(Path(__file__).parents[1] / "gallery" / "overview.png", dpi=120)

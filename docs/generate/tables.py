@@ -1,0 +1,138 @@
+"""Hook of mkdocs: what the package declares becomes tables, wherever a page says ``<!-- generated: name -->``."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import typer
+from mkdocs.exceptions import PluginError
+from pydantic import BaseModel
+
+from qbsweep.cli.main import app
+from qbsweep.solvers.status import STATUS_NAMES
+from qbsweep.sweep import syntax
+from qbsweep.sweep.parameters import PARAMETERS, Parameter
+from qbsweep.sweep.variables import VARIABLES
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put the tables in their places."""
+    return MARK.sub(lambda match: made(match[1]), markdown)
+
+
+def made(name: str) -> str:
+    """Return a table by its name."""
+    if name not in TABLES:
+        raise PluginError(f"there is no table '{name}'; there are {', '.join(TABLES)}")
+    return TABLES[name]()
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Write a table in Markdown."""
+    columns = list(header)
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
+
+
+def parameters() -> str:
+    """Every parameter with its values, units and default."""
+    rows = ((f"`{p.name}`", p.meaning, _values(p), _units(p.units), _default(p)) for p in PARAMETERS.values())
+    return table(("parameter", "meaning", "values", "units", "default"), rows)
+
+
+def _values(p: Parameter) -> str:
+    if p.choices:
+        return ", ".join(f"`{choice}`" for choice in p.choices)
+    if p.kind == "levels":
+        return f"2 to {syntax.MAX_LEVELS}, `auto`, by role"
+    kind = "whole number" if p.kind == "int" else "number"
+    limits = ["above 0"] if p.positive else [] if p.minimum is None else [f"at least {p.minimum:g}"]
+    limits += [] if p.maximum is None else [f"at most {p.maximum:g}"]
+    scales = "".join(f"; or in `{scale}`" for scale in p.scales)
+    return f"{kind}{', ' if limits else ''}{', '.join(limits)}{scales}"
+
+
+def _units(units: str) -> str:
+    return "" if units == "1" else units
+
+
+def _default(p: Parameter) -> str:
+    if p.default is None:
+        return "none: must be given"
+    return f"`{p.default:g}`" if isinstance(p.default, float) else f"`{p.default}`"
+
+
+def variables() -> str:
+    """Every variable of a dataset."""
+    when = {
+        "scalar": "by default",
+        "mode": "if asked for",
+        "time": "with `times`",
+        "lindblad": "with `solver: lindblad`",
+        "always": "always",
+    }
+    rows = (
+        (f"`{v.name}`", v.long_name, "".join(f"`{dim}` " for dim in v.extra_dims), _units(v.units), when[v.group])
+        for v in VARIABLES.values()
+    )
+    return table(("variable", "meaning", "dimensions beside the axes", "units", "there"), rows)
+
+
+def states() -> str:
+    """The codes of `status`."""
+    return table(("code", "state"), ((str(code), name) for code, name in sorted(STATUS_NAMES.items())))
+
+
+def forms(*models: type[BaseModel]) -> str:
+    """Every key of a mapping of the sweep file that has a description."""
+    fields = [field for model in models for field in model.model_fields.items()]
+    return table(("key", "meaning"), ((f"`{name}`", f.description) for name, f in fields if f.description))
+
+
+def commands() -> str:
+    """Every command with its help, arguments and options."""
+    group: Any = typer.main.get_command(app)
+    parts = []
+    for name, command in sorted(group.commands.items()):
+        if command.hidden:
+            continue
+        shown = [p for p in command.params if not getattr(p, "hidden", False)]
+        arguments = [p for p in shown if p.param_type_name == "argument"]
+        options = [p for p in shown if p.param_type_name == "option"]
+        usage = " ".join([f"qbsweep {name}", *(p.metavar or p.name.upper() for p in arguments)])
+        parts += [f"## {name}", command.help or "", f"```console\n$ {usage}{' [OPTIONS]' if options else ''}\n```"]
+        rows = [_option(p) for p in options]
+        parts += [table(("option", "meaning", "default"), rows)] if rows else []
+    return "\n\n".join(parts)
+
+
+def _option(p: Any) -> tuple[str, str, str]:
+    flag = p.is_flag or p.default in (None, ())
+    return ", ".join(f"`{name}`" for name in p.opts), p.help or "", "" if flag else f"`{p.default}`"
+
+
+def performance() -> str:
+    """What the benchmarks printed when they were last run; a heading for every part of their output."""
+    parts = []
+    for file in sorted(BENCHMARKS.glob("*.txt")):
+        parts.append(f"## tests/benchmarks/{file.stem}.py")
+        for section in re.split(r"\n\s*\n", file.read_text().strip("\n")):
+            title, _, body = section.strip("\n").partition("\n")
+            parts.append(f"{title}\n\n```text\n{body or title}\n```")
+    return "\n\n".join(parts)
+
+
+TABLES = {
+    "parameters": parameters,
+    "variables": variables,
+    "states": states,
+    "axis": lambda: forms(syntax.AxisForm),
+    "network": lambda: forms(syntax.NetworkForm),
+    "edge": lambda: forms(syntax.EdgeForm),
+    "commands": commands,
+    "performance": performance,
+}
