@@ -13,7 +13,7 @@ from qbsweep.errors import QbsweepError
 from qbsweep.runs import opening
 from qbsweep.runs.plan import BLOCK_SECONDS
 from qbsweep.runs.state import progress_of, state
-from qbsweep.slurm import submit
+from qbsweep.slurm import submit, submitted
 from qbsweep.slurm.files import JobFiles, Marker
 from qbsweep.slurm.profile import MAX_WORKERS, load_profile, parse_minutes
 from qbsweep.store.directory import RunDirectory, existing
@@ -56,11 +56,11 @@ def submit_command(
         for name, text in prepared.scripts.items():
             print(f"# ---- {RunDirectory(path).slurm / name}\n{text}")
         return
-    submit.refuse_if_queued(path)
+    submitted.refuse_if_queued(path)
     submit.check(prepared)
     with opening.locked(path) as directory:
-        submit.refuse_if_queued(path)  # again: another `submit` may have been quicker
-        submit.clear_away(path)
+        submitted.refuse_if_queued(path)  # again: another `submit` may have been quicker
+        submitted.clear_away(path)
         store = opening.prepare(spec, directory, block_seconds)
         if retry_failed:
             console.print(f"{opening.reset_failed(directory, store):,} failed points will be solved again")
@@ -109,7 +109,7 @@ def status_command(
 
 
 def _state(path: Path) -> dict[str, Any]:
-    return state(existing(path), submit.queue_state(path))
+    return state(existing(path), submitted.queue_state(path))
 
 
 @app.command("failures")
@@ -137,7 +137,7 @@ def logs_command(
 ) -> None:
     """Show the end of the logs of a run's Slurm jobs."""
     opening.open_run(directory)
-    for file in submit.log_files(directory):
+    for file in submitted.log_files(directory):
         console.print(f"==> {file} <==", highlight=False)
         text = file.read_text(encoding="utf-8", errors="replace")
         print("\n".join(text.splitlines()[-lines:]))
@@ -147,7 +147,7 @@ def logs_command(
 def cancel_command(directory: Directory) -> None:
     """Cancel the Slurm jobs of a run; what is finished stays, and `submit` goes on from there."""
     opening.open_run(directory)
-    cancelled = submit.cancel(directory)
+    cancelled = submitted.cancel(directory)
     console.print(f"cancelled: {', '.join(cancelled)}" if cancelled else "no job of this run is running or waiting")
 
 

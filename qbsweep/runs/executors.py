@@ -4,9 +4,12 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qbsweep.errors import QbsweepError
-from qbsweep.runs import loop
+
+if TYPE_CHECKING:
+    from qbsweep.runs.loop import Executor
 
 START_SECONDS = 2.0
 """What starting local workers takes, measured: less computing than that is done sooner without them."""
@@ -53,7 +56,7 @@ def cores(name: str, seconds: float, workers: int | None = None) -> int:
 @contextlib.contextmanager
 def opened(
     name: str, directory: Path, seconds: float, workers: int | None = None, tell: Callable[[str], object] = print
-) -> Iterator[loop.Executor]:
+) -> "Iterator[Executor]":
     """Start an executor for a run directory, and tell in a sentence which; see `decided` for the parameters.
 
     Yields
@@ -69,6 +72,8 @@ def opened(
     check(name)
     if decided(name, seconds, workers) == "serial":
         why = "; starting workers would take longer" if name == "auto" else ""
+        from qbsweep.runs import loop
+
         tell(f"solved in this process{why}")
         yield loop.serial
         return

@@ -1,0 +1,92 @@
+"""What was submitted for a run: look at its jobs, refuse to do it twice, cancel them.
+
+Light, so that `status` answers at once.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from qbsweep.errors import QbsweepError
+from qbsweep.slurm import commands as slurm
+from qbsweep.slurm.files import JobFiles
+
+
+def refuse_if_queued(path: Path) -> None:
+    """Refuse a run directory whose driver job runs, waits, or is just ending."""
+    record = JobFiles(path).record()
+    if record is None:
+        return
+    jobs = slurm.queue(record.driver_name, record.worker_name)
+    if jobs is None:
+        raise QbsweepError(f"Slurm does not answer, and jobs of {path} may be waiting in it; try again later")
+    for job in jobs:
+        if job.active and job.name == record.driver_name:
+            why = f" ({job.reason})" if job.reason else ""
+            raise QbsweepError(
+                f"{path} is submitted already: job {job.id} is {job.state}{why}; "
+                f"`qbsweep status {path}` follows it, `qbsweep cancel {path}` stops it"
+            )
+
+
+def clear_away(path: Path) -> None:
+    """Cancel workers that a driver of the past has left waiting; the caller holds the lock."""
+    record = JobFiles(path).record()
+    if record is not None and any(job.active for job in slurm.queue(record.worker_name) or ()):
+        slurm.cancel(record.worker_name)
+
+
+def queue_state(path: Path) -> dict[str, Any] | None:
+    """Return the state of the jobs of a run as plain data, None if it was never submitted."""
+    try:
+        record = JobFiles(path).record()
+    except QbsweepError:
+        return None  # `submit` and `cancel` say what is wrong; a look at the dataset needs no jobs
+    if record is None:
+        return None
+    jobs = slurm.queue(record.driver_name, record.worker_name)
+    return {
+        "layout": record.layout,
+        "driver_id": record.driver_id,
+        "worker_id": record.worker_id,
+        "submitted": record.submitted,
+        "workers": record.workers,
+        "answers": jobs is not None,
+        "jobs": [
+            {
+                "id": job.id,
+                "role": "driver" if job.name == record.driver_name else "worker",
+                "state": job.state,
+                "active": job.active,
+                "reason": job.reason,
+                "node": job.node,
+                "seconds_left": job.seconds_left,
+            }
+            for job in jobs or ()
+        ],
+    }
+
+
+def cancel(path: Path) -> list[str]:
+    """Cancel the jobs of a run; returns the ids of those that ran or waited."""
+    record = JobFiles(path).record()
+    if record is None:
+        raise QbsweepError(f"{path} was not submitted: there are no jobs to cancel")
+    slurm.require()
+    names = (record.driver_name, record.worker_name)
+    jobs = slurm.queue(*names)
+    if jobs is None:
+        raise QbsweepError("Slurm does not answer; nothing was cancelled, try again later")
+    active = [job.id for job in jobs if job.active]
+    if active:
+        # The driver first: left alone it would call back the workers that go.
+        slurm.cancel(*names)
+    return active
+
+
+def log_files(path: Path) -> list[Path]:
+    """Return the logs of the jobs of a run, the driver's first."""
+    logs = JobFiles(path).logs
+    found = sorted(logs.glob("*.log"), key=lambda file: (file.name != "driver.log", len(file.name), file.name))
+    if not found:
+        raise QbsweepError(f"{path} has no logs of jobs: it was not submitted, or none of its jobs has begun")
+    return found
