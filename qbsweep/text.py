@@ -1,6 +1,7 @@
 """How values, names, times and sizes are written for people."""
 
-from collections.abc import Iterable
+import html
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 _LONGEST = 40
@@ -53,3 +54,41 @@ def size_of(count: float) -> str:
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:.3g} TB"
+
+
+class Tabulated:
+    """Something that prints as a table of two columns, and shows as one in a notebook."""
+
+    __slots__ = ()
+
+    def rows(self) -> Mapping[str, str]:
+        """Return the two columns."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return aligned(self.rows())
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        cells = "".join(
+            f'<tr><th style="text-align: left">{html.escape(name)}</th>'
+            f'<td style="text-align: left; white-space: pre-line">{html.escape(text)}</td></tr>'
+            for name, text in self.rows().items()
+        )
+        return f"<table>{cells}</table>"
+
+
+def aligned(rows: Mapping[str, str]) -> str:
+    """Write two columns, the first as wide as its longest entry."""
+    width = max(map(len, rows), default=0)
+    indented = {name: text.replace("\n", "\n" + " " * (width + 1)) for name, text in rows.items()}
+    return "\n".join(f"{name:<{width}} {text}".rstrip() for name, text in indented.items())
+
+
+def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write a table, every column as wide as its longest entry."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = [header, ["-" * width for width in widths], *rows]
+    return "\n".join("  ".join(f"{c:<{w}}" for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)

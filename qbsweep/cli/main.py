@@ -2,11 +2,11 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from qbsweep.api import running
 from qbsweep.cli import analyze as cli_analysis
 from qbsweep.cli import jobs as cli_jobs
 from qbsweep.cli import show as cli_report
@@ -14,14 +14,12 @@ from qbsweep.cli import tables
 from qbsweep.cli import verify as cli_verify
 from qbsweep.cli.options import BlockSeconds, Out, RetryFailed, SweepFile, Workers, console, show_result
 from qbsweep.errors import QbsweepError
-from qbsweep.runs import executors, loop, opening
-from qbsweep.runs.plan import BLOCK_SECONDS, block_costs, make_grid, make_plan
-from qbsweep.runs.state import pending_blocks, progress_of
+from qbsweep.runs import executors, opening
+from qbsweep.runs.plan import BLOCK_SECONDS, make_grid, make_plan
+from qbsweep.runs.state import progress_of
 from qbsweep.runs.watch import Watcher
-from qbsweep.store.replace import replace_text
 from qbsweep.sweep import syntax
 from qbsweep.sweep.spec import load_spec
-from qbsweep.text import duration
 
 app = typer.Typer(
     add_completion=False,
@@ -58,30 +56,17 @@ def run_command(
     block_seconds: BlockSeconds = BLOCK_SECONDS,
 ) -> None:
     """Run a sweep on this machine, or resume it; finished points are never computed again."""
-    spec = load_spec(sweep)
-    executors.check(executor)
-    path = out or Path("runs") / spec.name
-    with opening.locked(path) as directory:
-        store = opening.prepare(spec, directory, block_seconds)
-        if retry_failed:
-            console.print(f"{opening.reset_failed(directory, store):,} failed points will be solved again")
-        before = progress_of(store)
-        if before.complete:
-            console.print("all points are solved already")
-            progress = before
-        else:
-            plan = make_plan(store.spec, store.grid)
-            replace_text(directory.plan_file, json.dumps(plan.to_json(), indent=1))
-            costs, pending = block_costs(store.spec, store.grid), pending_blocks(store)
-            seconds = plan.seconds * float(costs[pending].sum() / costs.sum())
-            console.print(tables.plan_table(plan, executors.cores(executor, seconds, workers)))
-            with executors.opened(executor, directory.path, seconds, workers, console.print) as execute:
-                watch = Watcher(console, costs, pending)
-                with watch.showing():
-                    progress = loop.run_blocks(directory, store, execute, watch)
-            console.print(f"finished in {duration(watch.seconds)}")
-            for error, count in watch.unwritten.items():
-                console.print(f"{count} blocks were not written: {error}")
+    done = running.run(
+        sweep,
+        out,
+        workers=workers,
+        executor=executor,
+        retry_failed=retry_failed,
+        block_seconds=block_seconds,
+        progress=Watcher(console),
+    )
+    directory, store = opening.open_run(done.path)
+    progress = progress_of(store)
     show_result(directory, store, progress)
     raise typer.Exit(progress.exit_code)
 

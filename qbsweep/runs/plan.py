@@ -11,6 +11,7 @@ from qbsweep.arrays import FloatArray
 from qbsweep.physics.moments.dynamics import uniform_step
 from qbsweep.physics.network import tree_parents
 from qbsweep.runs import box
+from qbsweep.runs.executors import available_cores
 from qbsweep.solvers.interface import Points, Problem
 from qbsweep.solvers.registry import solver
 from qbsweep.store.grid import Grid, Slices, fit_blocks
@@ -18,6 +19,7 @@ from qbsweep.store.layout import bytes_per_point, sizes, stored_variables
 from qbsweep.sweep.axes import Scalar
 from qbsweep.sweep.spec import SweepSpec
 from qbsweep.sweep.variables import TIME_RESOLVED, VARIABLES, VERDICT
+from qbsweep.text import Tabulated, duration, size_of
 
 BLOCK_SECONDS = 10.0
 """Default upper bound of a block's predicted seconds: what a crash can cost, per worker."""
@@ -28,8 +30,8 @@ _PILOT_SECONDS = 0.1
 _LONGEST_PILOT_SECONDS = 2.0  # a dearer point is not tried: its modelled time has to do
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+@dataclass(frozen=True, slots=True, repr=False)
+class Plan(Tabulated):
     """Blocks and predictions of a sweep; plain data, written to plan.json.
 
     Attributes
@@ -65,6 +67,19 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain data."""
         return asdict(self)
+
+    def rows(self, cores: int | None = None) -> dict[str, str]:
+        """Return what a person wants to know of it; the time on `cores`, by default all of this machine."""
+        cores = cores or available_cores()
+        on_cores = f"{cores} {'core' if cores == 1 else 'cores'}"
+        shape = " x ".join(f"{dim} {size}" for dim, size in zip(self.dims, self.shape, strict=True)) or "one point"
+        return {
+            "points": f"{self.points:,} ({shape})",
+            "blocks": f"{self.blocks:,} of up to {' x '.join(map(str, self.block_shape)) or '1'} points",
+            "time": f"{duration(self.seconds)} of computing, {duration(self.seconds / cores)} on {on_cores}",
+            "memory": f"{size_of(self.block_bytes)} of results per block, {size_of(self.point_memory)} for a point",
+            "disk": f"{size_of(self.bytes)} before compression, {self.files:,} files",
+        }
 
 
 def point_costs(spec: SweepSpec) -> FloatArray:

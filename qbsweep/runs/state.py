@@ -9,6 +9,7 @@ from qbsweep.solvers.status import PENDING, STATUS_NAMES, SUSPECT
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.lock import lock_holder
 from qbsweep.store.status import StatusFiles, status_files
+from qbsweep.text import duration
 
 if TYPE_CHECKING:
     from qbsweep.store.dataset import Store
@@ -125,3 +126,46 @@ def recent_rate(directory: RunDirectory, window: int = 50) -> float | None:
         return None
     now = time.time() if holder else events[-1]["time"]
     return float(sum(e["points"] for e in events[1:]) / max(now - events[0]["time"], 1e-3))
+
+
+def state_rows(data: dict[str, Any]) -> dict[str, str]:
+    """Return the state of a run as a table of two columns."""
+    parts = ", ".join(f"{data[name]:,} {name}" for name in ("ok", "suspect", "failed", "pending"))
+    rows = {
+        "state": data["state"],
+        "points": f"{data['points']:,}: {parts}",
+        "blocks": f"{data['blocks_done']:,} of {data['blocks']:,}",
+    }
+    if data["points_per_second"]:
+        rows["rate"] = f"{data['points_per_second']:,.0f} points/s"
+    if data["eta_seconds"] is not None:
+        rows["left"] = duration(data["eta_seconds"])
+    if data["suspect"]:
+        rows["suspect"] = suspect_text(data["levels_needed"], data["levels_unknown"])
+    if data["running"]:
+        rows["run by"] = f"process {data['running']['pid']} on {data['running']['host']}"
+    return rows | (_job_rows(data["slurm"]) if data["slurm"] else {})
+
+
+def _job_rows(queue: dict[str, Any]) -> dict[str, str]:
+    """Return what Slurm says of the jobs: the driver with its reason and time, workers by their state."""
+    if not queue["answers"]:
+        return {"jobs": f"driver {queue['driver_id']}; Slurm does not answer from here"}
+    if not queue["jobs"]:
+        return {"jobs": "none in the queue any more"}
+    rows = {}
+    drivers = [job for job in queue["jobs"] if job["role"] == "driver"]
+    if drivers:
+        rows["driver job"] = "\n".join(map(_driver_text, drivers))
+    workers = [job for job in queue["jobs"] if job["role"] == "worker"]
+    states = Counter(job["state"] + (f" ({job['reason']})" if job["state"] == "PENDING" else "") for job in workers)
+    if states:
+        counts = ", ".join(f"{count} {name}" for name, count in states.items())
+        rows["worker jobs"] = f"{queue['worker_id']}: {counts}"
+    return rows
+
+
+def _driver_text(job: dict[str, Any]) -> str:
+    left = f", {duration(job['seconds_left'])} left" if job["active"] and job["seconds_left"] else ""
+    where = f" on {job['node']}" if job["node"] else f" ({job['reason']})" if job["reason"] else ""
+    return f"{job['id']} {job['state']}{where}{left}"

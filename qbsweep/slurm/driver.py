@@ -109,13 +109,13 @@ def _run_to_the_end(
     until = time.monotonic() + _ROOM_SECONDS
     while True:
         done = progress_of(store).blocks_done
-        watcher = Watcher(console, costs, pending_blocks(store))
+        watcher = Watcher(console)
 
         def watch(report: Report, watcher: Watcher = watcher) -> None:
             pool.learn(report)
             watcher(report)
 
-        with watcher.showing():
+        with watcher.showing(costs, pending_blocks(store)):
             progress = loop.run_blocks(directory, store, executor, watch)
         if progress.complete:
             return progress

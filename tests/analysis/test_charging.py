@@ -10,7 +10,7 @@ import xarray as xr
 from scipy.linalg import expm
 from scipy.optimize import brentq, minimize_scalar
 
-import qbsweep.analysis.accessor  # noqa: F401
+import qbsweep  # noqa: F401  for `ds.qb`
 from qbsweep.analysis.charging import largest_powers, settled
 from qbsweep.errors import QbsweepError
 from qbsweep.physics import topologies

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-import qbsweep.analysis.accessor  # noqa: F401
+import qbsweep  # noqa: F401  for `ds.qb`
 from qbsweep.analysis.registry import MissingAxisError, nonreciprocal_advantage, optimal_coupling, scaling_exponent
 from qbsweep.errors import QbsweepError
 from qbsweep.physics import closed_forms

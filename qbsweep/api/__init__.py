@@ -1,0 +1,1 @@
+"""What a notebook calls; `import qbsweep as qb` hands it on."""

@@ -1,0 +1,218 @@
+"""A run: a directory with a dataset, and what can be asked of it."""
+
+import importlib.util
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qbsweep.errors import QbsweepError
+from qbsweep.runs.state import state, state_rows
+from qbsweep.store.directory import existing
+from qbsweep.store.replace import replace_text
+from qbsweep.text import Tabulated
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from qbsweep.api.results import Results
+    from qbsweep.sweep.spec import SweepSpec
+
+AnyPath = str | os.PathLike[str]
+
+
+class Status(Tabulated, dict[str, Any]):
+    """The state of a run as plain data, what ``qbsweep status --json`` prints; shows as a table."""
+
+    def rows(self) -> dict[str, str]:
+        """Return the two columns."""
+        return state_rows(self)
+
+
+class Run(Tabulated):
+    """A run directory: its dataset, and what can be asked of it.
+
+    `qbsweep.run`, `qbsweep.submit` and `qbsweep.open` return one. It holds nothing in memory: every call looks at the
+    files as they are then.
+
+    Attributes
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path) -> None:
+        existing(path)
+        self.path = path
+
+    @property
+    def spec(self) -> "SweepSpec":
+        """The sweep, as recorded in the dataset."""
+        from qbsweep.runs.opening import open_run
+
+        return open_run(self.path)[1].spec
+
+    @property
+    def dataset(self) -> "xr.Dataset":
+        """The dataset, as it is on disk now; values are read when they are used.
+
+        Dimensions are the axes of the sweep, and `mode` and `time` where asked for; every variable has `units` and
+        `long_name`. ``dataset.qb`` has the analyses and `plot`.
+        """
+        import xarray as xr
+
+        from qbsweep.store.dataset import readable
+
+        path = existing(self.path).data
+        with readable(path):
+            ds: xr.Dataset = xr.open_zarr(path, chunks=None)
+        return ds
+
+    def status(self) -> Status:
+        """Return how far the run is.
+
+        Returns
+        -------
+        dict
+            `state` ('running', 'queued', 'complete' or 'interrupted'), counts of points and blocks, rate, time left,
+            who runs it, its Slurm jobs.
+        """
+        from qbsweep.slurm.submitted import queue_state
+
+        return Status(state(existing(self.path), queue_state(self.path)))
+
+    def failures(self) -> list[dict[str, Any]]:
+        """Return which points failed and why, oldest first: `labels`, `points`, `error`, `traceback`, ..."""
+        return existing(self.path).failures()
+
+    def logs(self, lines: int = 10) -> dict[Path, str]:
+        """Return the end of the logs of the run's Slurm jobs, the driver's first.
+
+        Raises
+        ------
+        QbsweepError
+            If there are none.
+        """
+        from qbsweep.slurm.submitted import log_files
+
+        existing(self.path)
+        texts = {file: file.read_text(encoding="utf-8", errors="replace") for file in log_files(self.path)}
+        return {file: "\n".join(text.splitlines()[-lines:]) for file, text in texts.items()}
+
+    def cancel(self) -> list[str]:
+        """Cancel the run's Slurm jobs and return their ids; what is finished stays, and `submit` goes on from there.
+
+        Raises
+        ------
+        QbsweepError
+            If the run was not submitted, or Slurm does not answer.
+        """
+        from qbsweep.slurm import submitted
+
+        existing(self.path)
+        return submitted.cancel(self.path)
+
+    def analyze(self, window: tuple[int, int] | None = None) -> "Results":
+        """Do every analysis that the dataset has the axes for; write them to ``DIR/analysis``.
+
+        Parameters
+        ----------
+        window : (int, int), optional
+            Smallest and largest N of the scaling exponents; default all.
+
+        Returns
+        -------
+        Results
+            Datasets by the name of the analysis; `left_out` says why others were not done.
+        """
+        from qbsweep.api.results import analyzed
+
+        return analyzed(self.path, window)
+
+    def refine(self, tolerance: float = 1e-9, of: str = "energy_terminal", progress: bool = True) -> "xr.Dataset":
+        """Sample around the maxima over J until the optimal couplings are known; `analyze` uses the samples.
+
+        Parameters
+        ----------
+        tolerance : float
+            Relative, of J_op.
+        of : str
+            The steady-state variable to maximise.
+        progress : bool
+            Whether to show a bar.
+
+        Returns
+        -------
+        Dataset
+            The optimal couplings; `J_op_error` tells what was reached.
+        """
+        from qbsweep.analysis.refine import refine
+        from qbsweep.runs.watch import counted
+
+        def tracked(curves: Iterable[Any]) -> Iterable[Any]:
+            return counted(list(curves), "curves") if progress else curves
+
+        return refine(self.path, tolerance, of, tracked)
+
+    def report(self, out: AnyPath | None = None, png: bool = False) -> Path:
+        """Write one HTML page with figures, tables and provenance, which opens without a network.
+
+        Parameters
+        ----------
+        out : str or path, optional
+            The page; default ``DIR/report.html``.
+        png : bool
+            Whether to write figures for print, 86 mm wide, to ``DIR/figures`` too.
+
+        Returns
+        -------
+        Path
+            The page.
+        """
+        directory = existing(self.path)
+        _require("report", "hvplot", "matplotlib")
+        from qbsweep.figures import report
+
+        target = directory.report if out is None else Path(out)
+        text, charts = report.write(self.path)
+        replace_text(target, text)
+        if png:
+            from qbsweep.figures import print as printed
+
+            printed.save_all(charts, directory.figures)
+        return target
+
+    def explore(self) -> Any:
+        """Return a view to explore the dataset in a notebook: choose variable, axes and values (a Panel object)."""
+        _require("explore", "hvplot", "panel")
+        from qbsweep.figures.explore import explorer
+
+        return explorer(self.dataset)
+
+    def serve(self, port: int = 0, browser: bool = True) -> None:
+        """Serve the view of `explore` as a page for this machine only, until interrupted.
+
+        Parameters
+        ----------
+        port : int
+            0 takes a free one.
+        browser : bool
+            Whether to open the page; its address is printed in any case.
+        """
+        directory = existing(self.path)
+        _require("explore", "hvplot", "panel")
+        from qbsweep.figures import explore
+
+        explore.serve(directory.data, port, browser, print)
+
+    def rows(self) -> dict[str, str]:
+        """Return the two columns of the table that a run shows as."""
+        try:
+            return {"run": str(self.path), **self.status().rows()}
+        except (QbsweepError, OSError) as error:
+            return {"run": str(self.path), "state": str(error)}
+
+
+def _require(what: str, *modules: str) -> None:
+    for name in modules:
+        if importlib.util.find_spec(name) is None:
+            raise QbsweepError(f"`{what}` needs {name}; install it with pip install 'qbsweep[notebooks]'")

@@ -1,0 +1,159 @@
+"""Sweeps to runs: predict, run here, submit to a cluster, open what is there."""
+
+import json
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from qbsweep.api.result import Run
+from qbsweep.errors import QbsweepError
+from qbsweep.runs import executors, loop, opening
+from qbsweep.runs.plan import BLOCK_SECONDS, Plan, block_costs, make_grid, make_plan
+from qbsweep.runs.state import pending_blocks, progress_of
+from qbsweep.runs.watch import Watcher
+from qbsweep.store.dataset import Store
+from qbsweep.store.directory import RunDirectory
+from qbsweep.store.replace import replace_text
+from qbsweep.sweep.given import Source
+from qbsweep.sweep.given import sweep as given
+from qbsweep.sweep.spec import SweepSpec
+from qbsweep.text import aligned, duration
+
+AnyPath = str | os.PathLike[str]
+
+
+def load(file: AnyPath) -> SweepSpec:
+    """Read and check a sweep file.
+
+    Parameters
+    ----------
+    file : str or path
+        YAML, as `qbsweep.schema` describes it.
+
+    Raises
+    ------
+    QbsweepError
+        With the file, and a line and a sentence for every mistake.
+    """
+    return given(os.fspath(file))
+
+
+def plan(sweep: Source, block_seconds: float = BLOCK_SECONDS) -> Plan:
+    """Check a sweep and predict what it costs; nothing is run but a few timed pilot points.
+
+    Parameters
+    ----------
+    sweep : SweepSpec, dict, str or path
+        See `qbsweep.sweep`.
+    block_seconds : float
+        Longest predicted time of a block: what a crash can cost a worker.
+
+    Returns
+    -------
+    Plan
+        Points, blocks, time, memory and disk; prints as a table.
+    """
+    spec = given(sweep)
+    require_positive(block_seconds=block_seconds)
+    return make_plan(spec, make_grid(spec, block_seconds))
+
+
+def open(path: AnyPath) -> Run:
+    """Open a run directory.
+
+    Raises
+    ------
+    QbsweepError
+        If there is none.
+    """
+    return Run(Path(path))
+
+
+def run(
+    sweep: Source,
+    out: AnyPath | None = None,
+    *,
+    workers: int | None = None,
+    executor: str = "auto",
+    retry_failed: bool = False,
+    block_seconds: float = BLOCK_SECONDS,
+    progress: bool | Watcher = True,
+) -> Run:
+    """Run a sweep on this machine, or go on with it; finished points are never computed again.
+
+    Parameters
+    ----------
+    sweep : SweepSpec, dict, str or path
+        See `qbsweep.sweep`. On a directory that holds a sweep it may add values to axes, and nothing else.
+    out : str or path, optional
+        The run directory; default ``runs/<name>``.
+    workers : int, optional
+        Worker processes; default one per core.
+    executor : str
+        'auto' (this process for short sweeps, else workers), 'local', 'serial', or the address of a Dask scheduler.
+        All give the same numbers to the last bit.
+    retry_failed : bool
+        Solve failed points again.
+    block_seconds : float
+        Longest predicted time of a block: what a crash can cost a worker.
+    progress : bool
+        Whether to show a bar.
+
+    Returns
+    -------
+    Run
+        Its `status` counts points that failed, or could not be written.
+
+    Raises
+    ------
+    QbsweepError
+        For a mistake in the sweep, a directory of another sweep, one that somebody else runs, or a bad executor.
+    """
+    spec = given(sweep)
+    executors.check(executor)
+    require_positive(workers=workers, block_seconds=block_seconds)
+    watch = progress if isinstance(progress, Watcher) else Watcher(Console(quiet=not progress), talks=False)
+    path = run_path(spec, out)
+    with opening.locked(path) as directory:
+        store = opening.prepare(spec, directory, block_seconds)
+        if retry_failed:
+            watch.detail(f"{opening.reset_failed(directory, store):,} failed points will be solved again")
+        if progress_of(store).complete:
+            watch.detail("all points are solved already")
+        else:
+            _run_pending(directory, store, watch, executor, workers)
+    return Run(path)
+
+
+def _run_pending(directory: RunDirectory, store: Store, watch: Watcher, executor: str, workers: int | None) -> None:
+    plan = make_plan(store.spec, store.grid)
+    write_plan(directory, plan)
+    costs, pending = block_costs(store.spec, store.grid), pending_blocks(store)
+    seconds = plan.seconds * float(costs[pending].sum() / costs.sum())
+    watch.detail(aligned(plan.rows(executors.cores(executor, seconds, workers))))
+    with (
+        executors.opened(executor, directory.path, seconds, workers, watch.detail) as execute,
+        watch.showing(costs, pending),
+    ):
+        loop.run_blocks(directory, store, execute, watch)
+    watch.detail(f"finished in {duration(watch.seconds)}")
+    for error, count in watch.unwritten.items():
+        watch.say(f"{count} blocks were not written: {error}")
+
+
+def run_path(spec: SweepSpec, out: AnyPath | None) -> Path:
+    """Return the directory of a run."""
+    return Path("runs") / spec.name if out is None else Path(out)
+
+
+def require_positive(**values: float | None) -> None:
+    """Refuse a number of workers, or a time, that is none."""
+    for name, value in values.items():
+        if value is not None and not value > 0:
+            raise QbsweepError(f"`{name}` must be above 0, but is {value}")
+
+
+def write_plan(directory: RunDirectory, plan: Plan) -> None:
+    """Write plan.json."""
+    replace_text(directory.plan_file, json.dumps(plan.to_json(), indent=1))
