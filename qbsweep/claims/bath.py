@@ -17,6 +17,7 @@ from qbsweep.claims.exact import (
     operating_point,
 )
 from qbsweep.claims.ledger import Finding, Measure
+from qbsweep.physics.closed_forms import squeezed_energy, thermal_energy
 from qbsweep.physics.fock.model import fock_model
 from qbsweep.physics.fock.point import solve_model
 from qbsweep.physics.gaussian import ergotropy
@@ -47,12 +48,7 @@ def network(topology: str, N: int, coupling: str = "nonreciprocal", realization:
 FIGURE_5 = [("cascaded", 1), ("cascaded", 2), ("parallel", 2)]
 
 
-def shifted(vacuum: float, n_th: float) -> float:
-    """Return what is printed below (15)."""
-    return vacuum + n_th
-
-
-def thermal_shift(printed: Callable[[float, float], float] = shifted) -> Finding:
+def thermal_shift(printed: Callable[[float, float], FloatArray] = thermal_energy) -> Finding:
     """Energy in a thermal bath, by the Sylvester equation."""
     worst = 0.0
     for topology in TOPOLOGIES:
@@ -62,7 +58,7 @@ def thermal_shift(printed: Callable[[float, float], float] = shifted) -> Finding
                 vacuum = float(energy_of(steady_moments(built, WEAK_EPSILON)))
                 for n_th in (0.1, 1.0, 2.0, 10.0):
                     exact = energy_of(steady_moments(built, WEAK_EPSILON, n_th))
-                    worst = max(worst, deviation(np.asarray(printed(vacuum, n_th)), exact))
+                    worst = max(worst, deviation(printed(vacuum, n_th), exact))
     return Finding(
         "terminal energy, both topologies and couplings, N to 5, n_th to 10, against Sylvester equations",
         Measure(worst, ROUNDING),
@@ -147,7 +143,7 @@ def either_realization(work: Work = work_of) -> Finding:
         kept.append(zero / half_pi)
         energies.append(deviation(energy_of(states[1]), energy_of(states[0])))
         vacua.append(deviation(work_of(cold[1]), work_of(cold[0])))
-        form.append(deviation(np.asarray(half_pi), energy_of(cold[0]) + np.sinh(0.5) ** 2))
+        form.append(deviation(half_pi, squeezed_energy(energy_of(cold[0]), 0.5)))
     return Finding(
         f"ergotropy with θ = 0 over that with θ = π/2, r = 0.5, N = 2: {kept[0]:.3f} cascaded, {kept[1]:.3f} parallel; "
         "deviation from 1",

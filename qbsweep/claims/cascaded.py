@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from qbsweep.arrays import Array, FloatArray
+from qbsweep.arrays import FloatArray
 from qbsweep.claims.exact import (
     EPSILON,
     GAMMA,
@@ -23,12 +23,18 @@ from qbsweep.claims.exact import (
     terminal,
 )
 from qbsweep.claims.ledger import Finding, Measure
+from qbsweep.physics.closed_forms import (
+    nonreciprocal_cascaded_energy,
+    nonreciprocal_energy,
+    nonreciprocal_energy_in_time,
+)
 from qbsweep.physics.matrices import drift_matrix
 from qbsweep.physics.network import Edge, Network
 from qbsweep.physics.topologies import cascaded
 
 Rates = Callable[[int, int], FloatArray]
-Curve = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
+Curve = Callable[[FloatArray, FloatArray, float, FloatArray], FloatArray]
+Uniform = Callable[[int, int, FloatArray, float, float], FloatArray]
 
 
 def chain(N: int) -> Network:
@@ -94,7 +100,7 @@ def hamiltonian(
             hops = [Edge(i, j, J, np.pi / 2) for i, j in ((0, 1), *pairs(N))]
             jumps = [Edge(m, m + 1, 0.0, Gamma=2 * J) for m in range(N)]
             found = steady_energies(Network((KAPPA,) * (N + 1), (*hops, *jumps)))[-1]
-            worst = max(worst, deviation(found, energy_5(N, np.asarray(2 * J), KAPPA)))
+            worst = max(worst, deviation(found, nonreciprocal_cascaded_energy(N, N, J, KAPPA, EPSILON)))
         return worst
 
     return Finding(
@@ -145,10 +151,10 @@ def vandermonde(rates: FloatArray) -> float:
     return float(np.prod([a - b for a, b in itertools.combinations(rates, 2)]))
 
 
-def energy_3(Lambda: FloatArray, Gamma: FloatArray, times: FloatArray, sign: int = +1) -> FloatArray:
-    """Return (3), as printed with a plus before the sum, |mu| = 1."""
+def energy_3(Lambda: FloatArray, Gamma: FloatArray, epsilon: float, times: FloatArray) -> FloatArray:
+    """Return (3) word for word, with a plus before the sum; |mu| = 1."""
     n = len(Gamma)
-    A = 4.0 ** (n + 1) * EPSILON**2 * np.prod(Gamma**2) / np.prod(Lambda**2)
+    A = 4.0 ** (n + 1) * epsilon**2 * np.prod(Gamma**2) / np.prod(Lambda**2)
     V = vandermonde(Lambda)
     total = sum(
         (-1) ** (n + p)
@@ -157,20 +163,15 @@ def energy_3(Lambda: FloatArray, Gamma: FloatArray, times: FloatArray, sign: int
         * np.exp(-Lambda[p] * times / 2)
         for p in range(n + 1)
     )
-    return np.asarray(A / V**2 * (V + sign * total) ** 2)
+    return np.asarray(A / V**2 * (V + total) ** 2)
 
 
-def energy_3_subtracted(Lambda: FloatArray, Gamma: FloatArray, times: FloatArray) -> FloatArray:
-    """Return (3) with the sum subtracted."""
-    return energy_3(Lambda, Gamma, times, -1)
-
-
-def energy_a4(Lambda: FloatArray, Gamma: FloatArray, times: FloatArray) -> FloatArray:
+def energy_a4(Lambda: FloatArray, Gamma: FloatArray, epsilon: float, times: FloatArray) -> FloatArray:
     """Return E_a, E_b1, E_b2 or E_b3 of (A4), and so of (A2), word for word; |mu| = 1."""
     n = len(Gamma)
     x = np.exp(-np.outer(Lambda, times) / 2)
     d = Lambda[:, None] - Lambda
-    scale = 4.0 ** (n + 1) * EPSILON**2 * np.prod(Gamma**2) / np.prod(Lambda**2)
+    scale = 4.0 ** (n + 1) * epsilon**2 * np.prod(Gamma**2) / np.prod(Lambda**2)
     if n == 0:
         return np.asarray(scale * (1 - x[0]) ** 2)
     a, b = Lambda[:2]
@@ -206,7 +207,7 @@ def cascade_rates(n: int, N: int) -> FloatArray:
 def off_in_time(curve: Curve, rates: Rates, batteries: Iterable[tuple[int, int]]) -> float:
     """Return the largest deviation of a curve E_n(t) from the exponential of the drift matrix, for (n, N)."""
     return max(
-        deviation_in_time(curve(rates(n, N), GAMMA[:n], TIMES), energies_in_time(chain(N), TIMES)[:, n])
+        deviation_in_time(curve(rates(n, N), GAMMA[:n], EPSILON, TIMES), energies_in_time(chain(N), TIMES)[:, n])
         for n, N in batteries
     )
 
@@ -215,7 +216,7 @@ TERMINAL = ((1, 1), (2, 2), (3, 3))
 INNER = ((1, 2), (1, 3), (2, 3))
 
 
-def sign_of_3(printed: Curve = energy_3, corrected: Curve = energy_3_subtracted) -> Finding:
+def sign_of_3(printed: Curve = energy_3, corrected: Curve = nonreciprocal_energy_in_time) -> Finding:
     """(3) of the terminal battery, for which the rates below it are right."""
     return Finding(
         "E_N(t) from vacuum, N = 1 to 3, unequal rates; in units of its largest value",
@@ -229,8 +230,11 @@ def rates_of_inner_batteries(printed: Rates = rates_below_3, corrected: Rates = 
     """(3), with its sign mended, and its limit (4) for the batteries that are not the last."""
 
     def off(rates: Rates) -> float:
-        limit = max(deviation(energy_4(rates(n, N), GAMMA[:n]), steady_energies(chain(N))[n]) for n, N in INNER)
-        return max(limit, off_in_time(energy_3_subtracted, rates, INNER))
+        limit = max(
+            deviation(nonreciprocal_energy(rates(n, N), GAMMA[:n], EPSILON), steady_energies(chain(N))[n])
+            for n, N in INNER
+        )
+        return max(limit, off_in_time(nonreciprocal_energy_in_time, rates, INNER))
 
     return Finding(
         "E_n(t), with the sign mended, and its limit for n < N, N = 2, 3, unequal rates",
@@ -252,26 +256,17 @@ def solutions_a2_a4(printed: Curve = energy_a4) -> Finding:
 # ---------------------------------------------------------------------------- steady energies
 
 
-def energy_4(Lambda: FloatArray, Gamma: FloatArray) -> float:
-    """Return (4), |mu| = 1."""
-    n = len(Gamma)
-    return float(4.0 ** (n + 1) * EPSILON**2 * np.prod(Gamma**2) / np.prod(Lambda**2))
-
-
-def energy_5(N: int, Gamma: Array, kappa: float) -> FloatArray:
-    """Return (5)."""
-    scale = 4.0 ** (N + 1) * EPSILON**2
-    return np.asarray(scale * Gamma ** (2 * N) / ((Gamma + kappa) ** 4 * (2 * Gamma + kappa) ** (2 * N - 2)))
-
-
-def steady_terminal(printed: Callable[[FloatArray, FloatArray], float] = energy_4) -> Finding:
+def steady_terminal(printed: Callable[[FloatArray, FloatArray, float], float] = nonreciprocal_energy) -> Finding:
     """(4) of the terminal battery, unequal rates."""
-    off = max(deviation(printed(cascade_rates(N, N), GAMMA[:N]), steady_energies(chain(N))[N]) for N, _ in TERMINAL)
+    off = max(
+        deviation(printed(cascade_rates(N, N), GAMMA[:N], EPSILON), steady_energies(chain(N))[N]) for N, _ in TERMINAL
+    )
     return Finding("E_N, N = 1 to 3, unequal rates, against a linear solve", Measure(off, ROUNDING))
 
 
-def uniform_terminal(printed: Callable[[int, Array, float], FloatArray] = energy_5) -> Finding:
+def uniform_terminal(printed: Uniform = nonreciprocal_cascaded_energy) -> Finding:
     """(5) over six decades of J / kappa."""
     J = RATIOS * KAPPA
-    off = max(deviation(printed(N, 2 * J, KAPPA), terminal("cascaded", "nonreciprocal", N, J)[0]) for N in SIZES)
+    solved = {N: terminal("cascaded", "nonreciprocal", N, J)[0] for N in SIZES}
+    off = max(deviation(printed(N, N, J, KAPPA, EPSILON), energies) for N, energies in solved.items())
     return Finding("E_N, N = 1 to 10, J/κ from 0.001 to 1000, against linear solves", Measure(off, ROUNDING))

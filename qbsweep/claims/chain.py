@@ -20,12 +20,14 @@ from qbsweep.claims.exact import (
     turning_points,
 )
 from qbsweep.claims.ledger import Finding, Measure
+from qbsweep.physics.closed_forms import reciprocal_cascaded_amplitude, reciprocal_cascaded_saturation
 from qbsweep.physics.matrices import coherent_matrix
 from qbsweep.physics.reference import steady_moments
 from qbsweep.physics.topologies import cascaded
 
 Powers = Callable[[int, int], tuple[int, int]]
 Energy = Callable[[str, str, int, float], float]
+Amplitude = Callable[[int, FloatArray, float, float], ComplexArray]
 
 
 def powers_11(N: int, j: int) -> tuple[int, int]:
@@ -103,22 +105,13 @@ def zero_mode(eigenvalues: Callable[[int], FloatArray] = _diagonalised) -> Findi
     )
 
 
-def amplitude_b14(N: int, J: FloatArray, kappa: float) -> ComplexArray:
-    """Return (B14) of every J, with L = N + 1."""
-    L = N + 1
-    angle = np.pi * np.arange(1, L + 1) / (L + 1)
-    signs = (-1.0) ** np.arange(2, L + 2)
-    poles = -2 * J[:, None] * np.cos(angle) + 0.5j * kappa
-    return np.asarray(2 * EPSILON / (L + 1) * (signs * np.sin(angle) ** 2 / poles).sum(axis=1))
-
-
-def green_function(printed: Callable[[int, FloatArray, float], ComplexArray] = amplitude_b14) -> Finding:
+def green_function(printed: Amplitude = reciprocal_cascaded_amplitude) -> Finding:
     """(B14) as a complex amplitude; its sum cancels as 2^N where J is weak."""
     worst = 0.0
     for N in SIZES:
         J = KAPPA * np.geomspace(0.5, 1000, 13)
         exact = [steady_moments(cascaded(N, x, KAPPA, "reciprocal"), EPSILON).alpha[-1] for x in J.tolist()]
-        worst = max(worst, deviation(printed(N, J, KAPPA), np.array(exact)))
+        worst = max(worst, deviation(printed(N, J, KAPPA, EPSILON), np.array(exact)))
     return Finding(
         "the complex b_N, N = 1 to 10, J/κ from 0.5 to 1000, against linear solves", Measure(worst, ROUNDING)
     )
@@ -143,7 +136,7 @@ def even_saturation(turns: Callable[[str, str, int], list[float]] = turning_poin
     sizes = range(2, 13, 2)
     number = max(len(turns("cascaded", "reciprocal", N)) for N in sizes)
     limits = {N: terminal_energy("cascaded", "reciprocal", N, 1e5 * KAPPA) for N in sizes}
-    off = deviation([(4 * EPSILON / ((N + 2) * KAPPA)) ** 2 for N in sizes], list(limits.values()))
+    off = deviation([reciprocal_cascaded_saturation(N, KAPPA, EPSILON) for N in sizes], list(limits.values()))
     shown = ", ".join(f"{value:.4f}" for value in list(limits.values())[:3])
     # The approach is as (kappa / J)^2 N^3: 2e-7 of the limit at the last J.
     missed = math.inf if off > 1e-6 else 0.0

@@ -24,8 +24,9 @@ from qbsweep.claims.exact import (
     turning_points,
 )
 from qbsweep.claims.ledger import Finding, Measure
+from qbsweep.physics.closed_forms import cascaded_optimal_coupling, parallel_optimal_coupling
 
-Form = Callable[[int, float], float]
+Law = Callable[[int, float], FloatArray]
 Slope = Callable[[int, FloatArray, float], FloatArray]
 Energy = Callable[[str, str, int, float], float]
 
@@ -61,16 +62,6 @@ def derivative(printed: float = 1.0, corrected: float = 2.0) -> Finding:
     )
 
 
-def optimum_10_cascaded(N: int, kappa: float) -> float:
-    """Return (10), cascaded."""
-    return kappa / 8 * (N + math.sqrt(N**2 + 8 * N))
-
-
-def optimum_10_parallel(N: int, kappa: float) -> float:
-    """Return (10), parallel."""
-    return kappa / (2 * math.sqrt(N))
-
-
 def _optimum(topology: str, N: int) -> float:
     """Return J / kappa where the derivative of the nonreciprocal energy vanishes."""
     low, high = (0.25, N) if topology == "cascaded" else (0.1 / math.sqrt(N), 1.0)
@@ -78,7 +69,7 @@ def _optimum(topology: str, N: int) -> float:
     return brentq(slope, low, high, xtol=1e-15, rtol=1e-14)
 
 
-def _law(topology: str, printed: Form) -> Finding:
+def _law(topology: str, printed: Law) -> Finding:
     sizes = range(1, 31)
     exact = [_optimum(topology, N) for N in sizes]
     return Finding(
@@ -87,12 +78,12 @@ def _law(topology: str, printed: Form) -> Finding:
     )
 
 
-def cascaded_law(printed: Form = optimum_10_cascaded) -> Finding:
+def cascaded_law(printed: Law = cascaded_optimal_coupling) -> Finding:
     """(10), cascaded."""
     return _law("cascaded", printed)
 
 
-def parallel_law(printed: Form = optimum_10_parallel) -> Finding:
+def parallel_law(printed: Law = parallel_optimal_coupling) -> Finding:
     """(10), parallel."""
     return _law("parallel", printed)
 

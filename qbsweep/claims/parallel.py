@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import brentq
 
-from qbsweep.arrays import Array, FloatArray
+from qbsweep.arrays import FloatArray
 from qbsweep.claims.exact import (
     COUPLINGS,
     EPSILON,
@@ -25,10 +25,17 @@ from qbsweep.claims.exact import (
     terminal_energy,
 )
 from qbsweep.claims.ledger import Finding, Measure
+from qbsweep.physics.closed_forms import (
+    nonreciprocal_energy,
+    nonreciprocal_energy_in_time,
+    nonreciprocal_parallel_energy,
+    reciprocal_parallel_energy,
+    reciprocal_window,
+)
 from qbsweep.physics.network import Network
 from qbsweep.physics.topologies import parallel
 
-Curve = Callable[[float, float, float, FloatArray], FloatArray]
+Curve = Callable[[FloatArray, FloatArray, float, FloatArray], FloatArray]
 Root = Callable[[int, int], float]
 
 
@@ -37,18 +44,18 @@ def star(N: int) -> Network:
     return parallel(N, (GAMMA[:N] / 2).tolist(), LOSS[: N + 1].tolist())
 
 
-def energy_7(Lambda_0: float, Lambda_n: float, Gamma_n: float, times: FloatArray) -> FloatArray:
-    """Return (7) word for word, |mu| = 1."""
-    x_0, x_n = np.exp(-Lambda_0 * times / 2), np.exp(-Lambda_n * times / 2)
-    scale = 16 * EPSILON**2 * Gamma_n**2 / (Lambda_0 * Lambda_n * (Lambda_0 - Lambda_n)) ** 2
-    return np.asarray(scale * ((Lambda_0 - Lambda_n) - (Lambda_0 * x_0 - Lambda_n * x_n)) ** 2)
+def energy_7(Lambda: FloatArray, Gamma: FloatArray, epsilon: float, times: FloatArray) -> FloatArray:
+    """Return (7) word for word, of Lambda_0 and Lambda_n and of Gamma_n; |mu| = 1."""
+    a, b = Lambda
+    x_a, x_b = np.exp(-a * times / 2), np.exp(-b * times / 2)
+    return np.asarray(16 * epsilon**2 * Gamma**2 / (a * b * (a - b)) ** 2 * ((a - b) - (a * x_a - b * x_b)) ** 2)
 
 
-def energy_a6(Lambda_0: float, Lambda_n: float, Gamma_n: float, times: FloatArray) -> FloatArray:
-    """Return (A6) and (A8) word for word, |mu| = 1."""
-    x_0, x_n = np.exp(-Lambda_0 * times / 2), np.exp(-Lambda_n * times / 2)
-    scale = 16 * EPSILON**2 * Gamma_n**2 / (Lambda_0 * Lambda_n * (Lambda_0 - Lambda_n)) ** 2
-    return np.asarray(scale * ((Lambda_0 - Lambda_n) - (Lambda_0 * x_n - Lambda_n * x_0)) ** 2)
+def energy_a6(Lambda: FloatArray, Gamma: FloatArray, epsilon: float, times: FloatArray) -> FloatArray:
+    """Return (A6) and (A8) word for word, of the same rates; |mu| = 1."""
+    a, b = Lambda
+    x_a, x_b = np.exp(-a * times / 2), np.exp(-b * times / 2)
+    return np.asarray(16 * epsilon**2 * Gamma**2 / (a * b * (a - b)) ** 2 * ((a - b) - (a * x_b - b * x_a)) ** 2)
 
 
 def sum_to_n(n: int, N: int) -> float:
@@ -65,13 +72,14 @@ def off_in_time(curve: Curve, root: Root, batteries: list[tuple[int, int]]) -> f
     """Return the largest deviation of a curve E_n(t) from the exponential of the drift matrix, for (n, N)."""
     return max(
         deviation_in_time(
-            curve(root(n, N), GAMMA[n - 1] + LOSS[n], GAMMA[n - 1], TIMES), energies_in_time(star(N), TIMES)[:, n]
+            curve(np.array([root(n, N), GAMMA[n - 1] + LOSS[n]]), GAMMA[n - 1 : n], EPSILON, TIMES),
+            energies_in_time(star(N), TIMES)[:, n],
         )
         for n, N in batteries
     )
 
 
-def exponents_of_7(printed: Curve = energy_7, corrected: Curve = energy_a6) -> Finding:
+def exponents_of_7(printed: Curve = energy_7, corrected: Curve = nonreciprocal_energy_in_time) -> Finding:
     """(7) of the last battery, for which the sum below it is right."""
     last = [(N, N) for N in (1, 2, 3)]
     return Finding(
@@ -87,8 +95,8 @@ def rate_of_the_charger(printed: Root = sum_to_n, corrected: Root = sum_to_N) ->
     inner = [(1, 2), (1, 3), (2, 3)]
     return Finding(
         "E_n(t), with the exponents mended, for n < N, N = 2, 3, unequal rates",
-        Measure(off_in_time(energy_a6, printed, inner), ROUNDING),
-        (Measure(off_in_time(energy_a6, corrected, inner), ROUNDING),),
+        Measure(off_in_time(nonreciprocal_energy_in_time, printed, inner), ROUNDING),
+        (Measure(off_in_time(nonreciprocal_energy_in_time, corrected, inner), ROUNDING),),
         reason="the sum in Λ_0 runs over all N batteries, not to n",
     )
 
@@ -102,27 +110,14 @@ def solutions_a6_a8(printed: Curve = energy_a6) -> Finding:
     )
 
 
-def energy_8(Lambda: FloatArray, n: int, Gamma_n: float) -> float:
-    """Return (8) word for word, |mu| = 1: with Lambda_1."""
-    return float(16 * EPSILON**2 * Gamma_n**2 / (Lambda[1] * Lambda[n]) ** 2)
+def index_of_8(printed: int = 1, corrected: int = 0) -> Finding:
+    """(8) of every battery, unequal rates; the parameters are the index of the Lambda beside Lambda_n."""
 
-
-def energy_8_of_charger(Lambda: FloatArray, n: int, Gamma_n: float) -> float:
-    """Return (8) with Lambda_0."""
-    return float(16 * EPSILON**2 * Gamma_n**2 / (Lambda[0] * Lambda[n]) ** 2)
-
-
-def index_of_8(
-    printed: Callable[[FloatArray, int, float], float] = energy_8,
-    corrected: Callable[[FloatArray, int, float], float] = energy_8_of_charger,
-) -> Finding:
-    """(8) of every battery, unequal rates."""
-
-    def off(form: Callable[[FloatArray, int, float], float]) -> float:
+    def off(index: int) -> float:
         worst = 0.0
         for N in (1, 2, 3):
             Lambda = np.array([sum_to_N(N, N), *(GAMMA[:N] + LOSS[1 : N + 1])])
-            found = [form(Lambda, n, GAMMA[n - 1]) for n in range(1, N + 1)]
+            found = [nonreciprocal_energy(Lambda[[index, n]], GAMMA[n - 1 : n], EPSILON) for n in range(1, N + 1)]
             worst = max(worst, deviation(found, steady_energies(star(N))[1:]))
         return worst
 
@@ -134,44 +129,28 @@ def index_of_8(
     )
 
 
-Form = Callable[[int, Array, float], FloatArray]
-
-
-def energy_9(N: int, J: Array, kappa: float) -> FloatArray:
-    """Return (9), Gamma = 2 J."""
-    Gamma = 2 * J
-    return np.asarray(16 * EPSILON**2 * Gamma**2 / ((N * Gamma + kappa) ** 2 * (Gamma + kappa) ** 2))
-
-
-def energy_13(N: int, J: Array, kappa: float) -> FloatArray:
-    """Return (13) with the Gamma = 2 J of Sec. II: a reciprocal network has no Gamma of its own."""
-    Gamma = 2 * J
-    return np.asarray(4 * Gamma**2 * EPSILON**2 / (4 * N * J**2 + kappa**2) ** 2)
+Form = Callable[[int, FloatArray, float, float], FloatArray]
 
 
 def _off_from_solves(form: Form, coupling: str) -> Measure:
     J = RATIOS * KAPPA
-    return Measure(max(deviation(form(N, J, KAPPA), terminal("parallel", coupling, N, J)[0]) for N in SIZES), ROUNDING)
+    off = max(deviation(form(N, J, KAPPA, EPSILON), terminal("parallel", coupling, N, J)[0]) for N in SIZES)
+    return Measure(off, ROUNDING)
 
 
-def uniform_nonreciprocal(printed: Form = energy_9) -> Finding:
+def uniform_nonreciprocal(printed: Form = nonreciprocal_parallel_energy) -> Finding:
     """(9) over six decades of J / kappa."""
     return Finding(
         "E_N, N = 1 to 10, J/κ from 0.001 to 1000, against linear solves", _off_from_solves(printed, "nonreciprocal")
     )
 
 
-def uniform_reciprocal(printed: Form = energy_13) -> Finding:
-    """(13) over six decades of J / kappa."""
+def uniform_reciprocal(printed: Form = reciprocal_parallel_energy) -> Finding:
+    """(13) with the Gamma = 2 J of Sec. II, over six decades of J / kappa."""
     return Finding(
         "E_N with Γ = 2J (a reciprocal network has no Γ of its own), N = 1 to 10, J/κ from 0.001 to 1000",
         _off_from_solves(printed, "reciprocal"),
     )
-
-
-def window_14(N: int, kappa: float) -> tuple[float, float]:
-    """Return the couplings of (14)."""
-    return kappa / (2 * N), kappa / 2
 
 
 def _gain(N: int, J: float) -> float:
@@ -180,7 +159,7 @@ def _gain(N: int, J: float) -> float:
     return reciprocal - nonreciprocal
 
 
-def window(printed: Callable[[int, float], tuple[float, float]] = window_14) -> Finding:
+def window(printed: Callable[[int, float], tuple[float, float]] = reciprocal_window) -> Finding:
     """(14): where the two couplings store equally much, and that the reciprocal one stores more just in between."""
     worst = 0.0
     for N in (2, 3, 4, 5, 8, 12, 20):
@@ -207,7 +186,8 @@ def nonreciprocal_stores_more(energy: Callable[[str, str, int, float], float] = 
         N: energy("parallel", "reciprocal", N, J) / energy("parallel", "nonreciprocal", N, J) for N, J in points.items()
     }
     law = [(1 + np.sqrt(N)) ** 4 / (16 * N) for N in sizes]
-    inside = min(min(J - window_14(N, KAPPA)[0], window_14(N, KAPPA)[1] - J) for N, J in points.items())
+    windows = {N: reciprocal_window(N, KAPPA) for N in sizes}
+    inside = min(min(J - windows[N][0], windows[N][1] - J) for N, J in points.items())
     return Finding(
         f"E(reciprocal) / E(nonreciprocal) at J_op: {ratios[2]:.4f}, {ratios[3]:.4f}, {ratios[4]:.4f}, .. "
         f"{ratios[20]:.4f} for N = 2, 3, 4, .. 20; the largest",

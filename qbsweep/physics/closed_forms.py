@@ -1,8 +1,8 @@
-"""Closed forms for uniform networks in a vacuum bath, and their thermal and squeezed extensions.
+"""Closed forms of steady states and optima in a vacuum bath, and their thermal and squeezed extensions.
 
-All functions broadcast over their numeric arguments. `J` is the coherent coupling (Gamma = 2 J when
-nonreciprocal), `kappa` the loss of every mode, `epsilon` the drive, all in units of omega; energies are
-in units of omega.
+What the paper prints, with its misprints mended; `qbsweep.claims` holds it against the matrices of the networks.
+`J` is the coherent coupling (Gamma = 2 J when nonreciprocal), `kappa` the loss of every mode, `epsilon` the drive, all
+in units of omega; energies are in units of omega. Functions of J, kappa and epsilon broadcast over them.
 """
 
 import math
@@ -10,12 +10,64 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from qbsweep.arrays import FloatArray
+from qbsweep.arrays import ComplexArray, FloatArray
 from qbsweep.errors import QbsweepError
 
 
 def _float(values: ArrayLike) -> FloatArray:
     return np.asarray(values, dtype=float)
+
+
+def nonreciprocal_energy(Lambda: ArrayLike, Gamma: ArrayLike, epsilon: float) -> float:
+    """Steady energy of the last mode of a directed path from the charger, eqs. (4) and (8), whatever its rates.
+
+    ``4^{n+1} eps^2 prod Gamma_m^2 / prod Lambda_m^2``. Nothing comes back, so the modes on the way and their damping
+    are all that matters of a network: the first n + 1 modes of a cascade, or the charger and any battery of a star, for
+    which the paper prints Lambda_1 in the place of Lambda_0.
+
+    Parameters
+    ----------
+    Lambda : array_like, shape (n + 1,)
+        Damping rates of the modes, the charger first: the local loss, and Gamma of every edge.
+    Gamma : array_like, shape (n,)
+        Cooperative rates of the edges between them.
+    epsilon : float
+        Drive.
+    """
+    Lambda, Gamma = _float(Lambda), _float(Gamma)
+    return float(4.0 ** len(Lambda) * epsilon**2 * np.prod(Gamma**2) / np.prod(Lambda**2))
+
+
+def nonreciprocal_energy_in_time(Lambda: ArrayLike, Gamma: ArrayLike, epsilon: float, times: ArrayLike) -> FloatArray:
+    """Energy of the last mode of a directed path at a time t from vacuum, eqs. (3) and (7) as they are meant.
+
+    ``A_n / V_n^2 [V_n - sum_p (-1)^{n+p} (prod_{m != p} Lambda_m) V_n^{(p)} e^{-Lambda_p t/2}]^2``: the paper
+    prints the sum of (3) with a plus, and the two exponents of (7) exchanged. Dividing by V_n leaves the partial
+    fractions that are summed here::
+
+        alpha_n = a_n [1 - sum_p e^{-Lambda_p t/2} prod_{m != p} Lambda_m / (Lambda_m - Lambda_p)]
+
+    Parameters
+    ----------
+    Lambda, Gamma, epsilon
+        As for `nonreciprocal_energy`; the rates Lambda pairwise different.
+    times : array_like, shape (T,)
+        Times, in 1/omega.
+
+    Raises
+    ------
+    QbsweepError
+        If two rates coincide, as they always do in a uniform cascade: (3) is then 0/0, and the time
+        evolution of `qbsweep.physics.moments.dynamics` is the way.
+    """
+    Lambda, times = _float(Lambda), _float(times)
+    if len(np.unique(Lambda)) < len(Lambda):
+        raise QbsweepError("eq. (3) needs pairwise different rates Lambda, but two of them coincide")
+    transient = np.zeros_like(times)
+    for p, rate in enumerate(Lambda):
+        others = np.delete(Lambda, p)
+        transient += np.exp(-rate * times / 2) * np.prod(others / (others - rate))
+    return np.asarray(nonreciprocal_energy(Lambda, Gamma, epsilon) * (1 - transient) ** 2)
 
 
 def nonreciprocal_cascaded_energy(n: int, N: int, J: ArrayLike, kappa: ArrayLike, epsilon: ArrayLike) -> FloatArray:
@@ -77,18 +129,18 @@ def reciprocal_cascaded_energy(N: int, J: ArrayLike, kappa: ArrayLike, epsilon: 
     return np.asarray((drive * np.where(small, below, above)) ** 2)
 
 
-def reciprocal_cascaded_green(N: int, J: ArrayLike, kappa: ArrayLike, epsilon: ArrayLike) -> FloatArray:
-    """Steady terminal energy of the reciprocal chain from its Green function, eq. (B14).
+def reciprocal_cascaded_amplitude(N: int, J: ArrayLike, kappa: ArrayLike, epsilon: ArrayLike) -> ComplexArray:
+    """Steady amplitude of the terminal battery of the reciprocal chain from its Green function, eq. (B14).
 
-    ``|sum_k 2 eps/(L+1) (-1)^{k+1} sin^2(pi k/(L+1)) / (-2J cos(pi k/(L+1)) + i kappa/2)|^2``, L = N + 1.
-    The sum cancels: its relative error grows as 2^N, so it is an oracle for short chains.
+    ``sum_k 2 eps/(L+1) (-1)^{k+1} sin^2(pi k/(L+1)) / (-2J cos(pi k/(L+1)) + i kappa/2)``, L = N + 1.
+    The sum cancels: its relative error grows as 2^N where J is weak, so it is of use for short chains only.
     """
     L = N + 1
     k = np.arange(1, L + 1)
     angle = np.pi * k / (L + 1)
     poles = -2 * _float(J)[..., None] * np.cos(angle) + 0.5j * _float(kappa)[..., None]
     modal = (-1.0) ** (k + 1) * np.sin(angle) ** 2 / poles
-    return np.asarray(np.abs(2 * _float(epsilon) / (L + 1) * modal.sum(axis=-1)) ** 2)
+    return np.asarray(2 * _float(epsilon) / (L + 1) * modal.sum(axis=-1))
 
 
 def reciprocal_cascaded_saturation(N: int, kappa: ArrayLike, epsilon: ArrayLike) -> FloatArray:
@@ -153,49 +205,6 @@ def squeezed_energy(vacuum_energy: ArrayLike, r: ArrayLike) -> FloatArray:
     Every mode is then a displaced pure squeezed state, so all of its energy is extractable.
     """
     return np.asarray(_float(vacuum_energy) + np.sinh(_float(r)) ** 2)
-
-
-def squeezing_enhancement(vacuum_energy: ArrayLike, r: ArrayLike) -> FloatArray:
-    """Energy with squeezing over energy without (Fig. 6): ``1 + sinh^2 r / E_vac``, for `phase-half-pi`."""
-    return np.asarray(1 + np.sinh(_float(r)) ** 2 / _float(vacuum_energy))
-
-
-def nonreciprocal_cascaded_energy_in_time(
-    Lambda: ArrayLike, Gamma: ArrayLike, epsilon: float, times: ArrayLike
-) -> FloatArray:
-    """Energy of mode n of a nonreciprocal cascade at a time t from vacuum, eq. (3) with its sign mended.
-
-    ``A_n / V_n^2 [V_n - sum_p (-1)^{n+p} (prod_{m != p} Lambda_m) V_n^{(p)} e^{-Lambda_p t/2}]^2``: the
-    paper prints the sum with a plus. Dividing by V_n leaves the partial fractions that are summed here::
-
-        alpha_n = a_n [1 - sum_p e^{-Lambda_p t/2} prod_{m != p} Lambda_m / (Lambda_m - Lambda_p)]
-
-    Parameters
-    ----------
-    Lambda : array_like, shape (n + 1,)
-        Damping rates Lambda_0..Lambda_n, pairwise different.
-    Gamma : array_like, shape (n,)
-        Cooperative rates Gamma_1..Gamma_n of the edges up to mode n.
-    epsilon : float
-        Drive.
-    times : array_like, shape (T,)
-        Times, in 1/omega.
-
-    Raises
-    ------
-    QbsweepError
-        If two rates coincide, as they always do in a uniform cascade: (3) is then 0/0, and the time
-        evolution of `qbsweep.physics.moments.dynamics` is the way.
-    """
-    Lambda, Gamma, times = _float(Lambda), _float(Gamma), _float(times)
-    if len(np.unique(Lambda)) < len(Lambda):
-        raise QbsweepError("eq. (3) needs pairwise different rates Lambda, but two of them coincide")
-    transient = np.zeros_like(times)
-    for p, rate in enumerate(Lambda):
-        others = np.delete(Lambda, p)
-        transient += np.exp(-rate * times / 2) * np.prod(others / (others - rate))
-    amplitude = 2 ** len(Lambda) * epsilon * np.prod(Gamma) / np.prod(Lambda)
-    return np.asarray((amplitude * (1 - transient)) ** 2)
 
 
 def _check_mode(n: int, N: int) -> None:

@@ -175,7 +175,7 @@ def test_squeezed_baths(sweep: Callable[[str], Path]) -> None:
     assert chain["enhancement"].values == pytest.approx(0.329358 / 0.0578177, rel=1e-5)
     expected = [1.0, 0.058491 / 0.329358]
     np.testing.assert_allclose(chain["ergotropy_fraction"], expected, rtol=1e-5)
-    exact = closed_forms.squeezing_enhancement(0.0578177, 0.5)
+    exact = closed_forms.squeezed_energy(0.0578177, 0.5) / 0.0578177
     np.testing.assert_allclose(chain["enhancement"], exact, rtol=1e-5)
     star = found.sel(topology="parallel", coupling="nonreciprocal", r=0.5)
     np.testing.assert_allclose(star["ergotropy_fraction"], [1.0, 0.196598 / 0.323873], rtol=1e-5)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qbsweep.physics.closed_forms import nonreciprocal_cascaded_energy_in_time
+from qbsweep.physics.closed_forms import nonreciprocal_energy_in_time
 from qbsweep.physics.gaussian import bath_anomaly, bath_occupation
 from qbsweep.physics.matrices import drift_matrix
 from qbsweep.physics.moments.dynamics import evolved_populations, expm1, propagated, uniform_step
@@ -149,7 +149,7 @@ def test_closed_form_3_for_distinct_rates(n):
     rates = np.array([0.95, 2.25, 2.2, 1.2])  # Gamma_m + Gamma_{m+1} + kappa_m
     times = np.geomspace(0.1, 50, 30)
     populations = _evolve(cascaded(3, couplings, kappa), 1.0, 1.0, times)[0][n]
-    expected = nonreciprocal_cascaded_energy_in_time(rates[: n + 1], 2 * np.array(couplings[:n]), 1.0, times)
+    expected = nonreciprocal_energy_in_time(rates[: n + 1], 2 * np.array(couplings[:n]), 1.0, times)
     np.testing.assert_allclose(populations, expected, 1e-9, 1e-12 * expected.max())
 
 
