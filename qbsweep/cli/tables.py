@@ -12,10 +12,10 @@ import xarray as xr
 from rich import box
 from rich.table import Table
 
-from qbsweep.runs.box import NETWORK_PARAMETERS
 from qbsweep.runs.plan import Plan
 from qbsweep.solvers.status import FAILED, PENDING
 from qbsweep.store.dataset import readable
+from qbsweep.sweep.parameters import CALLS
 from qbsweep.sweep.variables import STEADY_SCALARS
 from qbsweep.text import duration
 
@@ -57,7 +57,7 @@ def best_points(path: Path) -> Table | None:
         names = [name for name in ("energy_terminal", *STEADY_SCALARS) if name in ds]
         if not names:
             return None
-        dims = [dim for dim in ds["status"].dims if dim in NETWORK_PARAMETERS]
+        dims = [dim for dim in ds["status"].dims if dim in CALLS]
         rest = [dim for dim in ds["status"].dims if dim not in dims]
         if math.prod(ds.sizes[dim] for dim in rest) > _MAX_POINTS:
             return None

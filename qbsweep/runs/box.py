@@ -5,32 +5,28 @@ the product is halved until they stand alone.
 """
 
 import itertools
+import math
 import time
 import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qbsweep.arrays import Array, FloatArray
+from qbsweep.arrays import Array
 from qbsweep.physics.topologies import optimal_coupling
-from qbsweep.solvers.interface import Numerics, Points, Solved
+from qbsweep.solvers.interface import Labelled, Points, Solved, values_of
 from qbsweep.solvers.registry import solver
 from qbsweep.solvers.status import FAILED, OK
 from qbsweep.store.grid import Indices
 from qbsweep.store.layout import sizes
 from qbsweep.sweep.axes import Scalar
-from qbsweep.sweep.parameters import PARAMETERS
+from qbsweep.sweep.parameters import CALLS, PARAMETERS, VALUES
 from qbsweep.sweep.spec import SweepSpec
 from qbsweep.sweep.variables import VARIABLES, VERDICT
 
-VALUE_PARAMETERS = ("J", "kappa", "epsilon", "omega", "n_th", "r", "theta_r", "kerr", "kerr_charger")
-"""Parameters that a solver is given as arrays; the dimensions of a grid end with them."""
-NETWORK_PARAMETERS = tuple(name for name in PARAMETERS if name not in VALUE_PARAMETERS)
-"""Parameters that a solver is called once for each value of; the dimensions of a grid begin with them."""
-NUMERICS = ("fock_levels", "frame", "engine", "tolerance", "memory")
 MAX_LOGGED_FAILURES = 50
 """So many failures of a block are logged one by one, the rest of them as a number."""
 
@@ -81,83 +77,143 @@ def solve_box(spec: SweepSpec, indices: Indices) -> Solution:
         }
     )
     started = time.perf_counter()
-    for names, where in _networks(spec, chosen):
-        values = {name: chosen[name] for name in VALUE_PARAMETERS}
-        _solve_network(spec, names, values, {k: v[where] for k, v in solution.arrays.items()}, solution.failures)
+    for call, place in _calls(spec, chosen):
+        targets = {name: array[(*place, ...)] for name, array in solution.arrays.items()}
+        _solve_call(call, targets, solution.failures)
     _flag_non_finite(spec, chosen, solution)
     points = max(1, solution.arrays["status"].size)
     solution.arrays["solve_seconds"][...] = (time.perf_counter() - started) / points
     return solution
 
 
-def _networks(spec: SweepSpec, chosen: Values) -> Iterator[tuple[dict[str, Scalar], tuple[Any, ...]]]:
-    """Yield each network of a box, and its place along the leading dimensions."""
-    swept = [name for name in NETWORK_PARAMETERS if name in spec.axes]
-    fixed = {name: chosen[name][0] for name in NETWORK_PARAMETERS if name not in spec.axes}
-    for where in itertools.product(*(range(len(chosen[name])) for name in swept)):
-        labels = {name: chosen[name][i] for name, i in zip(swept, where, strict=True)}
-        yield {**fixed, **labels}, (*where, ...)
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call of a solver.
+
+    Attributes
+    ----------
+    spec : SweepSpec
+    labels : dict
+        One value of each parameter of `CALLS`.
+    values : dict of ndarray
+        The values of those of `VALUES` that the solver depends on.
+    repeated : dict of ndarray
+        The values of axes that it does not depend on: its results repeat along them.
+    dims : tuple of str
+        Dimensions of the grid that its results fill.
+    """
+
+    spec: SweepSpec
+    labels: dict[str, Scalar]
+    values: Values
+    repeated: Values
+    dims: tuple[str, ...]
+
+    def points(self) -> Points:
+        """Return what the solver is given."""
+        return make_points(self.spec, self.labels, self.values)
+
+    def some(self, name: str, of: slice) -> "_Call":
+        """Return the call for some of the values of a parameter."""
+        return replace(self, values={**self.values, name: self.values[name][of]})
+
+    def failure(self, error: str, traceback: str = "") -> Failure:
+        """Return the record that all points of this call have failed."""
+        known = {**self.labels, **self.values, **self.repeated}
+        here = {name: np.atleast_1d(known[name]).tolist() for name in self.spec.axes}
+        points = math.prod(len(values) for values in here.values())
+        labels = {name: values[0] if len(values) == 1 else values for name, values in here.items()}
+        return Failure(labels, points, error, traceback)
 
 
-def _solve_network(
-    spec: SweepSpec, names: dict[str, Scalar], values: Values, targets: Values, failures: list[Failure]
-) -> None:
-    """Solve one network for a product of values, writing into `targets`; halve the product if that raises."""
+def _calls(spec: SweepSpec, chosen: Values) -> Iterator[tuple[_Call, tuple[Any, ...]]]:
+    """Yield the calls of solvers that a box takes, each with its place along the leading dimensions of the box.
+
+    A solver is called once for all values of a parameter that it does not depend on.
+    """
+    leading, trailing = ([name for name in names if name in spec.axes] for names in (CALLS, VALUES))
+    for number, name_of_solver in enumerate(chosen["solver"].tolist()):
+        used = {name for name, parameter in PARAMETERS.items() if name_of_solver in parameter.solvers}
+        repeated = [name for name in (*leading, *trailing) if name not in used]
+        ranges: dict[str, Any] = {name: range(len(chosen[name])) if name in used else [slice(None)] for name in leading}
+        if "solver" in ranges:
+            ranges["solver"] = [number]
+        for place in itertools.product(*ranges.values()):
+            at = {name: where for name, where in zip(leading, place, strict=True) if name in used}
+            call = _Call(
+                spec,
+                labels={name: chosen[name][at.get(name, 0)] for name in CALLS},
+                values={name: chosen[name] for name in VALUES if name in used},
+                repeated={name: chosen[name] for name in repeated},
+                dims=(*(name for name in leading if name not in used), *trailing),
+            )
+            yield call, place
+
+
+def _solve_call(call: _Call, targets: Values, failures: list[Failure]) -> None:
+    """Solve a product of points, writing into `targets`; halve the product if that raises."""
     try:
-        points = make_points(spec, names, values)
-        outputs = tuple(name for name in spec.outputs if name not in VERDICT)
+        points = call.points()
+        outputs = [name for name in call.spec.outputs if name not in VERDICT]
         with np.errstate(all="ignore"):
-            solved = solver(str(names["solver"])).solve(points, outputs)
-        _assign(spec, solved, targets)
-        for index, reason in solved.reasons.items():
-            here = {name: values[name][i : i + 1] for name, i in zip(VALUE_PARAMETERS, index, strict=True)}
-            _log(failures, Failure(*_labels(spec, names, here), reason))
+            solved = solver(str(call.labels["solver"])).solve(points, outputs)
+        _assign(call.dims, solved, targets)
+        for place, reason in solved.reasons.items():
+            one = call
+            for name, index in zip(points.values, place, strict=True):
+                one = one.some(name, slice(index, index + 1))
+            _log(failures, one.failure(reason))
     except MemoryError:
         raise  # of the whole worker: the block as such is at fault, and counted as such
     except Exception as error:
-        longest = max(VALUE_PARAMETERS, key=lambda name: len(values[name]))
-        length = len(values[longest])
+        longest = max(call.values, key=lambda name: len(call.values[name]))
+        length = len(call.values[longest])
         if length == 1:
             targets["status"][...] = FAILED
-            text = f"{type(error).__name__}: {error}"
-            _log(failures, Failure(*_labels(spec, names, values), text, traceback.format_exc()))
+            _log(failures, call.failure(f"{type(error).__name__}: {error}", traceback.format_exc()))
             return
-        axis = [name for name in VALUE_PARAMETERS if name in spec.axes].index(longest)
+        axis = call.dims.index(longest)
         for half in (slice(0, length // 2), slice(length // 2, length)):
-            part = {**values, longest: values[longest][half]}
             at: tuple[Any, ...] = (*(slice(None),) * axis, half, ...)
-            _solve_network(spec, names, part, {k: v[at] for k, v in targets.items()}, failures)
+            _solve_call(call.some(longest, half), {name: array[at] for name, array in targets.items()}, failures)
 
 
-def _assign(spec: SweepSpec, solved: Solved, targets: Values) -> None:
-    """Put what a solver returned into the arrays of a box, without the axes of what is fixed."""
-    fixed = tuple(axis for axis, name in enumerate(VALUE_PARAMETERS) if name not in spec.axes)
+def _assign(dims: tuple[str, ...], solved: Solved, targets: Values) -> None:
+    """Put what a solver returned into the arrays of a box, which have the dimensions `dims`."""
     for name, array in solved.arrays.items():
-        if name not in targets:
-            continue
-        target, dims = targets[name], VARIABLES[name].extra_dims
-        if "mode" in dims:
-            n_modes = array.shape[len(VALUE_PARAMETERS)]
-            target = target[..., :n_modes] if dims == ("mode",) else target[..., :n_modes, :]
-        target[...] = np.squeeze(array, axis=fixed)
-    targets["status"][...] = OK if solved.status is None else np.squeeze(solved.status, axis=fixed)
+        if name in targets:
+            extra = VARIABLES[name].extra_dims
+            values = array.along((*dims, *extra))
+            # Modes beyond the network's own keep the fill value.
+            own: tuple[Any, ...] = tuple(slice(size) for size in values.shape[len(dims) :])
+            targets[name][(..., *own)] = values
+    targets["status"][...] = OK if solved.status is None else solved.status.along(dims)
 
 
-def make_points(spec: SweepSpec, names: dict[str, Scalar], values: Values) -> Points:
-    """Parameter values in units of omega."""
-    kappa = np.asarray(values["kappa"], dtype=float)
-    topology, N = str(names["topology"]), int(names["N"])
-    J = np.repeat(np.asarray(values["J"], dtype=float)[:, None], len(kappa), axis=1)
+def make_points(spec: SweepSpec, labels: Mapping[str, Scalar], values: Mapping[str, Array]) -> Points:
+    """Return what a solver is given: values in units of omega, for one network.
+
+    Parameters
+    ----------
+    labels : dict
+        One value of each parameter of `CALLS`.
+    values : dict of ndarray
+        Values of parameters of `VALUES`.
+    """
+    topology, N = str(labels["topology"]), int(labels["N"])
+    quantities = values_of(values)
+    kappa = quantities["kappa"].values
     if spec.coupling_unit == "J_op":
-        J = J * optimal_coupling(topology, N, kappa)
-    times: FloatArray | None = None
+        J = quantities["J"].values[:, None] * optimal_coupling(topology, N, kappa)
+        quantities["J"] = Labelled(("J", "kappa"), J)
+    times = None
     if spec.times is not None:
         grid = spec.times.array
-        times = grid / kappa[:, None] if spec.times.unit == "1/kappa" else np.repeat(grid[None], len(kappa), axis=0)
-    rest = {name: np.asarray(values[name], dtype=float) for name in VALUE_PARAMETERS[2:]}
-    network = spec.network(topology, N, str(names["coupling"]), str(names["realization"]))
-    numerics = Numerics(**{name: names[name] for name in NUMERICS})  # type: ignore[arg-type]
-    return Points(network=network, J=J, kappa=kappa, times=times, numerics=numerics, **rest)
+        per_kappa = spec.times.unit == "1/kappa"
+        times = Labelled(("kappa", "time"), grid / kappa[:, None]) if per_kappa else Labelled(("time",), grid)
+    network = spec.network(topology, N, str(labels["coupling"]), str(labels["realization"]))
+    settings = {name: labels[name] for name in CALLS if PARAMETERS[name].part == "setting"}
+    return Points(network, quantities, settings, times)
 
 
 def _log(failures: list[Failure], failure: Failure) -> None:
@@ -167,17 +223,6 @@ def _log(failures: list[Failure], failure: Failure) -> None:
         return
     hidden = failures.pop().points if len(failures) > MAX_LOGGED_FAILURES else 0
     failures.append(Failure({}, hidden + failure.points, f"more of the same block, the last: {failure.error}"))
-
-
-def _labels(spec: SweepSpec, names: dict[str, Scalar], values: Values) -> tuple[dict[str, Any], int]:
-    """Return the labels of a product of points, and their number."""
-    labels: dict[str, Any] = {}
-    points = 1
-    for name in spec.axes:
-        here = np.atleast_1d(names[name] if name in names else values[name]).tolist()
-        points *= len(here)
-        labels[name] = here[0] if len(here) == 1 else here
-    return labels, points
 
 
 def _flag_non_finite(spec: SweepSpec, chosen: Values, solution: Solution) -> None:

@@ -17,6 +17,7 @@ from qbsweep.solvers.registry import solver
 from qbsweep.store.grid import Grid, Slices, fit_blocks
 from qbsweep.store.layout import bytes_per_point, sizes, stored_variables
 from qbsweep.sweep.axes import Scalar
+from qbsweep.sweep.parameters import CALLS, VALUES
 from qbsweep.sweep.spec import SweepSpec
 from qbsweep.sweep.variables import TIME_RESOLVED, VARIABLES, VERDICT
 from qbsweep.text import Tabulated, duration, size_of
@@ -89,8 +90,8 @@ def point_costs(spec: SweepSpec) -> FloatArray:
 
 def _costs(spec: SweepSpec) -> tuple[FloatArray, float]:
     """Return the modelled seconds of a point of every network, and the most memory a point takes, in bytes."""
-    swept = [name for name in box.NETWORK_PARAMETERS if name in spec.axes]
-    names = {name: spec.values(name)[0] for name in box.NETWORK_PARAMETERS}
+    swept = [name for name in CALLS if name in spec.axes]
+    names = {name: spec.values(name)[0] for name in CALLS}
     seconds, memory = np.empty([len(spec.axis(name)) for name in swept]), 0.0
     known: dict[tuple[Scalar, ...], tuple[float, float]] = {}
     for where in np.ndindex(seconds.shape):
@@ -109,7 +110,7 @@ def _problem(spec: SweepSpec, names: dict[str, Scalar]) -> Problem:
     extra = sizes(spec) | {"mode": int(names["N"]) + 1}
 
     def representative() -> Points:
-        values = {name: np.array([spec.axis(name).array.max()]) for name in box.VALUE_PARAMETERS}
+        values = {name: np.array([spec.axis(name).array.max()]) for name in VALUES}
         for name in ("J", "kappa"):
             values[name] = np.array([np.median(spec.axis(name).array)])
         return box.make_points(spec, names, values)
@@ -118,7 +119,7 @@ def _problem(spec: SweepSpec, names: dict[str, Scalar]) -> Problem:
         n_modes=extra["mode"],
         n_times=extra["time"],
         n_scalars=sum(math.prod(extra[dim] for dim in VARIABLES[name].extra_dims) for name in spec.outputs),
-        baths=math.prod(len(spec.axis(name)) for name in box.VALUE_PARAMETERS[2:]),
+        sizes={name: len(spec.axis(name)) for name in VALUES},
         steady=any(name not in TIME_RESOLVED for name in spec.outputs if name not in VERDICT),
         is_tree=str(names["topology"]) not in spec.networks or _is_tree(spec, names),
         is_squeezed=bool(spec.axis("r").array.any()),

@@ -1,36 +1,56 @@
-"""What a solver is given, a product of parameter values for one network, and what it gives back."""
+"""What a solver is given, a product of named values for one network, and what it gives back: arrays with named axes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qbsweep.arrays import Array, FloatArray
+from qbsweep.errors import QbsweepError
 from qbsweep.physics.network import Network
+from qbsweep.text import unknown
 
-NONE = np.zeros(1)
+Setting = str | int | float
 
 
 @dataclass(frozen=True, slots=True)
-class Numerics:
-    """How the Lindblad solver is to work; see `qbsweep.sweep.parameters`.
+class Labelled:
+    """An array whose axes have names.
 
     Attributes
     ----------
-    fock_levels : int or str
-        A number, 'auto', or a label 'charger 12, battery 2'.
-    frame, engine : str
-    tolerance : float
-    memory : float
-        In GB.
+    dims : tuple of str
+    values : ndarray
+        One axis per name.
     """
 
-    fock_levels: int | str = "auto"
-    frame: str = "lab"
-    engine: str = "auto"
-    tolerance: float = 1e-3
-    memory: float = 2.0
+    dims: tuple[str, ...]
+    values: Array
+
+    def along(self, dims: Sequence[str]) -> Array:
+        """Return a view with exactly these axes, in this order; what does not depend on one has length 1 there.
+
+        Raises
+        ------
+        ValueError
+            If an axis that is not asked for has more than one value.
+        """
+        values, own = self.values, list(self.dims)
+        for name in self.dims:
+            if name not in dims:
+                values = np.squeeze(values, axis=own.index(name))
+                own.remove(name)
+        values = values.transpose([own.index(name) for name in dims if name in own])
+        return values[tuple(slice(None) if name in own else None for name in dims)]
+
+
+def values_of(quantities: Mapping[str, Any]) -> dict[str, Labelled]:
+    """Give every quantity an axis of its own name; what is labelled already stays as it is."""
+    return {
+        name: given if isinstance(given, Labelled) else Labelled((name,), np.atleast_1d(np.asarray(given, dtype=float)))
+        for name, given in quantities.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,33 +60,47 @@ class Points:
     Attributes
     ----------
     network : Network
-        With unit J and kappa; the values below scale it.
-    J : ndarray, shape (n_J, n_kappa)
-        Couplings in units of omega; a matrix, because J_op depends on kappa.
-    kappa, epsilon, omega, n_th, r, theta_r, kerr, kerr_charger : ndarray, 1-d
-    times : ndarray, shape (n_kappa, T), or None
-        Times in 1/omega.
-    numerics : Numerics
+        With unit J and kappa; the values of these two scale it.
+    values : dict of Labelled
+        By the name of the parameter, in the order of the dataset's dimensions, in units of omega where they have one.
+        Each is an axis of the product, and may depend on others: J on (J, kappa) where it is given in units of J_op.
+    settings : dict
+        What else a solver is told: Fock levels, frame, engine, ...
+    times : Labelled or None
+        Times in 1/omega, over `time` and maybe (kappa, time).
     """
 
     network: Network
-    J: FloatArray
-    kappa: FloatArray
-    epsilon: FloatArray
-    omega: FloatArray
-    n_th: FloatArray
-    r: FloatArray
-    theta_r: FloatArray
-    times: FloatArray | None = None
-    kerr: FloatArray = field(default_factory=lambda: NONE)
-    kerr_charger: FloatArray = field(default_factory=lambda: NONE)
-    numerics: Numerics = Numerics()
+    values: Mapping[str, Labelled]
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    times: Labelled | None = None
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Lengths of (J, kappa, epsilon, omega, n_th, r, theta_r, kerr, kerr_charger)."""
-        rest = (self.epsilon, self.omega, self.n_th, self.r, self.theta_r, self.kerr, self.kerr_charger)
-        return (*self.J.shape, *(len(values) for values in rest))
+    def sizes(self) -> dict[str, int]:
+        """Lengths of the axes of the product, in their order."""
+        return {name: given.values.shape[given.dims.index(name)] for name, given in self.values.items()}
+
+    @property
+    def n_times(self) -> int:
+        """Number of times, 0 if none are given."""
+        return 0 if self.times is None else self.times.values.shape[self.times.dims.index("time")]
+
+    def over(self, name: str, dims: Sequence[str]) -> FloatArray:
+        """Return the values of a parameter along some axes."""
+        return self.values[name].along(dims)
+
+    def at(self, where: Mapping[str, int]) -> dict[str, float]:
+        """Return all values at one point of the product, by its place along every axis."""
+        return {
+            name: float(given.values[tuple(where[dim] for dim in given.dims)]) for name, given in self.values.items()
+        }
+
+    def times_at(self, where: Mapping[str, int]) -> FloatArray | None:
+        """Return the times at one point of the product, None if none are given."""
+        if self.times is None:
+            return None
+        place = tuple(slice(None) if dim == "time" else where[dim] for dim in self.times.dims)
+        return np.asarray(self.times.values[place])
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +109,18 @@ class Solved:
 
     Attributes
     ----------
-    arrays : dict of ndarray
-        Shape ``points.shape``, with the dimensions mode (N+1) and time appended where the variable has them.
-    status : ndarray of int8 or None
+    arrays : dict of Labelled
+        By the name of the variable, over those axes of the product that it depends on, then `mode` (N + 1) and `time`
+        where it has them.
+    status : Labelled or None
         `status.OK`, `FAILED` or `SUSPECT` of every point; None if all are ok.
     reasons : dict
-        Why a point failed, by its index.
+        Why a point failed, by its place along the axes of the product.
     """
 
-    arrays: dict[str, Array]
-    status: NDArray[np.int8] | None = None
-    reasons: dict[tuple[int, ...], str] = field(default_factory=dict)
+    arrays: Mapping[str, Labelled]
+    status: Labelled | None = None
+    reasons: Mapping[tuple[int, ...], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +131,8 @@ class Problem:
     ----------
     n_modes, n_times, n_scalars : int
         Modes, times (0 without evolution), and numbers to compute at every point.
-    baths : int
-        Points that share a drift matrix.
+    sizes : dict of int
+        Lengths of the axes of the product that the points are part of.
     steady : bool
         Whether the steady state is asked for.
     is_tree, is_squeezed, is_uniform : bool
@@ -109,7 +144,7 @@ class Problem:
     n_modes: int
     n_times: int
     n_scalars: int
-    baths: int
+    sizes: Mapping[str, int]
     steady: bool
     is_tree: bool
     is_squeezed: bool
@@ -123,11 +158,21 @@ class Solver:
 
     Attributes
     ----------
+    outputs : collection of str
+        Names of the variables that it computes.
     solve : callable
         ``(points, names of variables) -> Solved``.
     cost : callable
         ``problem -> (seconds, bytes)`` of a point on one core; raises QbsweepError if it cannot be solved at all.
     """
 
-    solve: Callable[[Points, tuple[str, ...]], Solved]
+    outputs: Collection[str]
+    solve: Callable[[Points, Sequence[str]], Solved]
     cost: Callable[[Problem], tuple[float, float]]
+
+
+def require_outputs(solver: str, names: Sequence[str], known: Collection[str]) -> None:
+    """Refuse the name of a variable that a solver does not compute."""
+    for name in names:
+        if name not in known:
+            raise QbsweepError(unknown(f"output of solver {solver}", name, known))

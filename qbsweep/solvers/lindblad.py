@@ -1,7 +1,7 @@
 """The truncated solver: the master equation in Fock space, point by point, with a verdict on every point."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,27 +9,72 @@ import numpy as np
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.fock.cost import predict_memory, predict_seconds
+from qbsweep.physics.fock.levels import levels_by_role
 from qbsweep.physics.fock.model import FockModel, fock_model
 from qbsweep.physics.fock.point import FockResult, solve_model
 from qbsweep.physics.fock.verdict import Verdict, judge, measured_error, solve_auto
 from qbsweep.physics.network import scaled
-from qbsweep.solvers.interface import Numerics, Points, Problem, Solved, Solver
+from qbsweep.solvers.interface import Labelled, Points, Problem, Setting, Solved, Solver, require_outputs
 from qbsweep.solvers.status import FAILED, OK, SUSPECT
-from qbsweep.sweep.variables import TIME_RESOLVED, VARIABLES, VERDICT
 
 _GIGABYTE = 1e9
+_FIRST_LEVELS = 4  # of a climb
 _TYPICAL_LEVELS = 8  # what a climb is expected to end with, for its predicted cost
 _FAR = 3  # times the levels used: an extrapolation beyond says nothing
 _COARSER = 2  # levels less, for the extrapolation of how many would have sufficed
 
 
-def fock_levels_of(label: int | str) -> int | Mapping[str, int]:
-    """Return what a `fock_levels` label stands for: a number, or levels by role; 'auto' starts at 4."""
-    if label == "auto":
-        return 4
-    if isinstance(label, str) and not label.isdigit():
-        return {role: int(count) for role, count in (part.split() for part in label.split(", "))}
-    return int(label)
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What is known of a point: energies in units of omega."""
+
+    result: FockResult
+    verdict: Verdict
+    omega: float
+
+    def steady(self, name: str) -> FloatArray:
+        """Steady energy or ergotropy of every mode, shape (modes,)."""
+        return np.asarray(self.omega * getattr(self.result, name))
+
+    def in_time(self, name: str) -> FloatArray:
+        """Energy or ergotropy of every mode in time, shape (modes, times)."""
+        return np.asarray(self.omega * getattr(self.result, f"{name}_t"))
+
+    @property
+    def levels_needed(self) -> int:
+        """Levels that should meet the tolerance, 0 if that is not known."""
+        needed = self.verdict.sufficient_levels or 0
+        return needed if needed <= _FAR * max(self.result.levels) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """How an output follows from the answer of a point, its axes behind those of the product, and its type."""
+
+    of: Callable[[_Answer], Array | float]
+    dims: tuple[str, ...] = ()
+    dtype: str = "float64"
+
+
+_STEADY = {
+    "energy_charger": _Output(lambda answer: answer.steady("energy")[0]),
+    "energy_terminal": _Output(lambda answer: answer.steady("energy")[-1]),
+    "ergotropy_terminal": _Output(lambda answer: answer.steady("ergotropy")[-1]),
+    "energy_batteries": _Output(lambda answer: answer.steady("energy")[1:].sum()),
+    "energy": _Output(lambda answer: answer.steady("energy"), ("mode",)),
+    "ergotropy": _Output(lambda answer: answer.steady("ergotropy"), ("mode",)),
+}
+_IN_TIME = {
+    "energy_t": _Output(lambda answer: answer.in_time("energy"), ("mode", "time")),
+    "ergotropy_t": _Output(lambda answer: answer.in_time("ergotropy"), ("mode", "time")),
+}
+_VERDICT = {
+    "truncation_error": _Output(lambda answer: answer.verdict.truncation_error),
+    "top_population": _Output(lambda answer: answer.verdict.top_population),
+    "levels_used": _Output(lambda answer: max(answer.result.levels), dtype="int16"),
+    "levels_needed": _Output(lambda answer: answer.levels_needed, dtype="int16"),
+}
+_OUTPUTS = _STEADY | _IN_TIME | _VERDICT
 
 
 def solve_lindblad(points: Points, outputs: Sequence[str]) -> Solved:
@@ -38,31 +83,34 @@ def solve_lindblad(points: Points, outputs: Sequence[str]) -> Solved:
     Parameters
     ----------
     points : Points
+        With the settings `fock_levels`, `frame`, `engine`, `tolerance` and `memory` (in GB).
     outputs : sequence of str
-        Names from `qbsweep.sweep.variables`; those of the verdict are returned in any case.
+        Names of the variables to compute; those of the verdict are returned in any case.
 
     Returns
     -------
     Solved
-        A point whose `truncation_error` exceeds the tolerance is suspect and keeps its numbers; one whose method did
-        not converge, or that does not fit its memory, has failed with the reason.
+        Over all axes of the product. A point whose `truncation_error` exceeds the tolerance is suspect and keeps its
+        numbers; one whose method did not converge, or that does not fit its memory, has failed with the reason.
+
+    Raises
+    ------
+    QbsweepError
+        If there is no such output.
     """
-    n_modes = points.network.n_modes
-    n_times = 0 if points.times is None else points.times.shape[1]
-    lengths = {"mode": n_modes, "time": n_times}
+    require_outputs("lindblad", outputs, _OUTPUTS)
+    axes, shape = tuple(points.sizes), tuple(points.sizes.values())
+    lengths = {"mode": points.network.n_modes, "time": points.n_times}
     arrays = {
-        name: np.full(
-            (*points.shape, *(lengths[dim] for dim in VARIABLES[name].extra_dims)),
-            VARIABLES[name].fill,
-            VARIABLES[name].dtype,
-        )
-        for name in dict.fromkeys((*outputs, *VERDICT))
+        name: _unknown((*shape, *(lengths[dim] for dim in _OUTPUTS[name].dims)), _OUTPUTS[name].dtype)
+        for name in dict.fromkeys((*outputs, *_VERDICT))
     }
-    status = np.full(points.shape, OK, dtype=np.int8)
+    status = np.full(shape, OK, dtype=np.int8)
     reasons: dict[tuple[int, ...], str] = {}
-    for index in np.ndindex(points.shape):
+    for index in np.ndindex(shape):
+        where = dict(zip(axes, index, strict=True))
         try:
-            result, verdict = _Point.of(points, index).solve(outputs)
+            result, verdict = _Point.of(points, where).solve(outputs)
         except (QbsweepError, ArithmeticError, np.linalg.LinAlgError) as error:
             status[index], reasons[index] = FAILED, str(error)
             continue
@@ -70,8 +118,15 @@ def solve_lindblad(points: Points, outputs: Sequence[str]) -> Solved:
             status[index], reasons[index] = FAILED, result.reason
             continue
         status[index] = SUSPECT if verdict.suspect else OK
-        _write(arrays, index, float(points.omega[index[3]]), result, verdict)
-    return Solved(arrays, status, reasons)
+        answer = _Answer(result, verdict, points.at(where)["omega"])
+        for name, array in arrays.items():
+            array[index] = _OUTPUTS[name].of(answer)
+    labelled = {name: Labelled((*axes, *_OUTPUTS[name].dims), array) for name, array in arrays.items()}
+    return Solved(labelled, Labelled(axes, status), reasons)
+
+
+def _unknown(shape: tuple[int, ...], dtype: str) -> Array:
+    return np.full(shape, np.nan if np.dtype(dtype).kind == "f" else 0, dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,49 +135,60 @@ class _Point:
 
     model: FockModel
     times: FloatArray | None
-    numerics: Numerics
+    settings: Mapping[str, Setting]
 
     @classmethod
-    def of(cls, points: Points, index: tuple[int, ...]) -> "_Point":
-        j, k, e, _, n, r, t, b, c = index
-        network = scaled(points.network, float(points.J[j, k]), float(points.kappa[k]))
+    def of(cls, points: Points, where: Mapping[str, int]) -> "_Point":
+        values, settings = points.at(where), points.settings
+        levels = settings["fock_levels"]
+        network = scaled(points.network, values["J"], values["kappa"])
         model = fock_model(
             network,
-            fock_levels_of(points.numerics.fock_levels),
-            epsilon=float(points.epsilon[e]),
-            n_th=float(points.n_th[n]),
-            r=float(points.r[r]),
-            theta_r=float(points.theta_r[t]),
-            kerr=(float(points.kerr_charger[c]),) + (float(points.kerr[b]),) * network.n_batteries,
-            frame=points.numerics.frame,
+            _FIRST_LEVELS if levels == "auto" else levels_by_role(levels) or int(levels),
+            epsilon=values["epsilon"],
+            n_th=values["n_th"],
+            r=values["r"],
+            theta_r=values["theta_r"],
+            kerr=(values["kerr_charger"],) + (values["kerr"],) * network.n_batteries,
+            frame=str(settings["frame"]),
         )
-        return cls(model, None if points.times is None else points.times[k], points.numerics)
+        return cls(model, points.times_at(where), settings)
+
+    @property
+    def budget(self) -> float:
+        """Bytes that the point may take."""
+        return float(self.settings["memory"]) * _GIGABYTE
+
+    @property
+    def climbs(self) -> bool:
+        """Whether the levels are to be found."""
+        return self.settings["fock_levels"] == "auto"
 
     def solve(self, outputs: Sequence[str]) -> tuple[FockResult, Verdict]:
         """Solve for the steady state if an output needs it, and for the times if one needs them."""
-        steady = any(name not in TIME_RESOLVED for name in outputs)
-        timed = any(name in TIME_RESOLVED for name in outputs) and self.times is not None
+        steady = any(name in _STEADY for name in outputs)
+        timed = any(name in _IN_TIME for name in outputs) and self.times is not None
         times = self.times.tolist() if timed and self.times is not None else None
-        budget, tolerance = self.numerics.memory * _GIGABYTE, self.numerics.tolerance
-        if self.numerics.fock_levels == "auto":
+        tolerance, engine = float(self.settings["tolerance"]), str(self.settings["engine"])
+        if self.climbs:
             found = solve_auto(
                 self.model,
-                memory_budget=budget,
+                memory_budget=self.budget,
                 tolerance=tolerance,
                 times=times,
                 steady=steady,
-                engine=self.numerics.engine,
+                engine=engine,
             )
             return found.result, found.verdict
-        _require_memory(self.model, budget, steady=steady, times=times)
-        result = solve_model(self.model, times=times, steady=steady, engine=self.numerics.engine)
+        _require_memory(self.model, self.budget, steady=steady, times=times)
+        result = solve_model(self.model, times=times, steady=steady, engine=engine)
         if not result.converged:
             return result, judge(result, math.inf, tolerance=tolerance)
-        error = measured_error(self.model, result, times, engine=self.numerics.engine)
+        error = measured_error(self.model, result, times, engine=engine)
         tried = [(max(self.model.levels), error)]
         if error > tolerance and self.model.gaussian and min(self.model.levels) > 1 + _COARSER:
             coarser = self.model.with_levels(tuple(d - _COARSER for d in self.model.levels))
-            solved = solve_model(coarser, times=times, steady=steady, engine=self.numerics.engine)
+            solved = solve_model(coarser, times=times, steady=steady, engine=engine)
             tried.insert(0, (max(coarser.levels), measured_error(coarser, solved, times)))
         return result, judge(result, error, tolerance=tolerance, tried=tried)
 
@@ -142,32 +208,6 @@ def _too_large(model: FockModel, needed: float, budget: float) -> str:
     )
 
 
-def _write(
-    arrays: dict[str, Array], index: tuple[int, ...], omega: float, result: FockResult, verdict: Verdict
-) -> None:
-    needed = verdict.sufficient_levels or 0
-    values: dict[str, Array | float] = {
-        "truncation_error": verdict.truncation_error,
-        "top_population": verdict.top_population,
-        "levels_used": max(result.levels),
-        "levels_needed": needed if needed <= _FAR * max(result.levels) else 0,
-    }
-    if result.energy is not None and result.ergotropy is not None:
-        energy, ergotropy = omega * result.energy, omega * result.ergotropy
-        values |= {
-            "energy_charger": energy[0],
-            "energy_terminal": energy[-1],
-            "ergotropy_terminal": ergotropy[-1],
-            "energy_batteries": energy[1:].sum(),
-            "energy": energy,
-            "ergotropy": ergotropy,
-        }
-    if result.energy_t is not None and result.ergotropy_t is not None:
-        values |= {"energy_t": omega * result.energy_t, "ergotropy_t": omega * result.ergotropy_t}
-    for name, array in arrays.items():
-        array[index] = values[name]
-
-
 def lindblad_cost(problem: Problem) -> tuple[float, float]:
     """Predict the seconds and bytes of a point by the fast engine on one core, from a representative point.
 
@@ -177,10 +217,10 @@ def lindblad_cost(problem: Problem) -> tuple[float, float]:
         If a point of these levels does not fit the `memory` of the sweep.
     """
     points = problem.points()
-    point = _Point.of(points, (0,) * len(points.shape))
-    model, budget = point.model, point.numerics.memory * _GIGABYTE
+    point = _Point.of(points, dict.fromkeys(points.sizes, 0))
+    model, budget = point.model, point.budget
     end = None if point.times is None else float(point.times[-1])
-    if point.numerics.fock_levels == "auto":
+    if point.climbs:
         typical = model.with_levels((_TYPICAL_LEVELS,) * model.network.n_modes)
         while min(typical.levels) > 2 and _bytes(typical, problem, end) > budget:
             typical = typical.with_levels(tuple(d - 1 for d in typical.levels))
@@ -195,4 +235,4 @@ def _bytes(model: FockModel, problem: Problem, end: float | None) -> float:
     return predict_memory(model, steady=problem.steady, times=problem.n_times, end=end)
 
 
-SOLVER = Solver(solve_lindblad, lindblad_cost)
+SOLVER = Solver(tuple(_OUTPUTS), solve_lindblad, lindblad_cost)

@@ -1,11 +1,14 @@
 """The exact solver: first and second moments of whole blocks of Gaussian networks.
 
-One drift matrix serves every (epsilon, omega, n_th, r, theta_r) of its (J, kappa): first moments scale with
-the drive, and second ones with the bath's P and |Q|.
+One drift matrix serves every (epsilon, omega, n_th, r) of its (J, kappa): first moments scale with the drive, and
+second ones with the bath's P and |Q|. The angle theta_r of a uniform bath turns phases only.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +18,12 @@ from qbsweep.physics.gaussian import bath_ergotropy, bath_occupation
 from qbsweep.physics.moments.dynamics import evolved_populations
 from qbsweep.physics.moments.family import Family, family
 from qbsweep.physics.moments.steady import anomaly_ratios, coherent_populations
-from qbsweep.solvers.interface import Points, Problem, Solved, Solver
-from qbsweep.sweep.variables import TIME_RESOLVED
+from qbsweep.solvers.interface import Labelled, Points, Problem, Solved, Solver, require_outputs
+
+_FAMILY = ("J", "kappa")
+"""Axes along which the drift matrices differ; a `member` has one of each."""
+_BATH = ("epsilon", "omega", "n_th", "r")
+"""Axes that share them."""
 
 _TILE = 4096  # members at once in the steady state: rows of 32 kB stay in the cache
 _TILE_ENTRIES = 2**22  # and at very large N not more than 32 MB of them
@@ -24,19 +31,17 @@ _TILE_BYTES = 4_000_000  # working set of the time evolution
 
 
 class _Bath:
-    """Drive and bath of a product of points, with axes (epsilon, omega, n_th, r, theta_r, *trailing)."""
+    """Drive and bath of a product of points, with the axes of `_BATH` and some of length 1 behind them."""
 
     def __init__(self, points: Points, trailing: int = 0) -> None:
-        def axis(values: FloatArray, after: int) -> FloatArray:
-            return values.reshape(-1, *(1,) * (after + trailing))
+        def axis(name: str) -> FloatArray:
+            values = points.over(name, _BATH)
+            return values.reshape(values.shape + (1,) * trailing)
 
-        self.epsilon = axis(points.epsilon, 4)
-        self.omega = axis(points.omega, 3)
-        self.n_th = axis(points.n_th, 2)
-        self.r = axis(points.r, 1)
+        self.epsilon, self.omega, self.n_th, self.r = (axis(name) for name in _BATH)
         self.occupation = bath_occupation(self.n_th, self.r)
         self.is_vacuum = not self.occupation.any()
-        self.is_squeezed = bool(points.r.any())
+        self.is_squeezed = bool(self.r.any())
 
     def energy(self, coherent: Array, filling: Array | float = 1.0) -> FloatArray:
         """``omega (epsilon^2 |alpha|^2 + P c)``; the arguments broadcast against the axes."""
@@ -52,118 +57,175 @@ class _Bath:
         return np.asarray(self.epsilon * (self.epsilon * coherent))
 
 
-def solve_moments(points: Points, outputs: Sequence[str]) -> dict[str, FloatArray]:
+def _beside_bath(values: FloatArray) -> FloatArray:
+    """Put the axes of `_BATH` behind that of the members."""
+    return values[(slice(None), *(None,) * len(_BATH))]
+
+
+@dataclass(frozen=True)
+class _Steady:
+    """The steady state of some members of a family."""
+
+    net: Family
+    J: Array
+    kappa: Array
+    bath: _Bath
+
+    @cached_property
+    def _coherent(self) -> FloatArray:
+        return coherent_populations(self.net, self.J, self.kappa)
+
+    @cached_property
+    def _ratios(self) -> FloatArray | None:
+        return anomaly_ratios(self.net, self.J, self.kappa) if self.bath.is_squeezed else None
+
+    def energy(self, mode: int) -> FloatArray:
+        """Of one mode, shape (members, *bath)."""
+        return self.bath.energy(_beside_bath(self._coherent[mode]))
+
+    def ergotropy(self, mode: int) -> FloatArray:
+        """Of one mode, shape (members, *bath)."""
+        deficit = 0.0 if self._ratios is None else _beside_bath(1 - self._ratios[mode])
+        return self.bath.ergotropy(_beside_bath(self._coherent[mode]), 1.0, deficit)
+
+    def of_modes(self, quantity: Callable[[int], FloatArray]) -> FloatArray:
+        """Of every mode, shape (members, *bath, mode)."""
+        return np.stack([quantity(mode) for mode in range(self.net.n_modes)], axis=-1)
+
+    def energy_of_batteries(self) -> FloatArray:
+        """Energy of all modes but the charger, shape (members, *bath)."""
+        return self.bath.energy(_beside_bath(self._coherent[1:].sum(axis=0)), float(self.net.n_modes - 1))
+
+
+@dataclass(frozen=True)
+class _Evolved:
+    """Some members of a family in time; the bath has two axes of length 1 behind its own."""
+
+    net: Family
+    J: Array
+    kappa: Array
+    bath: _Bath
+    times: FloatArray
+
+    @cached_property
+    def _moments(self) -> tuple[FloatArray, FloatArray | float, FloatArray | float]:
+        coherent, filling, deficit = evolved_populations(
+            self.net,
+            self.J,
+            self.kappa,
+            self.times,
+            fluctuations=not self.bath.is_vacuum,
+            squeezing=self.bath.is_squeezed,
+        )
+        second = (0.0 if moment is None else _beside_bath(moment) for moment in (filling, deficit))
+        return (_beside_bath(coherent), *second)  # type: ignore[return-value]
+
+    def energy(self) -> FloatArray:
+        """Of every mode and time, shape (members, *bath, mode, time)."""
+        return self.bath.energy(*self._moments[:2])
+
+    def ergotropy(self) -> FloatArray:
+        """Of every mode and time, shape (members, *bath, mode, time)."""
+        return self.bath.ergotropy(*self._moments)
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """How an output follows from a state, and which axes it has behind those of the product."""
+
+    of: Callable[[Any], FloatArray]
+    dims: tuple[str, ...] = ()
+
+
+_STEADY = {
+    "energy_charger": _Output(lambda state: state.energy(0)),
+    "energy_terminal": _Output(lambda state: state.energy(-1)),
+    "ergotropy_terminal": _Output(lambda state: state.ergotropy(-1)),
+    "energy_batteries": _Output(lambda state: state.energy_of_batteries()),
+    "energy": _Output(lambda state: state.of_modes(state.energy), ("mode",)),
+    "ergotropy": _Output(lambda state: state.of_modes(state.ergotropy), ("mode",)),
+}
+_IN_TIME = {
+    "energy_t": _Output(lambda state: state.energy(), ("mode", "time")),
+    "ergotropy_t": _Output(lambda state: state.ergotropy(), ("mode", "time")),
+}
+_OUTPUTS = _STEADY | _IN_TIME
+
+
+def solve_moments(points: Points, outputs: Sequence[str]) -> dict[str, Labelled]:
     """Solve a product of points exactly.
 
     Parameters
     ----------
     points : Points
     outputs : sequence of str
-        Names from `qbsweep.sweep.variables`.
+        Names of the variables to compute.
 
     Returns
     -------
-    dict of ndarray
-        Axes (J, kappa, epsilon, omega, n_th, r, theta_r), then mode (N+1) and time where the variable has them.
+    dict of Labelled
+        Over (J, kappa, epsilon, omega, n_th, r), then mode (N + 1) and time where the variable has them.
         Relative accuracy 1e-12 in the steady state and 1e-9 in time, tested against closed forms and 30-digit
         references; energies under 2e-308 lose digits and become 0.
 
     Raises
     ------
     QbsweepError
-        If a mode is not linear: the moments then do not close.
+        If a mode is not linear, since the moments then do not close; if there is no such output, or one needs times
+        and there are none.
     """
-    if points.kerr.any() or points.kerr_charger.any():
-        raise QbsweepError("`kerr` needs solver lindblad: the moment solver is exact for Gaussian networks only")
+    require_outputs("moments", outputs, _OUTPUTS)
+    for name in ("kerr", "kerr_charger"):
+        if name in points.values and points.values[name].values.any():
+            raise QbsweepError(f"`{name}` needs solver lindblad: the moment solver is exact for Gaussian networks only")
+    in_time = [name for name in outputs if name in _IN_TIME]
+    if in_time and points.times is None:
+        raise QbsweepError(f"output `{in_time[0]}` needs times, but there are none")
+    sizes = points.sizes
+    members = tuple(sizes[name] for name in _FAMILY)
+    shape = (math.prod(members), *(sizes[name] for name in _BATH))
+    lengths = {"mode": points.network.n_modes, "time": points.n_times}
+    results = {name: np.empty((*shape, *(lengths[dim] for dim in _OUTPUTS[name].dims))) for name in outputs}
+    for tile, state in _states(points, any(name in _STEADY for name in outputs), bool(in_time)):
+        for name, target in results.items():
+            if (name in _IN_TIME) == isinstance(state, _Evolved):
+                target[tile] = _OUTPUTS[name].of(state)
+    return {
+        name: Labelled((*_FAMILY, *_BATH, *_OUTPUTS[name].dims), array.reshape(*members, *array.shape[1:]))
+        for name, array in results.items()
+    }
+
+
+def _states(points: Points, steady: bool, in_time: bool) -> Iterator[tuple[slice, _Steady | _Evolved]]:
+    """Yield tiles of members, and the state of each, which is solved when an output asks for it."""
     net = family(points.network)
-    kappa = np.broadcast_to(points.kappa, points.J.shape).ravel()
-    J = points.J.ravel()
-    shape = (len(J), *points.shape[2:7])
-    results = {name: np.empty((*shape, *_extra(name, net, points))) for name in outputs}
-    steady = [name for name in outputs if name not in TIME_RESOLVED]
-    in_time = [name for name in outputs if name in TIME_RESOLVED]
+    members = tuple(points.sizes[name] for name in _FAMILY)
+    J, kappa = (np.broadcast_to(points.over(name, _FAMILY), members).ravel() for name in _FAMILY)
     if steady:
         bath = _Bath(points)
         for tile in _tiles(len(J), _steady_tile(net, bath)):
-            _solve_steady(net, J[tile], kappa[tile], bath, {name: results[name][tile] for name in steady})
+            yield tile, _Steady(net, J[tile], kappa[tile], bath)
     if in_time and points.times is not None:
         bath = _Bath(points, trailing=2)
-        times = np.broadcast_to(points.times, (*points.J.shape, points.times.shape[1])).reshape(len(J), -1)
-        for tile in _tiles(len(J), _time_tile(net.n_modes, times.shape[1], math.prod(shape[1:]))):
-            views = {name: results[name][tile] for name in in_time}
-            _solve_in_time(net, J[tile], kappa[tile], times[tile], bath, views)
-    return {name: values.reshape(*points.shape[:7], *values.shape[6:]) for name, values in results.items()}
-
-
-def _extra(name: str, net: Family, points: Points) -> tuple[int, ...]:
-    if name in ("energy", "ergotropy"):
-        return (net.n_modes,)
-    if name in TIME_RESOLVED and points.times is not None:
-        return (net.n_modes, points.times.shape[1])
-    return ()
+        times = points.times.along((*_FAMILY, "time"))
+        times = np.broadcast_to(times, (*members, points.n_times)).reshape(len(J), -1)
+        baths = math.prod(points.sizes[name] for name in _BATH)
+        for tile in _tiles(len(J), _time_tile(net.n_modes, points.n_times, baths)):
+            yield tile, _Evolved(net, J[tile], kappa[tile], bath, times[tile])
 
 
 def _tiles(count: int, size: int) -> Iterator[slice]:
     return (slice(start, start + size) for start in range(0, count, size))
 
 
-def _steady_tile(net: Family, bath: "_Bath") -> int:
+def _steady_tile(net: Family, bath: _Bath) -> int:
     """Members at once: few where whole matrices are solved, for a graph with loops or its pair moments."""
     is_dense = net.parents is None or (bath.is_squeezed and not (net.is_directed or net.is_resolvent))
     return max(1, min(_TILE, _TILE_ENTRIES // (8 * net.n_modes**2 if is_dense else net.n_modes)))
 
 
-def _time_tile(n_modes: int, n_times: int, inner: int) -> int:
-    return max(1, _TILE_BYTES // (8 * n_times * n_modes * (n_modes + 1 + inner)))
-
-
-def _solve_steady(net: Family, J: Array, kappa: Array, bath: _Bath, results: dict[str, FloatArray]) -> None:
-    coherent = coherent_populations(net, J, kappa)
-    ratios = None
-    if bath.is_squeezed and any("ergotropy" in name for name in results):
-        ratios = anomaly_ratios(net, J, kappa)
-
-    def column(values: FloatArray) -> FloatArray:
-        return values[:, None, None, None, None, None]
-
-    def energy(mode: int) -> FloatArray:
-        return bath.energy(column(coherent[mode]))
-
-    def ergotropy(mode: int) -> FloatArray:
-        deficit = 0.0 if ratios is None else column(1 - ratios[mode])
-        return bath.ergotropy(column(coherent[mode]), 1.0, deficit)
-
-    for name, target in results.items():
-        if name == "energy_charger":
-            target[...] = energy(0)
-        elif name == "energy_terminal":
-            target[...] = energy(-1)
-        elif name == "ergotropy_terminal":
-            target[...] = ergotropy(-1)
-        elif name == "energy_batteries":
-            target[...] = bath.energy(column(coherent[1:].sum(axis=0)), float(net.n_modes - 1))
-        else:
-            of_mode = energy if name == "energy" else ergotropy
-            for mode in range(net.n_modes):
-                target[..., mode] = of_mode(mode)
-
-
-def _solve_in_time(
-    net: Family, J: Array, kappa: Array, times: FloatArray, bath: _Bath, results: dict[str, FloatArray]
-) -> None:
-    coherent, filling, deficit = evolved_populations(
-        net, J, kappa, times, fluctuations=not bath.is_vacuum, squeezing=bath.is_squeezed
-    )
-
-    def trailing(values: FloatArray) -> FloatArray:
-        return values[:, None, None, None, None, None]
-
-    c = 0.0 if filling is None else trailing(filling)
-    if "energy_t" in results:
-        results["energy_t"][...] = bath.energy(trailing(coherent), c)
-    if "ergotropy_t" in results:
-        lost = 0.0 if deficit is None else trailing(deficit)
-        results["ergotropy_t"][...] = bath.ergotropy(trailing(coherent), c, lost)
+def _time_tile(n_modes: int, n_times: int, baths: int) -> int:
+    return max(1, _TILE_BYTES // (8 * n_times * n_modes * (n_modes + 1 + baths)))
 
 
 def moments_cost(problem: Problem) -> tuple[float, float]:
@@ -178,12 +240,12 @@ def moments_cost(problem: Problem) -> tuple[float, float]:
         per_matrix += 2e-9 * n_modes**2 * (n_modes + 1) * n_times**0.5 + 4e-9 * n_modes**2 * n_times + 20e-6
     if n_times and not problem.is_uniform:
         per_matrix += n_times * (5e-6 + 1e-8 * n_modes**3)
-    return per_matrix / problem.baths + 4e-9 * problem.n_scalars, 8.0 * n_modes**2 * max(n_times, 1)
+    baths = math.prod(size for name, size in problem.sizes.items() if name not in _FAMILY)
+    return per_matrix / baths + 4e-9 * problem.n_scalars, 8.0 * n_modes**2 * max(n_times, 1)
 
 
 def _solve(points: Points, outputs: Sequence[str]) -> Solved:
-    arrays = solve_moments(points, outputs)
-    return Solved({name: np.expand_dims(values, (7, 8)) for name, values in arrays.items()})  # the axes of Kerr
+    return Solved(solve_moments(points, outputs))
 
 
-SOLVER = Solver(_solve, moments_cost)
+SOLVER = Solver(tuple(_OUTPUTS), _solve, moments_cost)

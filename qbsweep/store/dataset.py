@@ -21,7 +21,7 @@ from qbsweep.errors import QbsweepError
 from qbsweep.solvers.status import FAILED, PENDING
 from qbsweep.store.directory import FORMAT
 from qbsweep.store.grid import Grid, Slices
-from qbsweep.store.layout import stored_variables
+from qbsweep.store.layout import stored_fixed, stored_variables
 from qbsweep.store.status import StatusFiles
 from qbsweep.sweep.spec import parse_spec
 
@@ -61,7 +61,7 @@ class Store:
                 self.provenance: dict[str, Any] = {name: group.attrs.get(name) for name in PROVENANCE}
                 self.spec = parse_spec(str(group.attrs["spec"]))
                 self._arrays = {name: _array(group, name) for name in stored_variables(self.spec)}
-                for name in ("mode", *self.spec.axes, *self.spec.fixed):
+                for name in ("mode", *self.spec.axes, *stored_fixed(self.spec)):
                     _array(group, name)
         if version != FORMAT:
             raise QbsweepError(

@@ -76,11 +76,12 @@ def _flags(name: str) -> dict[str, Any]:
 
 
 def coordinates(spec: SweepSpec) -> "dict[str, xr.Variable]":
-    """Label every dimension, every fixed parameter (as a scalar coordinate), and `J_abs` where J is relative."""
+    """Label the dimensions, the fixed parameters that matter (scalar coordinates), and `J_abs` where J is relative."""
     import xarray as xr
 
     result = {name: xr.Variable((name,), axis.array, _labels(axis)) for name, axis in spec.axes.items()}
-    for name, axis in spec.fixed.items():
+    for name in stored_fixed(spec):
+        axis = spec.fixed[name]
         result[name] = xr.Variable((), axis.array.reshape(()), _labels(axis))
     result["mode"] = xr.Variable(
         ("mode",),
@@ -131,6 +132,11 @@ def bytes_per_point(spec: SweepSpec) -> int:
         np.dtype(VARIABLES[name].dtype).itemsize * math.prod(extra[dim] for dim in VARIABLES[name].extra_dims)
         for name in stored_variables(spec)
     )
+
+
+def stored_fixed(spec: SweepSpec) -> list[str]:
+    """Names of the fixed parameters in the store: those that a solver of the sweep depends on."""
+    return [name for name in spec.fixed if spec.uses(name)]
 
 
 def stored_variables(spec: SweepSpec) -> tuple[str, ...]:

@@ -9,6 +9,9 @@ from typing import Literal
 
 from qbsweep.physics.topologies import COUPLINGS, REALIZATIONS, TOPOLOGIES
 
+SOLVERS = ("moments", "lindblad")
+_TRUNCATED = ("lindblad",)
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
@@ -33,6 +36,11 @@ class Parameter:
         One line for the schema and the documentation.
     label : str
         Short one for the axes of narrow figures; without, they show the `long_name`.
+    part : {'network', 'setting', 'value'}
+        What it decides: the network that a solver is called for, or how the solver is to work (a call for each value of
+        either), or a number that a solver is given many of at once, as an axis of a product.
+    solvers : tuple of str
+        Those whose results depend on it.
     """
 
     name: str
@@ -47,6 +55,8 @@ class Parameter:
     positive: bool = False
     scales: tuple[str, ...] = ()
     label: str = ""
+    part: Literal["network", "setting", "value"] = "value"
+    solvers: tuple[str, ...] = SOLVERS
 
 
 MAX_BATTERIES = 10_000
@@ -62,6 +72,7 @@ PARAMETERS = {
             "network topology",
             f"{', '.join(f'{t.name} ({t.label})' for t in TOPOLOGIES.values())}, or the name of one of `networks`",
             choices=tuple(TOPOLOGIES),
+            part="network",
         ),
         Parameter(
             "coupling",
@@ -70,6 +81,7 @@ PARAMETERS = {
             "nonreciprocal edges have Gamma = 2 J and cancel the backward amplitude",
             default="nonreciprocal",
             choices=COUPLINGS,
+            part="network",
         ),
         Parameter(
             "realization",
@@ -78,6 +90,7 @@ PARAMETERS = {
             "theta = pi/2 with p = 1, or theta = 0 with complex p; they differ in squeezed baths only",
             default="phase-half-pi",
             choices=REALIZATIONS,
+            part="network",
         ),
         Parameter(
             "solver",
@@ -85,7 +98,8 @@ PARAMETERS = {
             "solver",
             "moments is exact for Gaussian networks, lindblad truncates the Fock space",
             default="moments",
-            choices=("moments", "lindblad"),
+            choices=SOLVERS,
+            part="setting",
         ),
         Parameter(
             "engine",
@@ -94,6 +108,8 @@ PARAMETERS = {
             "auto is the fast engine, qutip the reference",
             default="auto",
             choices=("auto", "fast", "qutip"),
+            part="setting",
+            solvers=_TRUNCATED,
         ),
         Parameter(
             "frame",
@@ -102,6 +118,8 @@ PARAMETERS = {
             "lab truncates the state as it is, displaced only its fluctuations around alpha(t)",
             default="lab",
             choices=("lab", "displaced"),
+            part="setting",
+            solvers=_TRUNCATED,
         ),
         Parameter(
             "fock_levels",
@@ -110,6 +128,8 @@ PARAMETERS = {
             "of the Lindblad solver: a number, auto, or {charger: ..., battery: ...} where 2 makes a qubit",
             default="auto",
             label="Fock levels per mode",
+            part="setting",
+            solvers=_TRUNCATED,
         ),
         Parameter(
             "tolerance",
@@ -118,6 +138,8 @@ PARAMETERS = {
             "a Lindblad point with a larger truncation_error is suspect",
             default=1e-3,
             positive=True,
+            part="setting",
+            solvers=_TRUNCATED,
         ),
         Parameter(
             "memory",
@@ -127,6 +149,8 @@ PARAMETERS = {
             units="GB",
             default=2.0,
             positive=True,
+            part="setting",
+            solvers=_TRUNCATED,
         ),
         Parameter(
             "N",
@@ -136,6 +160,7 @@ PARAMETERS = {
             minimum=1,
             maximum=MAX_BATTERIES,
             label="number of batteries N",
+            part="network",
         ),
         Parameter(
             "J",
@@ -208,6 +233,7 @@ PARAMETERS = {
             "K of K/2 b^dag b^dag b b on every battery; needs solver lindblad",
             units="omega",
             default=0.0,
+            solvers=_TRUNCATED,
         ),
         Parameter(
             "kerr_charger",
@@ -216,6 +242,12 @@ PARAMETERS = {
             "K of K/2 a^dag a^dag a a on the charger; needs solver lindblad",
             units="omega",
             default=0.0,
+            solvers=_TRUNCATED,
         ),
     )
 }
+
+VALUES = tuple(p.name for p in PARAMETERS.values() if p.part == "value")
+"""Parameters that a solver is given as axes of a product; the dimensions of a grid end with them."""
+CALLS = tuple(p.name for p in PARAMETERS.values() if p.part != "value")
+"""Parameters that a solver is called once for each value of; the dimensions of a grid begin with them."""

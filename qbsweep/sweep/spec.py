@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qbsweep.errors import QbsweepError
+from qbsweep.physics.fock.levels import QUBIT, levels_by_role
 from qbsweep.physics.network import Network
 from qbsweep.physics.topologies import TOPOLOGIES, optimal_coupling
 from qbsweep.sweep import parse, variables
@@ -56,6 +57,10 @@ class SweepSpec:
     def values(self, name: str) -> list[Scalar]:
         """All values that a parameter takes in this sweep."""
         return self.axis(name).values
+
+    def uses(self, name: str) -> bool:
+        """Whether the result of any solver of this sweep depends on a parameter."""
+        return any(solver in PARAMETERS[name].solvers for solver in self.values("solver"))
 
     @property
     def coupling_unit(self) -> str:
@@ -191,7 +196,7 @@ def _check_linear(spec: SweepSpec) -> None:
         section = "sweep" if name in spec.axes else "parameters"
         for value in spec.values(name):
             if name == "fock_levels":
-                nonlinear = isinstance(value, str) and any(part.endswith(" 2") for part in value.split(", "))
+                nonlinear = QUBIT in (levels_by_role(value) or {}).values()
                 what = f"`fock_levels` {value} makes qubits"
             else:
                 nonlinear, what = bool(value), f"`{name}` is {value}"

@@ -1,6 +1,5 @@
 """The grammar of the sweep file as pydantic models made from the declared parameters."""
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -14,13 +13,13 @@ from pydantic import (
     model_validator,
 )
 
+from qbsweep.physics.fock.levels import ROLES, levels_by_role, levels_label
 from qbsweep.sweep import variables
 from qbsweep.sweep.parameters import PARAMETERS, Parameter
 from qbsweep.text import shown
 
 MAX_AXIS_VALUES = 10_000_000
 MAX_LEVELS = 1000
-ROLES = ("charger", "battery")
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Count = Annotated[int, Field(strict=True, ge=1, le=MAX_AXIS_VALUES)]
@@ -87,19 +86,18 @@ class NetworkForm(Model):
     detuning: list[Number] | None = Field(None, description="in omega, one per mode; default 0")
 
 
-def levels_label(value: Any) -> int | str:
+def checked_levels(value: Any) -> int | str:
     """Return `fock_levels` as a number or a label; raises ValueError with the rest of a sentence."""
     if value == "auto":
         return "auto"
-    if isinstance(value, str) and re.fullmatch(r"charger \d+, battery \d+", value):
-        value = {role: int(count) for role, count in (part.split() for part in value.split(", "))}
+    value = levels_by_role(value) or value
     if isinstance(value, dict):
         for role in value:
             if role not in ROLES:
                 raise ValueError(f"must have the roles {' and '.join(ROLES)}, but names '{role}'")
         if set(value) != set(ROLES):
             raise ValueError(f"must have the roles {' and '.join(ROLES)}, but lacks one")
-        return ", ".join(f"{role} {_number(value[role])}" for role in ROLES)
+        return levels_label({role: _number(value[role]) for role in ROLES})
     return _number(value)
 
 
@@ -113,7 +111,7 @@ def _number(value: Any) -> int:
 
 def _value_type(p: Parameter) -> Any:
     if p.kind == "levels":
-        return Annotated[Any, PlainValidator(levels_label, json_schema_input_type=LevelsForm | int | Literal["auto"])]
+        return Annotated[Any, PlainValidator(checked_levels, json_schema_input_type=LevelsForm | int | Literal["auto"])]
     if p.kind == "choice":
         # A topology may also be the name of one of the file's own networks.
         return Name if p.name == "topology" else Literal[p.choices]

@@ -1,5 +1,6 @@
 """Speed of the moment solver alone, on one core, beside what a user would write: `make bench`."""
 
+import math
 import os
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -16,7 +17,7 @@ from qbsweep.physics.moments.family import family  # noqa: E402
 from qbsweep.physics.moments.steady import coherent_populations  # noqa: E402
 from qbsweep.physics.network import Network, scaled  # noqa: E402
 from qbsweep.physics.topologies import TOPOLOGIES, cascaded, optimal_coupling  # noqa: E402
-from qbsweep.solvers.interface import Points  # noqa: E402
+from qbsweep.solvers.interface import Labelled, Points, values_of  # noqa: E402
 from qbsweep.solvers.moments import solve_moments  # noqa: E402
 
 KAPPA, EPSILON = 0.003, 0.01
@@ -25,10 +26,8 @@ REPEATS = 7
 
 def points(network: Network, J: np.ndarray, n_th: np.ndarray, r: np.ndarray, times: np.ndarray | None = None) -> Points:
     """A product of points at one kappa and one drive."""
-    one = np.ones(1)
-    return Points(
-        network, J[:, None], KAPPA * one, EPSILON * one, one, n_th, r, 0 * one, None if times is None else times[None]
-    )
+    values = values_of({"J": J, "kappa": KAPPA, "epsilon": EPSILON, "omega": 1, "n_th": n_th, "r": r})
+    return Points(network, values, times=None if times is None else Labelled(("time",), times))
 
 
 def couplings(topology: str, N: int, count: int) -> np.ndarray:
@@ -47,7 +46,8 @@ def steady_rates() -> None:
                 alone = points(network, couplings(topology, N, count), zero, zero)
                 shared = points(network, couplings(topology, N, max(count // 20, 500)), table, table / 2)
                 rates = [
-                    np.prod(p.shape) / statistics.median(seconds(lambda p=p: solve_moments(p, ["energy_terminal"]), 5))
+                    math.prod(p.sizes.values())
+                    / statistics.median(seconds(lambda p=p: solve_moments(p, ["energy_terminal"]), 5))
                     for p in (alone, shared)
                 ]
                 print(f"{N:5d} {topology:>9} {coupling:>14} {rates[0] / 1e6:8.2f} {rates[1] / 1e6:13.1f}")

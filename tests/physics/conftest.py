@@ -13,6 +13,8 @@ from qbsweep.physics.reference import evolved_moments, steady_moments
 from qbsweep.physics.topologies import cascaded, parallel
 from qbsweep.solvers.interface import Points
 
+from . import products
+
 BUILDERS = {"cascaded": cascaded, "parallel": parallel}
 
 
@@ -106,17 +108,7 @@ def evolved_energies() -> Callable:
 def points() -> Callable[..., Points]:
     """``points(network, J=..., ...)``: a product of values; J is per (J, kappa) or broadcast over kappa."""
 
-    def product(network, J=1.0, kappa=1.0, epsilon=1.0, omega=1.0, n_th=0.0, r=0.0, theta_r=0.0, times=None):
-        kappa = np.atleast_1d(np.asarray(kappa, dtype=float))
-        J = np.asarray(J, dtype=float)
-        if J.ndim < 2:
-            J = np.repeat(np.atleast_1d(J)[:, None], len(kappa), axis=1)
-        if times is not None:
-            times = np.broadcast_to(np.asarray(times, dtype=float), (len(kappa), np.shape(times)[-1]))
-        rest = [np.atleast_1d(np.asarray(values, dtype=float)) for values in (epsilon, omega, n_th, r, theta_r)]
-        return Points(network, J, kappa, *rest, times)
-
-    return product
+    return products.product
 
 
 @pytest.fixture(scope="session")

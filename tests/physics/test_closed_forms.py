@@ -15,7 +15,8 @@ from qbsweep.errors import QbsweepError
 from qbsweep.physics import closed_forms as cf
 from qbsweep.physics.reference import bath_moments, evolved_moments, steady_moments
 from qbsweep.physics.topologies import cascaded, optimal_coupling, parallel
-from qbsweep.solvers.moments import solve_moments
+
+from .products import moments as solved_moments
 
 KAPPAS = (1e-4, 0.003, 1.0)
 RATIOS = np.geomspace(1e-3, 1e3, 13)  # J / kappa
@@ -136,7 +137,7 @@ ROWS = [
 @pytest.mark.parametrize(("epsilon", "topology", "coupling", "N", "energy", "optimum", "half_digit"), ROWS)
 def test_reference_values(build, points, epsilon, topology, coupling, N, energy, optimum, half_digit):
     J = optimal_coupling(optimum, N, KAPPA)
-    solved = solve_moments(points(build(topology, coupling, N), J, KAPPA, epsilon), ["energy_terminal"])
+    solved = solved_moments(points(build(topology, coupling, N), J, KAPPA, epsilon), ["energy_terminal"])
     assert solved["energy_terminal"].item() == pytest.approx(energy, abs=half_digit)
     form = {
         ("cascaded", "nonreciprocal"): lambda *args: cf.nonreciprocal_cascaded_energy(N, *args),
@@ -162,7 +163,7 @@ def test_squeezed_reference_values(build, points, topology, coupling, realizatio
     """r = 0.5, eps = 0.001, N = 2, J = J_op. With vacuum, these are all the baths the paper squeezes."""
     net = build(topology, coupling, 2, realization=realization)
     J = optimal_coupling(topology, 2, KAPPA)
-    solved = solve_moments(points(net, J, KAPPA, 0.001, r=0.5), ["energy_terminal", "ergotropy_terminal"])
+    solved = solved_moments(points(net, J, KAPPA, 0.001, r=0.5), ["energy_terminal", "ergotropy_terminal"])
     assert solved["energy_terminal"].item() == pytest.approx(energy, abs=5e-7)
     assert solved["ergotropy_terminal"].item() == pytest.approx(ergotropy, abs=5e-7)
 
@@ -269,7 +270,7 @@ def test_optimal_star_lies_in_the_window_so_the_reciprocal_one_stores_more(point
     low, high = cf.reciprocal_window(N, KAPPA)
     assert low < J < high
     energies = {
-        coupling: solve_moments(points(build("parallel", coupling, N), J, KAPPA, 0.01), ["energy_terminal"])
+        coupling: solved_moments(points(build("parallel", coupling, N), J, KAPPA, 0.01), ["energy_terminal"])
         for coupling in ("reciprocal", "nonreciprocal")
     }
     gain = energies["reciprocal"]["energy_terminal"] / energies["nonreciprocal"]["energy_terminal"]
@@ -320,7 +321,7 @@ def test_thermal_ergotropy_does_not_depend_on_n_th_at_any_time(build, points):
     for topology, coupling in UNIFORM:
         J = float(optimal_coupling(topology, 2, KAPPA))
         product = points(build(topology, coupling, 2), J, KAPPA, 0.001, n_th=(0, 0.1, 0.3, 4.0), times=times)
-        solved = solve_moments(product, ["ergotropy_t", "energy_t", "ergotropy", "energy"])
+        solved = solved_moments(product, ["ergotropy_t", "energy_t", "ergotropy", "energy"])
         ergotropy, energy = (solved[name].reshape(4, 3, -1) for name in ("ergotropy_t", "energy_t"))
         assert np.array_equal(ergotropy, np.broadcast_to(energy[0], ergotropy.shape))
         assert np.all(energy[1:, :, 1:] > energy[0, :, 1:])
@@ -332,7 +333,7 @@ def test_thermal_ergotropy_does_not_depend_on_n_th_at_any_time(build, points):
 
 def test_thermal_single_battery_by_hand(points):
     """N = 1, eps = 0.001, kappa = 0.003, J = J_op: 1/9 stored, all of it extractable, at n_th = 0.3 too."""
-    solved = solve_moments(
+    solved = solved_moments(
         points(cascaded(1), 0.0015, KAPPA, 0.001, n_th=0.3), ["energy_terminal", "ergotropy_terminal"]
     )
     assert solved["ergotropy_terminal"].item() == pytest.approx(1 / 9, rel=1e-14, abs=0)
@@ -346,7 +347,7 @@ def test_squeezed_ergotropy_depends_on_the_realization(build, points, topology, 
     energy, ergotropy = {}, {}
     for realization in ("phase-half-pi", "phase-zero"):
         net = build(topology, "nonreciprocal", 2, realization=realization)
-        solved = solve_moments(points(net, J, KAPPA, 0.001, r=(0, 0.5)), ["energy_terminal", "ergotropy_terminal"])
+        solved = solved_moments(points(net, J, KAPPA, 0.001, r=(0, 0.5)), ["energy_terminal", "ergotropy_terminal"])
         energy[realization] = solved["energy_terminal"].ravel()
         ergotropy[realization] = solved["ergotropy_terminal"].ravel()
     assert energy["phase-zero"] == pytest.approx(energy["phase-half-pi"], rel=1e-14, abs=0)
@@ -436,7 +437,7 @@ def settling(points, build):
 
     def settling_time(network, J):
         x = np.linspace(0, 16, 1601)  # every energy is within 0.1 % at the end
-        solved = solve_moments(points(network, J, KAPPA, 0.01, times=x / KAPPA), ["energy_t", "energy_terminal"])
+        solved = solved_moments(points(network, J, KAPPA, 0.01, times=x / KAPPA), ["energy_t", "energy_terminal"])
         off = np.abs(solved["energy_t"].reshape(network.n_modes, -1)[-1] / solved["energy_terminal"].item() - 1) - 0.01
         last = np.flatnonzero(off > 0)[-1]
         return x[last] + (x[last + 1] - x[last]) * off[last] / (off[last] - off[last + 1])
@@ -478,5 +479,5 @@ def test_delay_of_the_reciprocal_chain_at_fixed_coupling_is_the_propagation_time
     """At fixed J the front needs N / (2J): by a half of that the terminal battery holds nothing, soon after it does."""
     J, kappa = 1.0, 1e-3
     product = points(cascaded(N, coupling="reciprocal"), J, kappa, 1.0, times=np.array([0.5, 1.5]) * N / (2 * J))
-    before, after = solve_moments(product, ["energy_t"])["energy_t"].reshape(N + 1, 2)[-1]
+    before, after = solved_moments(product, ["energy_t"])["energy_t"].reshape(N + 1, 2)[-1]
     assert before < 1e-3 * after

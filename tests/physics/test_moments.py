@@ -7,12 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qbsweep.errors import QbsweepError
 from qbsweep.physics.network import scaled
 from qbsweep.physics.topologies import cascaded, parallel
 from qbsweep.solvers import moments
 from qbsweep.solvers.interface import Problem
 from qbsweep.solvers.moments import moments_cost, solve_moments
 from qbsweep.sweep.variables import OUTPUTS, STEADY_SCALARS, VARIABLES
+
+from .products import moments as solved_moments
 
 TIMES = (0.0, 0.4, 3.0, 20.0)
 AXES = {
@@ -56,9 +59,9 @@ def test_every_point_of_a_product_equals_the_reference(build, ring, points, stea
     network = _network(name, build, ring)
     times = np.array([TIMES, np.multiply(TIMES, 0.5)])  # per kappa, as `unit: 1/kappa` makes it
     product = points(network, J, **AXES, times=times)
-    solved = solve_moments(product, OUTPUTS)
-    assert product.shape[:7] == (3, 2, 2, 2, 2, 2, 2)
-    for where in itertools.product(*(range(length) for length in product.shape[:7])):
+    solved = solved_moments(product, OUTPUTS)
+    assert tuple(product.sizes.values()) == (3, 2, 2, 2, 2, 2, 2)
+    for where in itertools.product(*(range(length) for length in product.sizes.values())):
         j, k, e, o, n, r, t = where
         one = scaled(network, J[j, k], AXES["kappa"][k])
         bath = (AXES["n_th"][n], AXES["r"][r], AXES["theta_r"][t])
@@ -84,7 +87,7 @@ def test_shapes_are_those_of_the_product_and_the_schema(points, N):
     product = points(
         parallel(N), np.ones((2, 1)), 1.0, (1, 2, 3), (1.0,), (0, 1, 2, 3), (0,), (0, 1), times=(0, 1, 2, 3, 4)
     )
-    solved = solve_moments(product, OUTPUTS)
+    solved = solved_moments(product, OUTPUTS)
     assert set(solved) == set(OUTPUTS)
     for name, values in solved.items():
         extra = tuple({"mode": N + 1, "time": 5}[dim] for dim in VARIABLES[name].extra_dims)
@@ -96,15 +99,28 @@ def test_shapes_are_those_of_the_product_and_the_schema(points, N):
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_an_output_asked_for_alone_is_the_same(points, name):
     product = points(cascaded(2, realization="phase-zero"), (0.1, 1.0), 0.3, 0.2, 1.0, (0, 1.0), (0, 0.4), times=(1, 2))
-    together = solve_moments(product, OUTPUTS)
-    alone = solve_moments(product, [name])
+    together = solved_moments(product, OUTPUTS)
+    alone = solved_moments(product, [name])
     assert list(alone) == [name]
     assert np.array_equal(alone[name], together[name])
 
 
+@pytest.mark.parametrize("name", ["energy_termnal", "status", "levels_used", "theta_r"])
+def test_an_output_that_does_not_exist_is_refused(points, name):
+    """Five angles of the bath once made room for the modes of another output."""
+    product = points(cascaded(2), (0.1, 1.0), theta_r=(0, 1, 2, 3, 4))
+    with pytest.raises(QbsweepError, match=f"output of solver moments '{name}' is not known"):
+        solve_moments(product, ["energy_terminal", name])
+
+
+def test_an_output_in_time_needs_times(points):
+    with pytest.raises(QbsweepError, match="output `energy_t` needs times, but there are none"):
+        solve_moments(points(cascaded(2)), ["energy_t"])
+
+
 def test_scalars_are_those_of_the_modes(points):
     product = points(cascaded(3, coupling="reciprocal"), (0.1, 1.0), 0.3, 0.2, 2.0, (0, 1.0), (0, 0.4))
-    solved = solve_moments(product, OUTPUTS[:6])
+    solved = solved_moments(product, OUTPUTS[:6])
     assert np.array_equal(solved["energy_charger"], solved["energy"][..., 0])
     assert np.array_equal(solved["energy_terminal"], solved["energy"][..., -1])
     assert np.array_equal(solved["ergotropy_terminal"], solved["ergotropy"][..., -1])
@@ -116,20 +132,20 @@ def test_tiles_do_not_show(points, monkeypatch):
     product = points(
         cascaded(3, realization="phase-zero"), np.geomspace(0.01, 10, 23), (0.3, 0.7), 1.0, 1.0, 0.2, 0.5, times=TIMES
     )
-    whole = solve_moments(product, OUTPUTS)
+    whole = solved_moments(product, OUTPUTS)
     monkeypatch.setattr(moments, "_TILE", 7)
     monkeypatch.setattr(moments, "_TILE_BYTES", 2000)
-    tiled = solve_moments(product, OUTPUTS)
+    tiled = solved_moments(product, OUTPUTS)
     for name in OUTPUTS:
         assert np.array_equal(whole[name], tiled[name])
 
 
 def _alone_and_together(points, network, values, times):
     """Every point of a product solved alone, and as part of it: pairs of arrays per output."""
-    together = solve_moments(points(network, **values, times=times), OUTPUTS)
+    together = solved_moments(points(network, **values, times=times), OUTPUTS)
     for where in itertools.product(*(range(len(axis)) for axis in values.values())):
         one = {name: (axis[i],) for (name, axis), i in zip(values.items(), where, strict=True)}
-        alone = solve_moments(points(network, **one, times=times), OUTPUTS)
+        alone = solved_moments(points(network, **one, times=times), OUTPUTS)
         j, e, n, r = where
         for name in OUTPUTS:
             yield name, alone[name][0, 0, 0, 0, 0, 0, 0], together[name][j, 0, e, 0, n, r, 0]
@@ -165,7 +181,7 @@ def test_a_point_in_vacuum_does_not_depend_on_a_bath_beside_it(points, coupling)
 
 def test_squeezing_of_300_is_finite_and_complete(points):
     product = points(cascaded(5), 0.3, 0.2, 0.1, r=(0, 300.0), times=TIMES)
-    solved = solve_moments(product, OUTPUTS)
+    solved = solved_moments(product, OUTPUTS)
     for values in solved.values():
         assert np.isfinite(values).all()
     energy, ergotropy = (solved[name][..., 1, 0, :] for name in ("energy", "ergotropy"))
@@ -173,7 +189,7 @@ def test_squeezing_of_300_is_finite_and_complete(points):
 
 
 def test_without_drive_the_vacuum_stays_empty(points):
-    solved = solve_moments(points(cascaded(2), 0.3, 0.2, 0.0, times=TIMES), OUTPUTS)
+    solved = solved_moments(points(cascaded(2), 0.3, 0.2, 0.0, times=TIMES), OUTPUTS)
     for values in solved.values():
         assert not values.any()
 
@@ -181,7 +197,7 @@ def test_without_drive_the_vacuum_stays_empty(points):
 @pytest.mark.parametrize(("topology", "N"), [("cascaded", 1000), ("parallel", 1000)])
 def test_a_thousand_batteries(build, points, topology, N):
     product = points(build(topology, "reciprocal", N), (0.01, 1.0), 0.003, 0.01, n_th=(0, 0.2), r=(0, 0.5))
-    solved = solve_moments(product, STEADY_SCALARS)
+    solved = solved_moments(product, STEADY_SCALARS)
     for values in solved.values():
         assert np.isfinite(values).all()
     assert np.all(solved["energy_terminal"] >= solved["ergotropy_terminal"])
@@ -197,7 +213,7 @@ DRIVE = st.floats(1e-3, 10)
 def test_energy_exceeds_ergotropy_exceeds_zero(networks, points, data, epsilon, n_th, r, coupling):
     network = data.draw(networks())
     product = points(network, coupling, 1.0, epsilon, 1.0, (0, n_th), (0, r), times=(0, 0.1, 1, 10))
-    solved = solve_moments(product, OUTPUTS)
+    solved = solved_moments(product, OUTPUTS)
     for suffix in ("", "_t", "_terminal"):
         energy, ergotropy = solved["energy" + suffix], solved["ergotropy" + suffix]
         assert np.all(ergotropy >= 0)
@@ -208,7 +224,7 @@ def test_energy_exceeds_ergotropy_exceeds_zero(networks, points, data, epsilon, 
 @given(data=st.data(), epsilon=DRIVE, n_th=st.floats(1e-3, 100), coupling=st.floats(1e-3, 1e3))
 @settings(deadline=None, max_examples=60)
 def test_heat_adds_n_th_to_every_energy_and_nothing_to_the_ergotropy(networks, points, data, epsilon, n_th, coupling):
-    solved = solve_moments(points(data.draw(networks()), coupling, 1.0, epsilon, n_th=(0, n_th)), OUTPUTS[:6])
+    solved = solved_moments(points(data.draw(networks()), coupling, 1.0, epsilon, n_th=(0, n_th)), OUTPUTS[:6])
     cold, hot = (solved["energy"][0, 0, 0, 0, i, 0, 0] for i in (0, 1))
     assert np.array_equal(hot, cold + n_th)
     for name in ("ergotropy", "ergotropy_terminal"):
@@ -220,7 +236,7 @@ def test_heat_adds_n_th_to_every_energy_and_nothing_to_the_ergotropy(networks, p
 @settings(deadline=None, max_examples=60)
 def test_vacuum_energies_scale_with_the_drive_squared(networks, points, data, epsilon, factor, coupling):
     product = points(data.draw(networks()), coupling, 1.0, (epsilon, factor * epsilon), times=(0, 0.5, 5))
-    for values in solve_moments(product, OUTPUTS).values():
+    for values in solved_moments(product, OUTPUTS).values():
         np.testing.assert_allclose(values[0, 0, 1], factor**2 * values[0, 0, 0], 1e-14)
 
 
@@ -228,7 +244,7 @@ def test_vacuum_energies_scale_with_the_drive_squared(networks, points, data, ep
 @settings(deadline=None, max_examples=40)
 def test_omega_is_a_unit_and_theta_r_does_not_matter(networks, points, data, epsilon, n_th, r, omega):
     product = points(data.draw(networks()), 1.0, 1.0, epsilon, (1, omega), n_th, r, (0, 0.3, -2.0), times=(0, 0.5, 5))
-    for values in solve_moments(product, OUTPUTS).values():
+    for values in solved_moments(product, OUTPUTS).values():
         np.testing.assert_allclose(values[0, 0, 0, 1], omega * values[0, 0, 0, 0], 1e-14)
         first = values[..., :1, *(slice(None),) * (values.ndim - 7)]
         assert np.array_equal(values, np.broadcast_to(first, values.shape))
@@ -241,8 +257,8 @@ def test_only_ratios_of_rates_matter(networks, points, data, unit, n_th, r):
     network, unit = data.draw(networks(detuned=False)), 10**unit
     outputs = ["energy", "ergotropy", "energy_t", "ergotropy_t"]
     times = np.array([0, 0.5, 5])
-    here = solve_moments(points(network, 2.0, 1.0, 0.7, 1.0, n_th, r, times=times), outputs)
-    there = solve_moments(points(network, 2.0 * unit, unit, 0.7 * unit, 1.0, n_th, r, times=times / unit), outputs)
+    here = solved_moments(points(network, 2.0, 1.0, 0.7, 1.0, n_th, r, times=times), outputs)
+    there = solved_moments(points(network, 2.0 * unit, unit, 0.7 * unit, 1.0, n_th, r, times=times / unit), outputs)
     for name in outputs:
         np.testing.assert_allclose(there[name], here[name], 1e-9, 1e-11 * np.exp(2 * r))
 
@@ -252,10 +268,13 @@ def test_only_ratios_of_rates_matter(networks, points, data, unit, n_th, r):
 
 def test_predicted_cost_grows_with_the_work():
     def seconds(**changes: int) -> float:
-        size = {"n_modes": 9, "n_times": 0, "n_scalars": 4, "baths": 1, **changes}
+        size = {"n_modes": 9, "n_times": 0, "n_scalars": 4, **changes}
+        sizes = {"J": 5, "kappa": 1, "n_th": size.pop("baths", 1)}
         shape = {"is_tree": True, "is_squeezed": False, "is_uniform": True}
         shape |= {name: size.pop(name) for name in list(size) if name in shape}
-        return moments_cost(Problem(**size, **shape, steady=True, points=lambda: pytest.fail("not needed")))[0]
+        return moments_cost(
+            Problem(**size, **shape, sizes=sizes, steady=True, points=lambda: pytest.fail("not needed"))
+        )[0]
 
     assert seconds() > 0
     assert seconds(n_modes=1001) > 10 * seconds()

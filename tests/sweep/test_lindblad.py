@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,10 @@ import xarray as xr
 
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import loop, opening
+from qbsweep.runs.box import solve_box
 from qbsweep.runs.plan import make_grid, make_plan
+from qbsweep.solvers import moments
+from qbsweep.solvers.interface import Points
 from qbsweep.sweep.spec import SweepSpec, load_spec, parse_spec
 
 BASE = "topology: cascaded, J: {value: 1, unit: J_op}, kappa: 0.003, epsilon: 0.001"
@@ -195,3 +200,27 @@ def test_two_hundred_points_of_both_solvers_survive_a_kill(tmp_path: Path) -> No
     with xr.open_zarr(tmp_path / "whole/data.zarr") as a, xr.open_zarr(tmp_path / "killed/data.zarr") as b:
         assert a.status.size == 200
         xr.testing.assert_identical(*(ds.drop_vars("solve_seconds").drop_attrs(deep=False).load() for ds in (a, b)))
+
+
+def test_the_exact_solver_is_called_once_for_all_that_it_does_not_depend_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls = []
+    solve = moments.solve_moments
+
+    def counted(points: Points, outputs: Sequence[str]) -> Any:
+        calls.append(points)
+        return solve(points, outputs)
+
+    monkeypatch.setattr(moments, "solve_moments", counted)
+    path = tmp_path / "sweep.yaml"
+    path.write_text(
+        "name: once\nparameters: {topology: cascaded, N: 1, J: 0.002, kappa: 0.003, epsilon: 0.01}\n"
+        "sweep: {solver: [moments, lindblad], frame: [lab, displaced], fock_levels: [3, 4], n_th: [0, 0.1]}\n"
+    )
+    solution = solve_box(load_spec(path), tuple(np.arange(2) for _ in range(4)))
+    assert len(calls) == 1
+    exact, truncated = solution.arrays["energy_terminal"]
+    assert (exact == exact[0, 0]).all()
+    assert len(np.unique(truncated)) > 2
+    assert (solution.arrays["levels_used"][1] > 0).all()

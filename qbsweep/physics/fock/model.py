@@ -20,13 +20,13 @@ from scipy.linalg import expm
 
 from qbsweep.arrays import ComplexArray, FloatArray
 from qbsweep.errors import QbsweepError
+from qbsweep.physics.fock.levels import QUBIT, ROLES
 from qbsweep.physics.gaussian import bath_anomaly, bath_occupation
 from qbsweep.physics.matrices import drift_matrix
 from qbsweep.physics.network import Network, phase_factor
 from qbsweep.text import choices, unknown
 
 FRAMES = ("lab", "displaced")
-ROLES = ("charger", "battery")
 Levels = int | Sequence[int] | Mapping[str, int]
 
 
@@ -119,7 +119,7 @@ def mode_levels(network: Network, levels: Levels) -> tuple[tuple[int, ...], tupl
             raise QbsweepError(f"`fock_levels` must be a whole number, but is {value!r}")
         if value < 2:
             raise QbsweepError(f"`fock_levels` must be at least 2, but is {value}")
-    return tuple(int(value) for value in values), tuple(not uniform and value == 2 for value in values)
+    return tuple(int(value) for value in values), tuple(not uniform and value == QUBIT for value in values)
 
 
 def _finite(name: str, value: float, least: float | None = None) -> float:
