@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from qbsweep.analysis.declaration import Analysis, Picture
 from qbsweep.analysis.fits import MIN_SAMPLES, UNKNOWN, crossing_near
-from qbsweep.analysis.inputs import absolute_coupling, good_values, in_memory, ratio_of, require_axis
+from qbsweep.analysis.inputs import absolute_coupling, good_values, in_memory, ratio_of
 from qbsweep.analysis.outputs import labelled, masked_points, over_curves
 from qbsweep.arrays import FloatArray
 
@@ -49,7 +50,7 @@ def nonreciprocal_advantage(ds: xr.Dataset, of: str = "energy_terminal") -> xr.D
         (it goes on beyond the samples, and that end is NaN), everywhere, none, too few points, no data. A window
         between two neighbouring samples is not seen. `masked_points` counts the points left out.
     """
-    require_axis(ds, "coupling", "nonreciprocal_advantage", labels=("nonreciprocal", "reciprocal"))
+    NONRECIPROCAL_ADVANTAGE.require(ds)
     ds = in_memory(ds, (of,), "nonreciprocal_advantage")
     energy, good = good_values(ds, of)
     one, other = (energy.sel(coupling=name, drop=True) for name in ("nonreciprocal", "reciprocal"))
@@ -100,3 +101,22 @@ def reciprocal_window(J: FloatArray, ratio: FloatArray) -> Window:
         verdict = TOO_FEW
     J_low, J_high = math.exp(low.x), math.exp(high.x)
     return Window(J_low, J_low * low.x_error, J_high, J_high * high.x_error, len(runs), verdict)
+
+
+NONRECIPROCAL_ADVANTAGE = Analysis(
+    nonreciprocal_advantage,
+    axes={"coupling": ("nonreciprocal", "reciprocal")},
+    along="J",
+    seconds_per_curve=1e-3,
+    pictures=(
+        Picture(
+            "advantage",
+            ("J", "N"),
+            title="Nonreciprocal advantage",
+            caption="below 1 the reciprocal network stores more, between kappa/(2N) and kappa/2 for a star, (14)",
+            level=1.0,
+        ),
+    ),
+    labels={"advantage": "E nonreciprocal / reciprocal"},
+)
+ANALYSES = (NONRECIPROCAL_ADVANTAGE,)

@@ -2,7 +2,8 @@
 
 import xarray as xr
 
-from qbsweep.analysis.inputs import good_values, in_memory, ratio_of, require_axis
+from qbsweep.analysis.declaration import Analysis, Picture
+from qbsweep.analysis.inputs import good_values, in_memory, ratio_of
 from qbsweep.analysis.outputs import labelled, masked_points
 
 
@@ -30,7 +31,7 @@ def enhancement(ds: xr.Dataset) -> xr.Dataset:
         `enhancement` of the energy; where the dataset has the ergotropy, `ergotropy_enhancement` and
         `ergotropy_fraction` too; `masked_points`.
     """
-    require_axis(ds, "r", "enhancement", labels=[0.0])
+    ENHANCEMENT.require(ds)
     optional = [name for name in ("ergotropy_terminal",) if name in ds]
     ds = in_memory(ds, ("energy_terminal", *optional), "enhancement")
     energy, good = good_values(ds, "energy_terminal")
@@ -45,3 +46,21 @@ def enhancement(ds: xr.Dataset) -> xr.Dataset:
         variables["ergotropy_fraction"] = (fraction, "1", "ergotropy over energy of the terminal battery")
     variables["masked_points"] = (masked_points(good), "1", "points of the dataset left out")
     return labelled(ds, variables, "enhancement")
+
+
+ENHANCEMENT = Analysis(
+    enhancement,
+    axes={"r": (0.0,)},
+    pictures=(
+        Picture("enhancement", ("r",), level=1.0),
+        Picture("ergotropy_enhancement", ("r",), level=1.0),
+    ),
+    labels={"enhancement": "energy enhancement", "ergotropy_enhancement": "ergotropy enhancement"},
+)
+ERGOTROPY_FRACTION = Analysis(
+    ergotropy_fraction,
+    axes={},
+    pictures=(Picture("ergotropy_fraction", ("r", "n_th", "J", "N"), below=0.999),),
+    labels={"ergotropy_fraction": "ergotropy / energy"},
+)
+ANALYSES = (ENHANCEMENT, ERGOTROPY_FRACTION)

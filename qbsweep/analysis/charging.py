@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from qbsweep.analysis.declaration import Analysis, Picture
 from qbsweep.analysis.fits import MIN_SAMPLES, UNKNOWN, Estimate, crossing_near, maximum_near
-from qbsweep.analysis.inputs import in_memory, require_axis, usable
+from qbsweep.analysis.inputs import in_memory, usable
 from qbsweep.analysis.outputs import labelled, masked_points, over_curves
 from qbsweep.arrays import FloatArray
 from qbsweep.errors import QbsweepError
@@ -56,7 +57,7 @@ def settling_time(ds: xr.Dataset, tolerance: float = 0.01) -> xr.Dataset:
     """
     if not 0 < tolerance < 1:
         raise QbsweepError(f"the tolerance of settling_time must lie between 0 and 1, but is {tolerance:g}")
-    require_axis(ds, "time", "settling_time")
+    SETTLING_TIME.require(ds)
     ds = in_memory(ds, ("energy_t", "energy_terminal"), "settling_time")
     energy, good = _terminal_in_time(ds)
     curve = partial(settled, tolerance=tolerance)
@@ -116,7 +117,7 @@ def charging_power(ds: xr.Dataset) -> xr.Dataset:
         times at which they are reached (`..._time`), interpolated; `verdict` (peak; edge: one of the two is largest at
         an end of the times and NaN; too few points; no data) and `masked_points`.
     """
-    require_axis(ds, "time", "charging_power")
+    CHARGING_POWER.require(ds)
     ds = in_memory(ds, ("energy_t",), "charging_power")
     energy, good = _terminal_in_time(ds)
     found = over_curves(largest_powers, Power.__annotations__, "time", ds["time"], energy)
@@ -162,3 +163,24 @@ def largest_powers(times: FloatArray, energy: FloatArray) -> Power:
 def _largest(times: FloatArray, y: FloatArray, power: FloatArray, order: int) -> Estimate:
     index = int(power.argmax())
     return (maximum_near(times, y, index, order) if 0 < index < len(times) - 1 else None) or UNKNOWN
+
+
+_AXES = ("N", "J", "n_th", "r")
+SETTLING_TIME = Analysis(
+    settling_time,
+    axes={"time": ()},
+    along="time",
+    seconds_per_curve=4e-3,
+    pictures=(Picture("settling_time", _AXES),),
+    labels={"settling_time": "settling time"},
+    settings=("tolerance",),
+)
+CHARGING_POWER = Analysis(
+    charging_power,
+    axes={"time": ()},
+    along="time",
+    seconds_per_curve=4e-3,
+    pictures=(Picture("peak_power", _AXES),),
+    labels={"peak_power": "largest power dE/dt", "mean_power": "largest mean power E/t"},
+)
+ANALYSES = (SETTLING_TIME, CHARGING_POWER)

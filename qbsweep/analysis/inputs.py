@@ -25,7 +25,8 @@ class MissingAxisError(QbsweepError):
     def __init__(self, analysis: str, axis: str, what: str = "") -> None:
         self.axis = axis
         need = what or f"an axis `{axis}`"
-        super().__init__(f"{analysis} needs {need}, which this dataset lacks; a sweep with `{REMEDIES[axis]}` has it")
+        remedy = REMEDIES.get(axis, f"{axis}: [...]")
+        super().__init__(f"{analysis} needs {need}, which this dataset lacks; a sweep with `{remedy}` has it")
 
 
 def require_axis(ds: xr.Dataset, axis: str, analysis: str, labels: Iterable[object] = ()) -> None:
@@ -62,6 +63,21 @@ def usable(ds: xr.Dataset, *names: str) -> xr.DataArray:
 def absolute_coupling(ds: xr.Dataset) -> xr.DataArray:
     """Return the coupling in units of omega, over J and, where J is in multiples of J_op, what that depends on."""
     return ds["J_abs"] if "J_abs" in ds.coords else ds["J"]
+
+
+def typical(ds: xr.Dataset, dim: str) -> int:
+    """Return the position of the value of an axis to look at first: J_op, with noise, in the middle."""
+    values = ds[dim].values
+    if dim in ("n_th", "r"):
+        return len(values) - 1  # with noise there is something to see
+    if dim == "J" and ds["J"].attrs.get("units") == "J_op":
+        return int(np.abs(values - 1).argmin())
+    return len(values) // 2 if np.issubdtype(values.dtype, np.number) and len(values) > 3 else 0
+
+
+def near_optimum(ds: xr.Dataset) -> xr.Dataset:
+    """Take the coupling nearest to J_op (10), or one in the middle of couplings that are not in units of it."""
+    return ds.isel(J=typical(ds, "J")) if "J" in ds.dims else ds
 
 
 def ratio_of(above: xr.DataArray, below: xr.DataArray) -> xr.DataArray:

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import xarray as xr
 
+from qbsweep.analysis.declaration import Analysis, Picture
 from qbsweep.analysis.fits import value_at
-from qbsweep.analysis.inputs import MissingAxisError, absolute_coupling, good_values, in_memory, ratio_of, require_axis
+from qbsweep.analysis.inputs import MissingAxisError, absolute_coupling, good_values, in_memory, ratio_of
 from qbsweep.analysis.outputs import labelled, masked_points
 from qbsweep.arrays import FloatArray
 from qbsweep.physics.topologies import TOPOLOGIES
@@ -30,7 +31,7 @@ def odd_even_ratio(ds: xr.Dataset, of: str = "energy_terminal") -> xr.Dataset:
         `ratio_at_J_op_error`. (A reciprocal chain of even N has no optimum of its own.) `masked_points` counts what is
         left out.
     """
-    require_axis(ds, "N", "odd_even_ratio")
+    ODD_EVEN_RATIO.require(ds)
     ds = in_memory(ds, (of,), "odd_even_ratio")
     energy, good = good_values(ds, of)
     N = set(ds["N"].values.tolist())
@@ -84,3 +85,24 @@ def _log_at_optimum(ds: xr.Dataset, energy: xr.DataArray) -> tuple[xr.DataArray,
         vectorize=True,
     )
     return value, error
+
+
+ODD_EVEN_RATIO = Analysis(
+    odd_even_ratio,
+    axes={"N": ()},
+    along="J",
+    seconds_per_curve=1e-3,
+    pictures=(
+        Picture(
+            "ratio_at_J_op",
+            ("N",),
+            least=1,
+            title="Odd against even",
+            caption="E(even N) over the geometric mean of its odd neighbours, each at its own J_op of (10)",
+            points=True,
+            level=1.0,
+        ),
+    ),
+    labels={"ratio_at_J_op": "odd-even ratio at J_op"},
+)
+ANALYSES = (ODD_EVEN_RATIO,)

@@ -1,13 +1,17 @@
-"""Optimal couplings, and how they scale with the number of batteries."""
+"""Optimal couplings."""
 
 from collections.abc import Hashable, Iterable
+from typing import Any
 
+import numpy as np
 import xarray as xr
 
-from qbsweep.analysis.inputs import absolute_coupling, in_memory, require_axis, usable
+from qbsweep.analysis.declaration import Analysis, Picture, Theory
+from qbsweep.analysis.inputs import absolute_coupling, in_memory, usable
 from qbsweep.analysis.outputs import labelled, masked_points, over_curves
-from qbsweep.analysis.peaks import VERDICTS, Optimum, find_optimum
+from qbsweep.analysis.peaks import NO_DATA, PEAK, PLATEAU, SEVERAL, VERDICTS, Optimum, find_optimum
 from qbsweep.errors import QbsweepError
+from qbsweep.physics.topologies import TOPOLOGIES
 
 
 def optimal_coupling(ds: xr.Dataset, of: str = "energy_terminal", refined: xr.Dataset | None = None) -> xr.Dataset:
@@ -38,7 +42,7 @@ def optimal_coupling(ds: xr.Dataset, of: str = "energy_terminal", refined: xr.Da
     QbsweepError
         If there is no axis J, or no such variable.
     """
-    require_axis(ds, "J", "optimal_coupling")
+    OPTIMAL_COUPLING.require(ds)
     ds = in_memory(ds, (of,), "optimal_coupling")
     if ds[of].dims != ds["status"].dims:
         raise QbsweepError(f"optimal_coupling needs one value per point, but `{of}` has the dimensions {ds[of].dims}")
@@ -89,3 +93,43 @@ def with_dims(refined: xr.Dataset, dims: Iterable[Hashable]) -> xr.Dataset:
     """Give refined samples dimensions of one label where they have scalar coordinates."""
     missing = [dim for dim in dims if dim not in refined.dims]
     return refined.reset_coords("J_abs").expand_dims(missing).set_coords("J_abs")
+
+
+def _closed_form(best: xr.Dataset) -> xr.DataArray | None:
+    """Eq. (10) where it is the optimum, NaN elsewhere; None for results that do not tell of what network."""
+    if "topology" not in best.coords or "kappa" not in best.coords or best["kappa"].ndim:
+        return None
+    kappa = float(best["kappa"].item())
+
+    def value(topology: str, N: int, coupling: str) -> float:
+        known = TOPOLOGIES.get(topology)
+        if known is None or known.optimal_coupling is None or coupling not in known.optimal_for:
+            return np.nan
+        return float(known.optimal_coupling(N, kappa))
+
+    coupling = best["coupling"] if "coupling" in best.coords else xr.DataArray("nonreciprocal")
+    values: xr.DataArray = xr.apply_ufunc(value, best["topology"], best["N"], coupling, vectorize=True)
+    return values.squeeze()
+
+
+_AGAINST_N: dict[str, Any] = {"axes": ("N",), "least": 1, "logx": True, "logy": True, "points": True, "leading": True}
+_INSIDE = (PEAK, SEVERAL, PLATEAU, NO_DATA)
+"""Verdicts that say enough without the largest sample."""
+OPTIMAL_COUPLING = Analysis(
+    optimal_coupling,
+    axes={"J": ()},
+    along="J",
+    seconds_per_curve=4e-3,
+    pictures=(
+        Picture(
+            "J_op",
+            title="Optimal coupling against the number of batteries",
+            theory=Theory(_closed_form, "eq. (10)", "points: between the samples of the dataset; thin lines: (10)"),
+            **_AGAINST_N,
+        ),
+        Picture("energy_op", title="Energy at the optimal coupling", **_AGAINST_N),
+    ),
+    labels={"J_op": "optimal coupling J_op", "energy_op": "energy at J_op"},
+    quiet={"n_maxima": ("n_maxima", (0, 1)), "J_best": ("verdict", _INSIDE), "energy_best": ("verdict", _INSIDE)},
+)
+ANALYSES = (OPTIMAL_COUPLING,)

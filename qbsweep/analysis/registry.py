@@ -4,50 +4,24 @@ What is pending, failed or suspect is left out and counted in `masked_points`. A
 analysis is about raises QbsweepError.
 """
 
-from collections.abc import Callable
+from typing import Any
 
 import xarray as xr
 
-from qbsweep.analysis.advantage import nonreciprocal_advantage
-from qbsweep.analysis.baths import enhancement, ergotropy_fraction
-from qbsweep.analysis.charging import charging_power, settling_time
-from qbsweep.analysis.inputs import MissingAxisError
-from qbsweep.analysis.odd_even import odd_even_ratio
-from qbsweep.analysis.optimal_coupling import optimal_coupling
-from qbsweep.analysis.scaling import scaling_exponent
+from qbsweep.analysis import advantage, baths, charging, odd_even, optimal_coupling, scaling
+from qbsweep.analysis.declaration import Analysis
 from qbsweep.errors import QbsweepError
 
-__all__ = [
-    "ANALYSES",
-    "MissingAxisError",
-    "analyze",
-    "charging_power",
-    "enhancement",
-    "ergotropy_fraction",
-    "nonreciprocal_advantage",
-    "odd_even_ratio",
-    "optimal_coupling",
-    "scaling_exponent",
-    "settling_time",
-]
-
-ANALYSES: dict[str, Callable[..., xr.Dataset]] = {
-    function.__name__: function
-    for function in (
-        optimal_coupling,
-        scaling_exponent,
-        odd_even_ratio,
-        nonreciprocal_advantage,
-        enhancement,
-        ergotropy_fraction,
-        settling_time,
-        charging_power,
-    )
+ANALYSES: dict[str, Analysis] = {
+    analysis.name: analysis
+    for module in (optimal_coupling, scaling, odd_even, advantage, baths, charging)
+    for analysis in module.ANALYSES
 }
+"""By name, in the order in which they are done and shown."""
 
 
 def analyze(
-    ds: xr.Dataset, refined: xr.Dataset | None = None, window: tuple[int, int] | None = None
+    ds: xr.Dataset, quick: bool = False, **options: Any
 ) -> tuple[dict[str, xr.Dataset], dict[str, QbsweepError]]:
     """Do every analysis that a dataset has the axes for.
 
@@ -55,10 +29,10 @@ def analyze(
     ----------
     ds : Dataset
         Of a sweep.
-    refined : Dataset, optional
-        Of `optimal_coupling`.
-    window : (int, int), optional
-        Of `scaling_exponent`.
+    quick : bool
+        Leave out what would take long, see `Analysis.quick_part`.
+    **options
+        Each goes to the analyses that have it, unless it is None.
 
     Returns
     -------
@@ -67,16 +41,16 @@ def analyze(
     left_out : dict of QbsweepError
         Why an analysis was not done.
     """
+    given = {name: value for name, value in options.items() if value is not None}
+    unknown = [name for name in given if not any(name in analysis.options for analysis in ANALYSES.values())]
+    if unknown:
+        raise TypeError(f"no analysis has an option {unknown[0]}")
     results: dict[str, xr.Dataset] = {}
     left_out: dict[str, QbsweepError] = {}
-    for name, function in ANALYSES.items():
+    for name, analysis in ANALYSES.items():
         try:
-            if name == "optimal_coupling":
-                results[name] = function(ds, refined=refined)
-            elif name == "scaling_exponent" and "optimal_coupling" in results:
-                results[name] = function(results["optimal_coupling"], window)
-            else:
-                results[name] = function(ds)
+            part = analysis.quick_part(ds) if quick else ds
+            results[name] = analysis.apply(part, results, given)
         except QbsweepError as error:
             left_out[name] = error
     return results, left_out

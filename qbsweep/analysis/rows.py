@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from qbsweep.analysis.declaration import Analysis
 from qbsweep.analysis.files import summary
-from qbsweep.analysis.peaks import EDGE, FLAT, TOO_FEW
+from qbsweep.analysis.registry import ANALYSES
 from qbsweep.arrays import FloatArray
 
 _ROWS = 40
@@ -20,30 +21,32 @@ def analysis_rows(result: xr.Dataset) -> tuple[str, list[str], list[list[str]]]:
     Of a long last axis so many labels, denser at its start, as fit a screen. An error is shown if it reaches the digits
     shown. A result that is the same everywhere is one sentence: the title, without rows.
     """
-    frame, name = summary(result), str(result.attrs["analysis"])
+    frame, analysis = summary(result), ANALYSES[str(result.attrs["analysis"])]
     columns = [str(n) for n in result.data_vars if n in frame]
     dims = [str(n) for n in frame if n in result.dims]
-    shown = [n for n in columns if _is_informative(n, frame)]
+    shown = [n for n in columns if _is_informative(n, frame, analysis)]
     numbers = _only_numbers(frame, shown)
     if len(numbers) > 1 and np.ptp(numbers) <= 1e-12 * np.abs(numbers).max():
-        return f"{name}: {_number(numbers[0])} at all {len(frame):,} points", [], []
+        return f"{analysis.name}: {_number(numbers[0])} at all {len(frame):,} points", [], []
     rows = _some_rows(frame, dims)
     hidden = f", {len(rows)} of {len(frame):,} rows" if len(rows) < len(frame) else ""
-    settings = "".join(f", {key} {result.attrs[key]}" for key in ("window", "tolerance") if key in result.attrs)
+    settings = "".join(f", {key} {result.attrs[key]}" for key in analysis.settings)
     header = [n + _unit(result[n]) for n in (*dims, *shown)]
     cells = [[*(_cell(row[d]) for d in dims), *(_cell(row[n], row.get(f"{n}_error")) for n in shown)] for row in rows]
-    return name + settings + hidden, header, cells
+    return analysis.name + settings + hidden, header, cells
 
 
-def _is_informative(name: str, frame: pd.DataFrame) -> bool:
+def _is_informative(name: str, frame: pd.DataFrame, analysis: Analysis) -> bool:
     """Whether a column says more than that all is well."""
     column = frame[name]
     if name.endswith("_error") or column.isna().all():
         return False
-    if name in ("J_best", "energy_best"):
-        return bool(frame["verdict"].isin([EDGE, FLAT, TOO_FEW]).any())
-    usual = {"masked_points": 0, "n_maxima": 1}
-    return name not in usual or bool((column > usual[name]).any())
+    if name == "masked_points":
+        return bool(column.any())
+    if name not in analysis.quiet:
+        return True
+    of, usual = analysis.quiet[name]
+    return not bool(frame[of].isin(usual).all())
 
 
 def _only_numbers(frame: pd.DataFrame, names: list[str]) -> FloatArray:

@@ -7,9 +7,10 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from qbsweep.analysis.fits import limit, slope_at
+from qbsweep.analysis.declaration import Analysis, Picture
+from qbsweep.analysis.fits import MIN_SAMPLES, limit, slope_at
 from qbsweep.analysis.inputs import require_axis
-from qbsweep.analysis.optimal_coupling import optimal_coupling
+from qbsweep.analysis.optimal_coupling import OPTIMAL_COUPLING, optimal_coupling
 from qbsweep.analysis.outputs import labelled, masked_points
 from qbsweep.analysis.peaks import LOCATED
 from qbsweep.arrays import FloatArray
@@ -46,7 +47,7 @@ def scaling_exponent(ds: xr.Dataset, window: tuple[int, int] | None = None, **op
           far the local exponent at the largest N of the window is from it.
         - `n_values`, `masked_points`: values of N in the fit, and left out for want of an optimum.
     """
-    require_axis(ds, "N", "scaling_exponent")
+    SCALING_EXPONENT.require(ds)
     if "J_op" not in ds:
         require_axis(ds, "J", "scaling_exponent")
     best = ds if "J_op" in ds else optimal_coupling(ds, **options)
@@ -131,3 +132,17 @@ def _power_law(N: FloatArray, y: FloatArray, error: FloatArray) -> tuple[Any, ..
         slopes,
         slope_errors,
     )
+
+
+SCALING_EXPONENT = Analysis(
+    scaling_exponent,
+    axes={"N": ()},
+    along="J",
+    seconds_per_curve=4e-3,
+    after=OPTIMAL_COUPLING,
+    pictures=(Picture("local_exponent", ("N",), least=MIN_SAMPLES, title="Local scaling exponents", logx=True),),
+    labels={"local_exponent": "local exponent of N"},
+    words={"energy_op": "energy there"},
+    settings=("window",),
+)
+ANALYSES = (SCALING_EXPONENT,)

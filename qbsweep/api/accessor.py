@@ -62,5 +62,5 @@ def _method(function: Callable[..., xr.Dataset]) -> Callable[..., xr.Dataset]:
     return method
 
 
-for _name, _function in ANALYSES.items():
-    setattr(Accessor, _name, _method(_function))
+for _name, _analysis in ANALYSES.items():
+    setattr(Accessor, _name, _method(_analysis.function))

@@ -62,7 +62,8 @@ def analyze_command(
         console.print(f"not done: {error}", highlight=False, markup=False)
     if refined is not None:
         count = int((refined["status"] != PENDING).sum())
-        console.print(f"optimal_coupling uses {count:,} samples more, of {run_directory.refined}", highlight=False)
+        users = ", ".join(name for name, one in analysis.ANALYSES.items() if "refined" in one.options)
+        console.print(f"{users}: {count:,} samples more, of {run_directory.refined}", highlight=False)
     console.print(f'xarray.open_datatree("{run_directory.analysis_data}"), tables as CSV beside it', highlight=False)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from qbsweep.analysis.inputs import typical
 from qbsweep.arrays import FloatArray
 from qbsweep.figures.labels import axis_label, meaning, unit, value_label
 from qbsweep.solvers.status import OK, SUSPECT
@@ -124,14 +125,9 @@ class Chart:
 
     def default(self, dim: str) -> int:
         """Return the position that the widget of an axis shows first."""
-        values = self.ds[dim].values
         if dim in self.defaults:
-            return int(np.flatnonzero(values == self.defaults[dim])[0])
-        if dim in ("n_th", "r"):
-            return len(values) - 1  # with noise there is something to see
-        if dim == "J" and self.ds["J"].attrs.get("units") == "J_op":
-            return int(np.abs(values - 1).argmin())
-        return len(values) // 2 if np.issubdtype(values.dtype, np.number) and len(values) > 3 else 0
+            return int(np.flatnonzero(self.ds[dim].values == self.defaults[dim])[0])
+        return typical(self.ds, dim)
 
     def widget_label(self, dim: str, value: Any) -> str:
         """Write a value as a widget shows it."""

@@ -1,19 +1,20 @@
 """Which charts fit a dataset and its analyses, by the axes that it has."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from qbsweep.analysis.declaration import Picture
+from qbsweep.analysis.registry import ANALYSES
 from qbsweep.figures.chart import Chart, against
-from qbsweep.physics.topologies import TOPOLOGIES, optimal_coupling
 
 
 def charts(ds: xr.Dataset, results: Mapping[str, xr.Dataset] | None = None) -> list[Chart]:
     """Return the charts that fit, the most telling first."""
-    of_analyses = list(of_results(results or {}))
-    optima = [chart for chart in of_analyses if chart.variable in ("J_op", "energy_op")]
-    return [*optima, *of_dataset(ds), *(chart for chart in of_analyses if chart not in optima)]
+    found = results or {}
+    return [*_of_results(found, leading=True), *of_dataset(ds), *_of_results(found, leading=False)]
 
 
 def of_dataset(ds: xr.Dataset) -> Iterator[Chart]:
@@ -67,78 +68,35 @@ def _of_truncation(ds: xr.Dataset, x: str) -> Chart:
     return against(ds, "truncation_error", x, title="How far to trust the truncation", logy=True, level=level)
 
 
-def of_results(results: Mapping[str, xr.Dataset]) -> Iterator[Chart]:
-    """Choose charts of analyses."""
-    best = results.get("optimal_coupling")
-    if best is not None and "N" in best.dims and bool(best["J_op"].notnull().any()):
-        yield optimum(best)
-        yield against(best, "energy_op", "N", title="Energy at the optimal coupling", logx=True, logy=True, points=True)
-    if "scaling_exponent" in results and results["scaling_exponent"].sizes.get("N", 0) > 6:
-        yield against(results["scaling_exponent"], "local_exponent", "N", title="Local scaling exponents", logx=True)
-    if "odd_even_ratio" in results and "ratio_at_J_op" in results["odd_even_ratio"]:
-        ratio = results["odd_even_ratio"]
-        caption = "E(even N) over the geometric mean of its odd neighbours, each at its own J_op of (10)"
-        yield against(ratio, "ratio_at_J_op", "N", title="Odd against even", caption=caption, level=1.0, points=True)
-    yield from _comparisons(results)
-    for name, variable in (("settling_time", "settling_time"), ("charging_power", "peak_power")):
-        if name in results:
-            yield from _over_one_axis(results[name], variable, ("N", "J", "n_th", "r"))
+def of_result(result: xr.Dataset) -> list[Chart]:
+    """Return the charts that an analysis declares, where they fit its result."""
+    pictures = ANALYSES[str(result.attrs["analysis"])].pictures
+    return [chart for picture in pictures if (chart := _of_picture(result, picture))]
 
 
-def optimum(best: xr.Dataset) -> Chart:
-    """Chart J_op against N beside the closed form (10)."""
-    caption = "points: between the samples of the dataset; thin lines: (10)"
-    if "kappa" not in best.coords or best["kappa"].ndim or "topology" not in best.coords:
-        return against(best, "J_op", "N", title="Optimal coupling", logx=True, logy=True, points=True)
-    return against(
-        best,
-        "J_op",
-        "N",
-        title="Optimal coupling against the number of batteries",
-        caption=caption,
-        logx=True,
-        logy=True,
-        points=True,
-        reference=_closed_form(best),
-        theory="eq. (10)",
-        joined=False,
-    )
+def _of_results(results: Mapping[str, xr.Dataset], leading: bool) -> Iterator[Chart]:
+    """Return those that go before the charts of the dataset itself, or those that follow."""
+    for name, analysis in ANALYSES.items():
+        for picture in analysis.pictures if name in results else ():
+            chart = _of_picture(results[name], picture) if picture.leading == leading else None
+            if chart:
+                yield chart
 
 
-def _closed_form(best: xr.Dataset) -> xr.DataArray:
-    """Eq. (10) where it holds, NaN elsewhere."""
-    kappa = float(best["kappa"].item())
-
-    def value(topology: str, N: int, coupling: str) -> float:
-        holds = topology in TOPOLOGIES and coupling in TOPOLOGIES[topology].optimal_for
-        return float(optimal_coupling(topology, N, kappa)) if holds else np.nan
-
-    coupling = best["coupling"] if "coupling" in best.coords else xr.DataArray("nonreciprocal")
-    reference: xr.DataArray = xr.apply_ufunc(value, best["topology"], best["N"], coupling, vectorize=True)
-    return reference.squeeze()
-
-
-def _comparisons(results: Mapping[str, xr.Dataset]) -> Iterator[Chart]:
-    if "nonreciprocal_advantage" in results:
-        result = results["nonreciprocal_advantage"]
-        caption = "below 1 the reciprocal network stores more, between kappa/(2N) and kappa/2 for a star, (14)"
-        for x in ("J", "N"):
-            if x in result["advantage"].dims and result.sizes[x] > 1:
-                yield against(result, "advantage", x, title="Nonreciprocal advantage", caption=caption, level=1.0)
-                break
-    if "enhancement" in results:
-        for name in ("enhancement", "ergotropy_enhancement"):
-            if name in results["enhancement"]:
-                yield against(results["enhancement"], name, "r", level=1.0)
-    fraction = results.get("ergotropy_fraction")
-    if fraction is not None and float(fraction["ergotropy_fraction"].min()) < 0.999:
-        yield from _over_one_axis(fraction, "ergotropy_fraction", ("r", "n_th", "J", "N"))
-
-
-def _over_one_axis(result: xr.Dataset, variable: str, axes: tuple[str, ...]) -> Iterator[Chart]:
-    """Chart a variable over the first of some axes that it has, if it has one."""
-    array = result[variable]
-    for x in axes:
-        if array.sizes.get(x, 0) > 1 and bool(array.notnull().any()):
-            yield against(result, variable, x)
-            return
+def _of_picture(result: xr.Dataset, picture: Picture) -> Chart | None:
+    if picture.variable not in result:
+        return None
+    array = result[picture.variable]
+    x = next((axis for axis in picture.axes if array.sizes.get(axis, 0) >= picture.least), None)
+    if x is None or not bool(array.notnull().any()):
+        return None
+    if picture.below is not None and float(array.min()) >= picture.below:
+        return None
+    told = ("title", "caption", "logx", "logy", "points", "level")
+    options: dict[str, Any] = {name: getattr(picture, name) for name in told}
+    options = {name: value for name, value in options.items() if value not in (None, "")}
+    theory = picture.theory.values(result) if picture.theory else None
+    if picture.theory and theory is not None:
+        options |= {"caption": picture.theory.caption, "theory": picture.theory.name}
+        options |= {"reference": theory, "joined": False}
+    return against(result, picture.variable, x, **options)

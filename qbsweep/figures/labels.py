@@ -4,6 +4,7 @@ from typing import Any
 
 import xarray as xr
 
+from qbsweep.analysis.registry import ANALYSES
 from qbsweep.sweep.parameters import PARAMETERS
 from qbsweep.sweep.variables import VARIABLES
 
@@ -11,22 +12,16 @@ SHORT = {
     **{p.name: p.label for p in PARAMETERS.values() if p.label},
     **{v.name: v.label for v in VARIABLES.values() if v.label},
     "time": "time t",
-    "J_op": "optimal coupling J_op",
-    "energy_op": "energy at J_op",
-    "local_exponent": "local exponent of N",
-    "ratio_at_J_op": "odd-even ratio at J_op",
-    "advantage": "E nonreciprocal / reciprocal",
-    "enhancement": "energy enhancement",
-    "ergotropy_enhancement": "ergotropy enhancement",
-    "ergotropy_fraction": "ergotropy / energy",
-    "settling_time": "settling time",
-    "peak_power": "largest power dE/dt",
-    "mean_power": "largest mean power E/t",
+    **{name: label for analysis in ANALYSES.values() for name, label in analysis.labels.items()},
 }
 """For axes of narrow figures; what is not here has its `long_name`."""
 
 _UNITS = {"omega": "ω", "1/omega": "1/ω", "1/kappa": "1/κ", "omega omega": "ω²", "omega kappa": "ω κ"}
-_WORDS = {"moments": "exact", "lindblad": "truncated", "energy_op": "energy there"}
+_WORDS = {
+    "moments": "exact",
+    "lindblad": "truncated",
+    **{value: word for analysis in ANALYSES.values() for value, word in analysis.words.items()},
+}
 _MATHS = {"J_op": r"$J_\mathrm{op}$", "n_th": r"$n_\mathrm{th}$"}
 
 

@@ -13,7 +13,7 @@ from bokeh.resources import Resources
 
 import qbsweep
 from qbsweep.analysis.refine import open_refined
-from qbsweep.analysis.registry import analyze, charging_power, settling_time
+from qbsweep.analysis.registry import analyze
 from qbsweep.analysis.rows import analysis_rows
 from qbsweep.errors import QbsweepError
 from qbsweep.figures.chart import Chart
@@ -27,8 +27,6 @@ from qbsweep.sweep.parameters import PARAMETERS
 
 BUDGET = 60_000
 """Values of a figure: half a megabyte of the page."""
-_MOST_POINTS = 2_000_000
-_MOST_CURVES = 1_000
 _MOST_FAILURES = 8
 _MOST_VALUES = 12
 _STYLE = Path(__file__).with_name("report.css")
@@ -39,7 +37,7 @@ def write(directory: Path) -> tuple[str, list[Chart]]:
     run_directory = existing(directory)
     standing = state(run_directory)
     with readable(run_directory.data), xr.open_zarr(run_directory.data, chunks=None) as ds:
-        results, left_out = analyses(ds, open_refined(directory))
+        results, left_out = analyze(ds, quick=True, refined=open_refined(directory))
         drawn = [chart.thinned(BUDGET) for chart in charts(ds, results)]
         script, divs = components([embedded(chart) for chart, _ in drawn]) if drawn else ("", [])
         title = str(ds.attrs.get("title", directory.name))
@@ -65,29 +63,6 @@ def _page(title: str, body: str, script: str) -> str:
         '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">\n'
         f"<style>{_STYLE.read_text(encoding='utf-8')}</style>\n{head}</head>\n<body>\n{body}\n{script}</body></html>\n"
     )
-
-
-def analyses(
-    ds: xr.Dataset, refined: xr.Dataset | None = None
-) -> tuple[dict[str, xr.Dataset], dict[str, QbsweepError]]:
-    """Do the analyses that are quick; those in time at the optimal coupling only, where J is an axis."""
-    points = ds["status"].size
-    if points > _MOST_POINTS or points // ds.sizes.get("J", points) > _MOST_CURVES:
-        return {}, {"all": QbsweepError(f"{points:,} points are many; `qbsweep analyze` does the analyses")}
-    results, left_out = analyze(ds.drop_dims("time", errors="ignore"), refined=refined)
-    if "time" not in ds.dims:
-        return results, left_out
-    at_optimum = ds.isel(J=Chart("", "", ds, "status", "time").default("J")) if "J" in ds.dims else ds
-    for function in (settling_time, charging_power):
-        name = function.__name__
-        try:
-            if at_optimum["status"].size > _MOST_CURVES:
-                raise QbsweepError(f"{name} takes long for {points:,} points; `qbsweep analyze` does it")
-            results[name] = function(at_optimum)
-            left_out.pop(name, None)
-        except QbsweepError as error:
-            left_out[name] = error
-    return results, left_out
 
 
 def _verdict(state: dict[str, Any]) -> str:

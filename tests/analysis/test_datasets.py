@@ -8,7 +8,10 @@ import pytest
 import xarray as xr
 
 import qbsweep  # noqa: F401  for `ds.qb`
-from qbsweep.analysis.registry import MissingAxisError, nonreciprocal_advantage, optimal_coupling, scaling_exponent
+from qbsweep.analysis.advantage import nonreciprocal_advantage
+from qbsweep.analysis.inputs import MissingAxisError
+from qbsweep.analysis.optimal_coupling import optimal_coupling
+from qbsweep.analysis.scaling import scaling_exponent
 from qbsweep.errors import QbsweepError
 from qbsweep.physics import closed_forms
 

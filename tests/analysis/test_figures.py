@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import qbsweep  # noqa: F401  for `ds.qb`
-from qbsweep.analysis.registry import scaling_exponent
+from qbsweep.analysis.scaling import scaling_exponent
 from qbsweep.physics import closed_forms, topologies
 
 Get = Callable[[str], xr.Dataset]

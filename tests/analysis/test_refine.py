@@ -11,9 +11,9 @@ import pytest
 import xarray as xr
 
 from qbsweep.analysis import refine as refine_module
+from qbsweep.analysis.optimal_coupling import optimal_coupling
 from qbsweep.analysis.peaks import find_optimum
 from qbsweep.analysis.refine import next_couplings, open_refined, refine
-from qbsweep.analysis.registry import optimal_coupling
 from qbsweep.errors import QbsweepError
 from qbsweep.physics import closed_forms, topologies
 from qbsweep.runs.box import solve_box
