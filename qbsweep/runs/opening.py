@@ -32,7 +32,7 @@ def prepare(spec: SweepSpec, directory: RunDirectory, block_seconds: float = BLO
 
     The caller holds the lock.
     """
-    from qbsweep.store.layout import allocate  # xarray costs 0.7 s and 40 MB that worker processes need not pay
+    from qbsweep.store.allocate import allocate
 
     directory.check_own()
     directory.recover()

@@ -20,7 +20,7 @@ def extended(store: Store, spec: SweepSpec, grid: Grid, path: Path, provenance: 
     A copy, not a resize: the new axes keep the order of the sweep file, wherever values were added, and
     until the copy is complete the old dataset is untouched.
     """
-    from qbsweep.store.layout import allocate  # see `run.prepare`
+    from qbsweep.store.allocate import allocate
 
     latest = dict(store.provenance)
     before = [*(latest.pop("extends") or ()), latest]

@@ -21,10 +21,10 @@ from qbsweep.runs.block import Report, Task, solve_block
 from qbsweep.runs.dask import DaskExecutor, local_executor, remote_executor
 from qbsweep.runs.plan import make_grid
 from qbsweep.runs.state import progress_of
+from qbsweep.store.allocate import allocate
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.grid import Grid
-from qbsweep.store.layout import allocate
 from qbsweep.store.lock import Lock, lock_holder
 from qbsweep.store.records import append_line
 from qbsweep.sweep.axes import Axis

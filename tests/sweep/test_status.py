@@ -11,10 +11,10 @@ from qbsweep.errors import QbsweepError
 from qbsweep.runs import loop, opening
 from qbsweep.runs.state import Progress, progress_in, progress_of
 from qbsweep.solvers.status import STATUS_NAMES
+from qbsweep.store.allocate import allocate
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.grid import Grid
-from qbsweep.store.layout import allocate
 from qbsweep.store.status import status_files
 from qbsweep.sweep.spec import SweepSpec, dump_spec, parse_spec
 

@@ -1,0 +1,75 @@
+"""Allocate a new dataset: coordinates, empty variables, attributes that say where it comes from."""
+
+import shutil
+import uuid
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+import zarr.codecs
+
+from qbsweep.store.directory import FORMAT
+from qbsweep.store.grid import Grid
+from qbsweep.store.layout import Coordinate, attributes_of, coordinates, sizes, stored_variables
+from qbsweep.sweep.spec import SweepSpec, dump_spec
+from qbsweep.sweep.variables import VARIABLES
+
+_NOT_A_NUMBER = "AAAAAAAA+H8="  # as xarray writes the attribute `_FillValue`
+
+
+def allocate(path: Path, spec: SweepSpec, grid: Grid, provenance: Mapping[str, Any]) -> None:
+    """Create the dataset, complete or absent, never in between.
+
+    With zarr alone, byte for byte as xarray would: loading xarray takes longer than many a sweep.
+    """
+    scratch = path.with_name(f".{path.name.lstrip('.')}.new")
+    shutil.rmtree(scratch, ignore_errors=True)
+    attributes = {
+        "title": spec.name,
+        "qbsweep_format": FORMAT,
+        "dataset_id": uuid.uuid4().hex,
+        "spec": dump_spec(spec),
+        "spec_digest": spec.digest(),
+        **provenance,
+    }
+    labels = coordinates(spec)
+    scalars = sorted(name for name, coordinate in labels.items() if coordinate.dims != (name,))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zarr's notes on parts of the format that are young
+        group = zarr.create_group(str(scratch), attributes={**attributes, "coordinates": " ".join(scalars)})
+        for name, coordinate in labels.items():
+            _write_coordinate(group, name, coordinate)
+        extra = sizes(spec)
+        compressor = zarr.codecs.BloscCodec(cname="lz4", clevel=5, shuffle=zarr.codecs.BloscShuffle.shuffle)
+        for name in stored_variables(spec):
+            variable = VARIABLES[name]
+            tail = tuple(extra[dim] for dim in variable.extra_dims)
+            group.create_array(
+                name,
+                shape=grid.shape + tail,
+                chunks=grid.block_shape + tail,
+                dtype=variable.dtype,
+                fill_value=variable.fill,
+                # One byte a point, which `StatusFiles` reads without zarr.
+                compressors=None if name == "status" else compressor,
+                dimension_names=grid.dims + variable.extra_dims,
+                attributes=attributes_of(spec, variable),
+            )
+        # So that `xarray.open_zarr(path)` opens without a warning; the metadata do not change any more.
+        zarr.consolidate_metadata(str(scratch))
+    scratch.rename(path)
+
+
+def _write_coordinate(group: zarr.Group, name: str, coordinate: Coordinate) -> None:
+    values = coordinate.values
+    is_float = np.issubdtype(values.dtype, np.floating)
+    group.create_array(
+        name,
+        data=values if values.dtype != object else values.astype(np.dtypes.StringDType()),
+        fill_value=np.nan if is_float else None,
+        dimension_names=coordinate.dims,
+        attributes={**coordinate.attributes, **({"_FillValue": _NOT_A_NUMBER} if is_float else {})},
+    )
