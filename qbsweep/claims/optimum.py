@@ -27,7 +27,6 @@ from qbsweep.claims.ledger import Finding, Measure
 from qbsweep.physics.closed_forms import cascaded_optimal_coupling, parallel_optimal_coupling
 
 Law = Callable[[int, float], FloatArray]
-Slope = Callable[[int, FloatArray, float], FloatArray]
 Energy = Callable[[str, str, int, float], float]
 
 

@@ -96,6 +96,13 @@ def test_auto_levels_stop_at_the_budget_and_say_so():
         solve_auto(fock_model(cascaded(2, J_OP, KAPPA), 4, **FINDING), memory_budget=1e3)
 
 
+def test_auto_levels_that_begin_beyond_the_highest_are_solved_and_go_no_further():
+    found = solve_auto(fock_model(cascaded(1, 0.5, 1.0), (3, 201), epsilon=0.3), memory_budget=1e9)
+    assert found.result.levels == (3, 201)
+    assert found.verdict.suspect
+    assert "251 levels would exceed the limits" in found.verdict.reason
+
+
 def test_auto_levels_of_a_kerr_network_compare_levels():
     network = cascaded(1, KAPPA, KAPPA, "reciprocal")
     found = solve_auto(fock_model(network, 4, epsilon=0.001, n_th=0.1, kerr=0.003), memory_budget=1e8)

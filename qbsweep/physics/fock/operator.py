@@ -71,7 +71,7 @@ def thermal_populations(levels: tuple[int, ...], occupation: float) -> FloatArra
 
 
 class DenseOperator:
-    """Matrix-free Liouvillian on the whole of rho, upper triangle and a band; see `fock_kernel`."""
+    """Matrix-free Liouvillian on the whole of rho, upper triangle and a band; see `kernel`."""
 
     def __init__(self, generator: Generator) -> None:
         self.levels = generator.levels

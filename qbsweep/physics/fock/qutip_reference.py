@@ -89,18 +89,3 @@ def reduced_states(rho: ComplexArray, levels: Sequence[int]) -> list[ComplexArra
     """Return the reduced density matrix of every mode of ``rho``, shape (D, D): a list of (d_m, d_m)."""
     state = qutip.Qobj(rho, dims=[list(levels), list(levels)])
     return [np.asarray(state.ptrace(m).full()) for m in range(len(levels))]
-
-
-def stored_energy(reduced: ComplexArray) -> float:
-    """``sum_k k rho_kk`` of one mode, in omega."""
-    return float(np.arange(len(reduced)) @ np.diagonal(reduced).real)
-
-
-def passive_energy(reduced: ComplexArray) -> float:
-    """``sum_k k lambda_k``, the eigenvalues lambda in descending order, in omega."""
-    return float(np.arange(len(reduced)) @ np.linalg.eigvalsh(reduced)[::-1])
-
-
-def extractable_energy(reduced: ComplexArray) -> float:
-    """Ergotropy of one mode's reduced state: its energy less its passive energy, in omega."""
-    return stored_energy(reduced) - passive_energy(reduced)

@@ -38,7 +38,7 @@ class Generator:
     lowering : list of Diagonals
         The c_j, one diagonal each.
     G, Y, Z : Diagonals, lists of Diagonals
-        Real in a real gauge, else complex, in units of omega; dagger(G) is in `G_dag`.
+        Real in a real gauge, else complex, in units of omega.
     phases : array
         phi_m of the gauge ``rho_IJ = e^{i phi . (n_I - n_J)} rho'_IJ``, rho' the one computed.
     """

@@ -19,7 +19,7 @@ from qbsweep.physics.moments.steady import anomaly_ratios, coherent_populations
 
 TOLERANCE = 1e-3
 FLOOR = 1e-3  # smallest denominator of a relative error, as a share of the mode's energy
-MAX_LEVELS = 200
+MAX_CLIMB = 200  # levels of a mode beyond which `solve_auto` gives up
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +210,7 @@ def solve_auto(
     tolerance : float
         Largest acceptable truncation error.
     times, steady, engine, keep_rho
-        See `fock.solve`.
+        See `point.solve`.
 
     Returns
     -------
@@ -223,13 +223,12 @@ def solve_auto(
         cost |= {"times": len(times), "end": float(times[-1])}
 
     def affordable(candidate: FockModel) -> bool:
-        needed = predict_memory(candidate, **cost)
-        return needed <= memory_budget and max(candidate.levels) <= MAX_LEVELS
+        return predict_memory(candidate, **cost) <= memory_budget and max(candidate.levels) <= MAX_CLIMB
 
-    if not affordable(model):
-        needed = predict_memory(model, **cost) / 1e6
+    needed = predict_memory(model, **cost)
+    if needed > memory_budget:
         raise QbsweepError(
-            f"{max(model.levels)} Fock levels need {needed:.3g} MB a point, but the budget is "
+            f"{max(model.levels)} Fock levels need {needed / 1e6:.3g} MB a point, but the budget is "
             f"{memory_budget / 1e6:.3g} MB"
         )
     climbed: list[tuple[tuple[int, ...], float]] = []
