@@ -1,70 +1,28 @@
-"""Slurm's commands: submit, list, requeue and cancel jobs. Jobs are told apart by name, never by id alone."""
+"""Slurm: its commands, and the dialect of its job scripts. Jobs are told apart by name, never by id alone."""
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
-from dataclasses import dataclass
+from pathlib import Path
 
 from qbsweep.context import JobContext
 from qbsweep.errors import QbsweepError
+from qbsweep.slurm.interface import Demand, Job
+from qbsweep.text import shown
 
+TITLE = "Slurm"
+MAX_JOBS = 1000
 _SECONDS = 30  # no Slurm command may hang longer: controllers restart, networks break
 _KEPT = ("SLURM_CONF", "SBATCH_ACCOUNT", "SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_RESERVATION")  # the user's defaults
 _FORMAT = "%i|%j|%T|%r|%N|%L"
-ACTIVE = {
-    "PENDING",
-    "RUNNING",
-    "CONFIGURING",
-    "COMPLETING",
-    "SUSPENDED",
-    "REQUEUED",
-    "REQUEUE_HOLD",
-    "RESIZING",
-    "SIGNALING",
-    "STAGE_OUT",
-    "STOPPED",
-    "REQUEUE_FED",
-    "SPECIAL_EXIT",
-}
-"""States of jobs that have not ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A line of squeue.
-
-    Attributes
-    ----------
-    id : str
-        With its index if it is of an array, 17_3: the bare number of one of them is that of the whole array.
-    name, state, reason, node : str
-    seconds_left : int or None
-        Until the walltime; None if there is none, or it has not begun.
-    """
-
-    id: str
-    name: str
-    state: str
-    reason: str
-    node: str
-    seconds_left: int | None
-
-    @property
-    def active(self) -> bool:
-        """It runs, or will, or is still being cleared away."""
-        return self.state in ACTIVE
-
-    @property
-    def held(self) -> bool:
-        """It waits until it is released."""
-        reason = self.reason.replace(" ", "_")  # squeue has spaces or underscores there, by version and format
-        return self.state == "REQUEUE_HOLD" or reason.startswith(("JobHeld", "job_requeued_in_held"))
-
-    @property
-    def alive(self) -> bool:
-        """It runs, or will."""
-        return self.active and self.state != "COMPLETING"
+_RESERVED = (
+    *("--job-name", "-J", "--array", "-a", "--output", "-o", "--error", "-e", "--open-mode", "--requeue"),
+    *("--no-requeue", "--signal", "--time", "-t", "--time-min", "--ntasks", "-n", "--cpus-per-task", "-c", "--mem"),
+    *("--mem-per-cpu", "--dependency", "-d", "--chdir", "-D", "--clusters", "-M", "--wrap", "--test-only"),
+    *("--parsable", "--hold", "-H", "--export", "--wait", "-W"),
+)
 
 
 def require() -> None:
@@ -77,19 +35,77 @@ def require() -> None:
             )
 
 
+def check_directive(line: str) -> None:
+    """Refuse what is no option of sbatch, and what qbsweep sets itself."""
+    if not line.startswith("-"):
+        raise ValueError(f"must be options of sbatch like --exclusive, but one is {shown(line)}")
+    for word in line.split():
+        option = word.partition("=")[0] if word.startswith("--") else word[:2]
+        # sbatch also takes the beginning of an option's name for it
+        if any(name.startswith(option) for name in _RESERVED) and option.startswith("-"):
+            raise ValueError(f"must not have {option}: qbsweep sets it itself, by `time`, `memory`, `cpus` and so on")
+
+
+def head(demand: Demand) -> list[str]:
+    """Return the directives of a job script."""
+    options = {
+        "job-name": demand.name,
+        "array": f"0-{demand.jobs - 1}" if demand.jobs else None,
+        "output": _pattern(demand.log, "%a" if demand.jobs else None),
+        "ntasks": demand.tasks,
+        "cpus-per-task": demand.cpus,
+        "mem" if demand.tasks == 1 else "mem-per-cpu": f"{demand.memory}M" if demand.memory else None,
+        "partition": demand.partition,
+        "qos": demand.qos,
+        "time": f"{demand.minutes // 1440}-{demand.minutes // 60 % 24:02}:{demand.minutes % 60:02}:00",
+        "chdir": demand.folder,
+        "account": demand.account,
+        "constraint": demand.constraint,
+        "open-mode": "append",
+    }
+    # Of two directives Slurm takes the last: the profile's own must not rename a job, or it could not be found again.
+    lines = [*demand.directives, *(f"--{name}={_quoted(str(it))}" for name, it in options.items() if it is not None)]
+    return [f"#SBATCH {line}" for line in (*lines, "--requeue", f"--signal=B:USR1@{demand.warning}")]
+
+
+def step(command: str, count: int, log: Path) -> str:
+    """Return the command of a job step."""
+    # --overlap: the steps share the allocation with the script; a worker that dies must not take the others along.
+    output = f"--output={shlex.quote(_pattern(log, '%t'))} --open-mode=append"
+    return f"srun --overlap --kill-on-bad-exit=0 --ntasks={count} {output} {command}"
+
+
+def requeue_command(is_array: bool, held: bool) -> str:
+    """Return the command by which a job puts itself back into the queue."""
+    # The bare id of the last job of an array is that of the whole array.
+    identity = "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" if is_array else "$SLURM_JOB_ID"
+    return f'scontrol {"requeuehold" if held else "requeue"} "{identity}"'
+
+
+def _pattern(log: Path, number: str | None) -> str:
+    """Return how a log file is named in a directive, where Slurm expands %, with a place for a number in its name."""
+    escaped = str(log.parent).replace("%", "%%")
+    return f"{escaped}/{log.stem}{'' if number is None else f'-{number}'}{log.suffix}"
+
+
+def _quoted(value: str) -> str:
+    return f'"{value}"' if set(value) & set(" #'") else value
+
+
 def check(script: str, what: str) -> None:
     """Ask Slurm whether it would take a job; submits nothing."""
     _accepted(_call("sbatch", "--test-only", text=script), what)
 
 
-def submit(script: str, what: str, *options: str) -> str:
-    """Submit a job and return its id.
+def submit(script: str, what: str, after: str = "") -> str:
+    """Submit a job, which waits until `after` has begun, and return its id.
 
     Raises
     ------
     QbsweepError
         With Slurm's reason, if it refuses.
     """
+    options = [f"--dependency=after:{after}"] if after else []
     answer = _accepted(_call("sbatch", "--parsable", *options, text=script), what)
     return answer.strip().rpartition("\n")[2].partition(";")[0]
 

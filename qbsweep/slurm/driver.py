@@ -24,22 +24,22 @@ from qbsweep.runs.dask import DaskExecutor
 from qbsweep.runs.plan import block_costs
 from qbsweep.runs.state import Progress, pending_blocks, progress_of
 from qbsweep.runs.watch import Watcher
-from qbsweep.slurm import commands as slurm
 from qbsweep.slurm.connection import listening_client, load_credentials
 from qbsweep.slurm.files import AGAIN, JobFiles, Record
 from qbsweep.slurm.pool import SlurmPool, StrandedError
+from qbsweep.slurm.registry import SCHEDULERS
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.records import append_line, read_lines
 from qbsweep.text import duration
 
-_LOCK_SECONDS = 600.0  # a driver of the same job that Slurm believes dead may still be at work
+_LOCK_SECONDS = 600.0  # a driver of the same job that the cluster believes dead may still be at work
 _MAX_STARTS = 5  # drivers in a row that end without a farewell and without a finished block
 _ROOM_SECONDS = 1800.0  # to wait for a full disk
 
 
 class TimeIsUpError(BaseException):
-    """Slurm's early warning that the walltime of the driver job is nearly over."""
+    """The early warning that the walltime of the driver job is nearly over."""
 
 
 def drive(path: Path, console: Console) -> int:
@@ -99,7 +99,7 @@ def _run(directory: RunDirectory, store: Store, files: JobFiles, record: Record,
             files.remove_scheduler(identity)
             if files.finished.exists() and record.layout == "jobs":
                 with contextlib.suppress(QbsweepError):
-                    slurm.cancel(record.worker_name, pending_only=True)
+                    SCHEDULERS[record.scheduler].cancel(record.worker_name, pending_only=True)
 
 
 def _run_to_the_end(
@@ -131,7 +131,7 @@ def _run_to_the_end(
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[RunDirectory]:
-    """Hold the run directory, after a predecessor that Slurm believes dead has left it."""
+    """Hold the run directory, after a predecessor that the cluster believes dead has left it."""
     until = time.monotonic() + _LOCK_SECONDS
     with contextlib.ExitStack() as stack:
         while True:

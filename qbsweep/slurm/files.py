@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from qbsweep.context import JobContext
 from qbsweep.errors import QbsweepError
+from qbsweep.slurm.registry import SCHEDULERS, SLURM
 from qbsweep.store.directory import RunDirectory
 
 AGAIN = 75
@@ -37,7 +38,7 @@ class Record:
     driver_name, worker_name : str
         Names of the driver job and of the array of worker jobs; the same in one allocation.
     driver_id, worker_id : str
-        Slurm's job ids, for people; empty until submitted.
+        Their ids, for people; empty until submitted.
     layout : {'jobs', 'allocation'}
     seconds : int
         Walltime of a worker job.
@@ -47,6 +48,8 @@ class Record:
         Network interface to listen on; may be empty.
     submitted : float
         Seconds since the epoch.
+    scheduler : str
+        Who has the jobs.
     """
 
     token: str
@@ -60,6 +63,7 @@ class Record:
     memory: int
     interface: str
     submitted: float
+    scheduler: str = SLURM
 
     def owns(self, here: JobContext) -> bool:
         """Whether the job that a process is in, if in any, belongs to this submission and no earlier one."""
@@ -67,6 +71,11 @@ class Record:
 
 
 _RECORD_TYPES = {"driver_name": str, "worker_name": str, "layout": str, "workers": int, "seconds": int, "memory": int}
+
+
+def _is_sound(record: Record) -> bool:
+    types = all(type(getattr(record, name)) is kind for name, kind in _RECORD_TYPES.items())
+    return types and record.scheduler in tuple(SCHEDULERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,10 @@ class JobFiles:
     def logs(self) -> Path:
         """Output of the jobs."""
         return self.folder / "logs"
+
+    def log(self, role: str) -> Path:
+        """Output of the driver job, and of the first of several worker jobs without its number."""
+        return self.logs / f"{role}.log"
 
     @property
     def credentials(self) -> Path:
@@ -144,7 +157,7 @@ class JobFiles:
             raise QbsweepError(f"{path} cannot be read: {error.strerror}") from None
         except (ValueError, TypeError, RecursionError):
             record = None
-        if record is None or any(type(getattr(record, name)) is not kind for name, kind in _RECORD_TYPES.items()):
+        if record is None or not _is_sound(record):
             raise QbsweepError(
                 f"{path} is damaged or from another version; see with `squeue --me` whether its jobs are alive, "
                 "then remove it"

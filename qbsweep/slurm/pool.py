@@ -10,15 +10,16 @@ from qbsweep.arrays import FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.block import Report, Task
 from qbsweep.runs.dask import RETURNED, Loss
-from qbsweep.slurm import commands as slurm
 from qbsweep.slurm.files import JobFiles, Note, Record
+from qbsweep.slurm.interface import Job
+from qbsweep.slurm.registry import SCHEDULERS
 from qbsweep.slurm.worker import dismiss, solve_within
 
 _POLL_SECONDS = 15.0  # between looks at the queue
 _NOTE_SECONDS = 5.0  # a worker's host writes its note right after the worker's death
 _MAX_REVIVALS = 8  # of a worker job, while no block at all is finished: more than a block may take jobs down
 _STRANDED_SECONDS = 120.0  # without a worker, and without a job that could become one
-_SILENCE_SECONDS = 900.0  # the same if Slurm does not answer
+_SILENCE_SECONDS = 900.0  # the same if the scheduler does not answer
 _MARGIN = 1.5  # predicted times are multiplied by it
 
 
@@ -27,7 +28,7 @@ class StrandedError(BaseException):
 
 
 class SlurmPool:
-    """Workers in Slurm jobs: they come and go, and those that go are called back while there is work for them.
+    """Workers in jobs: they come and go, and those that go are called back while there is work for them.
 
     Parameters
     ----------
@@ -40,6 +41,7 @@ class SlurmPool:
 
     def __init__(self, files: JobFiles, record: Record, client: Client, costs: FloatArray) -> None:
         self._files, self._record, self._client, self._costs = files, record, client, costs
+        self._scheduler = SCHEDULERS[record.scheduler]
         self._recent: deque[tuple[float, float]] = deque(maxlen=50)
         self._notes: dict[str, Note] = {}
         self._revived: Counter[str] = Counter()
@@ -84,15 +86,15 @@ class SlurmPool:
         if not waiting:
             self._dismiss_idle()
         elif self._record.layout == "jobs":
-            jobs = slurm.queue(self._record.worker_name)
+            jobs = self._scheduler.queue(self._record.worker_name)
             patience = _SILENCE_SECONDS if jobs is None else _STRANDED_SECONDS
             if not self._revive(jobs or []) and now - self._peopled > patience:
-                why = "and Slurm does not answer" if jobs is None else "and none can be called back"
+                why = f"and {self._scheduler.TITLE} does not answer" if jobs is None else "and none can be called back"
                 raise QbsweepError(f"no worker is left, {why}; `qbsweep logs` may say more, `qbsweep submit` goes on")
         elif now - self._peopled > _STRANDED_SECONDS:
             raise StrandedError  # the workers' job step is gone: begin again with the whole job
 
-    def _revive(self, jobs: list[slurm.Job]) -> bool:
+    def _revive(self, jobs: list[Job]) -> bool:
         """Requeue what ended, what was cancelled only if nothing else is left; returns whether any job runs or will."""
         alive = [job for job in jobs if job.active]
         ended = [job for job in jobs if not job.active]
@@ -100,11 +102,11 @@ class SlurmPool:
         revived = False
         for job in alive:
             if job.held:  # since a time when the driver was queued
-                slurm.release(job)
+                self._scheduler.release(job)
         for job in uncancelled if alive or uncancelled else ended:
             if self._revived[job.id] < _MAX_REVIVALS:
                 self._revived[job.id] += 1
-                done = slurm.requeue(job)
+                done = self._scheduler.requeue(job)
                 revived |= done
                 print(f"worker job {job.id} ended as {job.state}: {'' if done else 'not '}requeued", flush=True)
         return bool(alive) or revived

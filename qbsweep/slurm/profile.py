@@ -1,34 +1,17 @@
-"""Site profiles: what a Slurm cluster wants to be told, as a YAML file that is checked like a sweep."""
+"""Site profiles: what a cluster wants to be told, as a YAML file that is checked like a sweep."""
 
 import math
 import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo
 
 from qbsweep.errors import QbsweepError
+from qbsweep.slurm.registry import SCHEDULERS, SLURM
 from qbsweep.sweep.yamlfile import read_yaml
 from qbsweep.text import choices, shown, unknown
 
-_RESERVED = (
-    *(
-        "--job-name",
-        "-J",
-        "--array",
-        "-a",
-        "--output",
-        "-o",
-        "--error",
-        "-e",
-        "--open-mode",
-        "--requeue",
-        "--no-requeue",
-    ),
-    *("--signal", "--time", "-t", "--time-min", "--ntasks", "-n", "--cpus-per-task", "-c", "--mem", "--mem-per-cpu"),
-    *("--dependency", "-d", "--chdir", "-D", "--clusters", "-M", "--wrap", "--test-only", "--parsable", "--hold", "-H"),
-    *("--export", "--wait", "-W"),
-)
 LAYOUTS = ("jobs", "allocation")
 MAX_WORKERS = 10_000
 _PLACES = (Path("slurm"), Path("~/.config/qbsweep"))
@@ -58,18 +41,18 @@ def _lines(value: Any) -> tuple[str, ...]:
     return tuple(_line(item) for item in value)
 
 
-def _directives(value: Any) -> tuple[str, ...]:
-    for line in _lines(value):
-        if not line.startswith("-"):
-            raise ValueError(f"must be options of sbatch like --exclusive, but one is {shown(line)}")
-        for word in line.split():
-            option = word.partition("=")[0] if word.startswith("--") else word[:2]
-            # sbatch also takes the beginning of an option's name for it
-            if any(name.startswith(option) for name in _RESERVED) and option.startswith("-"):
-                raise ValueError(
-                    f"must not have {option}: qbsweep sets it itself, by `time`, `memory`, `cpus` and so on"
-                )
-    return _lines(value)
+def _directives(value: Any, info: ValidationInfo) -> tuple[str, ...]:
+    scheduler = SCHEDULERS[(info.context or {}).get("scheduler", SLURM)]
+    lines = _lines(value)
+    for line in lines:
+        scheduler.check_directive(line)
+    return lines
+
+
+def _scheduler(value: Any) -> str:
+    if value not in (names := tuple(SCHEDULERS)):
+        raise ValueError(f"must be {choices(names)}, but is {shown(value)}")
+    return str(value)
 
 
 def parse_minutes(value: Any) -> int:
@@ -144,6 +127,8 @@ class Profile(_Form):
 
     Attributes
     ----------
+    scheduler : str
+        Who runs the jobs.
     partition, account, qos, constraint : str
         As in sbatch.
     time : int
@@ -167,6 +152,7 @@ class Profile(_Form):
     driver : DriverForm
     """
 
+    scheduler: Annotated[str, BeforeValidator(_scheduler)] = SLURM
     partition: Word | None = None
     account: Word | None = None
     qos: Word | None = None
@@ -198,7 +184,9 @@ def load_profile(name: str | None) -> Profile:
     if not isinstance(content, dict):
         raise QbsweepError(f"{path}: a profile must be a mapping of `partition`, `time`, ..., but is {shown(content)}")
     try:
-        return Profile.model_validate(content)
+        scheduler = content.get("scheduler", SLURM)
+        known = isinstance(scheduler, str) and scheduler in SCHEDULERS
+        return Profile.model_validate(content, context={"scheduler": scheduler if known else SLURM})
     except ValidationError as error:
         detail = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")[0]
         where = detail["loc"]

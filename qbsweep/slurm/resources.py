@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.plan import Plan
 from qbsweep.slurm.profile import Profile
+from qbsweep.slurm.registry import SCHEDULERS
 
 _BASE_MB = 700  # what a process holds before it solves anything, rounded up
 _DRIVER_MB = 1500
 _WORKERS = 8
-_MAX_JOBS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What is asked of Slurm for one sweep.
+    """What is asked of a scheduler for one sweep.
 
     Attributes
     ----------
@@ -50,10 +50,11 @@ def resources(
     count = min(workers or profile.workers or _WORKERS, max(len(pending), 1))
     cpus = 1 if profile.layout == "allocation" else min(profile.cpus, count)
     jobs = math.ceil(count / cpus)
-    if profile.layout == "jobs" and jobs > _MAX_JOBS:
+    scheduler = SCHEDULERS[profile.scheduler]
+    if profile.layout == "jobs" and jobs > scheduler.MAX_JOBS:
         raise QbsweepError(
-            f"{count} workers with `cpus: {cpus}` would be {jobs} jobs, but arrays of Slurm have at most {_MAX_JOBS}; "
-            "put more workers into one job with `cpus` in the profile"
+            f"{count} workers with `cpus: {cpus}` would be {jobs} jobs, but arrays of {scheduler.TITLE} have at most "
+            f"{scheduler.MAX_JOBS}; put more workers into one job with `cpus` in the profile"
         )
     driver_memory = profile.driver.memory
     if driver_memory is None:

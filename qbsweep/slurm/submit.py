@@ -1,4 +1,4 @@
-"""Submit a sweep to Slurm: decide, write the scripts, hand them over."""
+"""Submit a sweep to a cluster: decide, write the scripts, hand them over."""
 
 import contextlib
 import re
@@ -11,7 +11,6 @@ from pathlib import Path
 
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.plan import Plan, block_costs, make_grid, make_plan
-from qbsweep.slurm import commands as slurm
 from qbsweep.slurm.files import JobFiles, Record
 from qbsweep.slurm.profile import Profile
 from qbsweep.slurm.resources import resources
@@ -100,10 +99,11 @@ def _pending(spec: SweepSpec, path: Path, retry_failed: bool, block_seconds: flo
 
 
 def check(prepared: Prepared) -> None:
-    """Ask Slurm whether it would take the jobs, before anything is written."""
-    slurm.require()
+    """Ask the scheduler whether it would take the jobs, before anything is written."""
+    scheduler = prepared.job.scheduler
+    scheduler.require()
     for name, text in prepared.scripts.items():
-        slurm.check(text, f"the {name.removesuffix('.sh')} job")
+        scheduler.check(text, f"the {name.removesuffix('.sh')} job")
 
 
 def send(prepared: Prepared, directory: RunDirectory) -> Record:
@@ -129,18 +129,19 @@ def send(prepared: Prepared, directory: RunDirectory) -> Record:
         memory=job.resources.memory,
         interface=job.profile.interface or "",
         submitted=time.time(),
+        scheduler=job.profile.scheduler,
     )
     files.write_record(record)  # first: whatever happens now, the names lead to the jobs
     try:
         texts = prepared.scripts
-        record = replace(record, driver_id=slurm.submit(texts["driver.sh"], "the driver job"))
+        record = replace(record, driver_id=job.scheduler.submit(texts["driver.sh"], "the driver job"))
         if "workers.sh" in texts:
-            # Workers without a driver would only wait. (`after`: once it has begun.)
-            after = f"--dependency=after:{record.driver_id}"
-            record = replace(record, worker_id=slurm.submit(texts["workers.sh"], "the worker jobs", after))
+            # Workers without a driver would only wait.
+            worker_id = job.scheduler.submit(texts["workers.sh"], "the worker jobs", after=record.driver_id)
+            record = replace(record, worker_id=worker_id)
     except BaseException:
         with contextlib.suppress(QbsweepError):
-            slurm.cancel(record.driver_name, record.worker_name)
+            job.scheduler.cancel(record.driver_name, record.worker_name)
             files.remove_record()  # not before: by its names a job that is left can still be cancelled
         raise
     files.write_record(record)

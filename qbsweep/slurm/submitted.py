@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from qbsweep.errors import QbsweepError
-from qbsweep.slurm import commands as slurm
 from qbsweep.slurm.files import JobFiles
+from qbsweep.slurm.registry import SCHEDULERS
 
 
 def refuse_if_queued(path: Path) -> None:
@@ -16,9 +16,12 @@ def refuse_if_queued(path: Path) -> None:
     record = JobFiles(path).record()
     if record is None:
         return
-    jobs = slurm.queue(record.driver_name, record.worker_name)
+    scheduler = SCHEDULERS[record.scheduler]
+    jobs = scheduler.queue(record.driver_name, record.worker_name)
     if jobs is None:
-        raise QbsweepError(f"Slurm does not answer, and jobs of {path} may be waiting in it; try again later")
+        raise QbsweepError(
+            f"{scheduler.TITLE} does not answer, and jobs of {path} may be waiting in it; try again later"
+        )
     for job in jobs:
         if job.active and job.name == record.driver_name:
             why = f" ({job.reason})" if job.reason else ""
@@ -31,8 +34,11 @@ def refuse_if_queued(path: Path) -> None:
 def clear_away(path: Path) -> None:
     """Cancel workers that a driver of the past has left waiting; the caller holds the lock."""
     record = JobFiles(path).record()
-    if record is not None and any(job.active for job in slurm.queue(record.worker_name) or ()):
-        slurm.cancel(record.worker_name)
+    if record is None:
+        return
+    scheduler = SCHEDULERS[record.scheduler]
+    if any(job.active for job in scheduler.queue(record.worker_name) or ()):
+        scheduler.cancel(record.worker_name)
 
 
 def queue_state(path: Path) -> dict[str, Any] | None:
@@ -43,7 +49,7 @@ def queue_state(path: Path) -> dict[str, Any] | None:
         return None  # `submit` and `cancel` say what is wrong; a look at the dataset needs no jobs
     if record is None:
         return None
-    jobs = slurm.queue(record.driver_name, record.worker_name)
+    jobs = SCHEDULERS[record.scheduler].queue(record.driver_name, record.worker_name)
     return {
         "layout": record.layout,
         "driver_id": record.driver_id,
@@ -71,22 +77,23 @@ def cancel(path: Path) -> list[str]:
     record = JobFiles(path).record()
     if record is None:
         raise QbsweepError(f"{path} was not submitted: there are no jobs to cancel")
-    slurm.require()
+    scheduler = SCHEDULERS[record.scheduler]
+    scheduler.require()
     names = (record.driver_name, record.worker_name)
-    jobs = slurm.queue(*names)
+    jobs = scheduler.queue(*names)
     if jobs is None:
-        raise QbsweepError("Slurm does not answer; nothing was cancelled, try again later")
+        raise QbsweepError(f"{scheduler.TITLE} does not answer; nothing was cancelled, try again later")
     active = [job.id for job in jobs if job.active]
     if active:
         # The driver first: left alone it would call back the workers that go.
-        slurm.cancel(*names)
+        scheduler.cancel(*names)
     return active
 
 
 def log_files(path: Path) -> list[Path]:
     """Return the logs of the jobs of a run, the driver's first."""
-    logs = JobFiles(path).logs
-    found = sorted(logs.glob("*.log"), key=lambda file: (file.name != "driver.log", len(file.name), file.name))
+    files = JobFiles(path)
+    found = sorted(files.logs.glob("*.log"), key=lambda file: (file != files.log("driver"), len(file.name), file.name))
     if not found:
         raise QbsweepError(f"{path} has no logs of jobs: it was not submitted, or none of its jobs has begun")
     return found

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from qbsweep.context import JobContext
 from qbsweep.errors import QbsweepError
-from qbsweep.slurm import commands as slurm
 from qbsweep.slurm.files import AGAIN, BROKEN, DISMISSED, HOLD, JobFiles, Marker, Note, Record
+from qbsweep.slurm.registry import SCHEDULERS
 from qbsweep.store.directory import RunDirectory
 
 PATIENCE = 60.0
-"""Seconds to wait for a driver, if Slurm does not know of one that is queued."""
+"""Seconds to wait for a driver, if the scheduler does not know of one that is queued."""
 _QUEUED_PATIENCE = 300.0  # for a driver that is queued; longer, and this job would only burn its allocation
 _ASK_SECONDS = 10.0
 _FRESH = 0.8  # of what was left when the job began: a process that has so much will not have more after a requeue
@@ -56,7 +56,7 @@ class Host:
 
     def __init__(self, files: JobFiles, record: Record, processes: int, folder: Path) -> None:
         self._files, self._record, self._folder = files, record, folder
-        left = slurm.seconds_left(JobContext.current())
+        left = SCHEDULERS[record.scheduler].seconds_left(JobContext.current())
         self._ends = time.time() + (record.seconds if left is None else left)
         self._seats = [_Seat(number, Marker(folder / f"{number}.block")) for number in range(processes)]
         self._began = time.time()
@@ -67,7 +67,7 @@ class Host:
             signal.signal(number, self._leave)
 
     def _leave(self, number: int, _: object = None) -> None:
-        """Pass on Slurm's word that the job is about to end."""
+        """Pass on the scheduler's word that the job is about to end."""
         self._leaving = number
         if number == signal.SIGTERM:
             self._kill_at = min(self._kill_at, time.monotonic() + _KILL_SECONDS)
@@ -91,13 +91,13 @@ class Host:
             codes = {AGAIN} if self._leaving == signal.SIGUSR1 else set()
             if not self._leaving and not self._files.finished.exists() and self._is_driver_queued:
                 return HOLD
-        # SIGTERM comes from scancel, which is to be obeyed, or from a preemption, after which Slurm requeues by itself.
+        # SIGTERM comes from `cancel`, which is to be obeyed, or from a preemption, after which the scheduler requeues.
         again = AGAIN in codes and self._leaving != signal.SIGTERM and not self._files.finished.exists()
         return AGAIN if again else 0
 
     def _find_scheduler(self, lost: str) -> tuple[str, str] | None:
         """Wait for a driver; None if there is none to be expected."""
-        started, hope = time.monotonic(), _Hope(self._record.driver_name)
+        started, hope = time.monotonic(), _Hope(self._record)
         while not self._leaving and not self._files.finished.exists() and hope.holds(_QUEUED_PATIENCE):
             found = self._files.scheduler()
             if found and (found[1] != lost or time.monotonic() - started > 3) and _answers(found[0]):
@@ -130,7 +130,7 @@ class Host:
                 elif is_there:
                     self._start(seat, address)
             # Without a driver a worker still finishes its block, unless none is to come back.
-            hope = None if is_there else hope or _Hope(self._record.driver_name)
+            hope = None if is_there else hope or _Hope(self._record)
             if hope and self._leaving != signal.SIGTERM and (self._files.finished.exists() or not hope.holds(math.inf)):
                 self._leave(signal.SIGTERM)
         return codes
@@ -161,17 +161,17 @@ class Host:
 class _Hope:
     """Whether a driver that is not there may be expected."""
 
-    def __init__(self, driver_name: str) -> None:
-        self._name = driver_name
+    def __init__(self, record: Record) -> None:
+        self._scheduler, self._name = SCHEDULERS[record.scheduler], record.driver_name
         self._since = self._asked = time.monotonic()
         self.is_queued = self._ended = False
 
     def holds(self, patience: float) -> bool:
-        """Whether to wait on: so many seconds for one that Slurm has in its queue, a minute if Slurm does not say."""
+        """Whether to wait on: so many seconds for one that is queued, a minute if the scheduler does not say."""
         now = time.monotonic()
         if now - self._asked > _ASK_SECONDS and not self._ended:
             self._asked = now
-            jobs = slurm.queue(self._name)
+            jobs = self._scheduler.queue(self._name)
             self._ended = jobs is not None and not any(job.active for job in jobs)
             # One that is completing may be about to be requeued, or has been cancelled.
             self.is_queued = any(job.alive for job in jobs or ())

@@ -19,6 +19,7 @@ from qbsweep.context import JobContext
 from qbsweep.runs.opening import locked, prepare
 from qbsweep.slurm import commands as slurm
 from qbsweep.slurm.files import JobFiles, Record
+from qbsweep.slurm.interface import Job
 from qbsweep.slurm.profile import load_profile
 from qbsweep.slurm.submit import decide
 from qbsweep.solvers.status import FAILED
@@ -972,8 +973,8 @@ def test_time_left_round_trip(seconds: int) -> None:
 
 def test_a_line_of_squeue() -> None:
     job = slurm.parse_job("17_3|qb-a-01234567-workers|RUNNING|None|node7|1:00")
-    assert job == slurm.Job("17_3", "qb-a-01234567-workers", "RUNNING", "", "node7", 60)
-    assert slurm.parse_job("17|a|PENDING|Priority||INVALID") == slurm.Job("17", "a", "PENDING", "Priority", "", None)
+    assert job == Job("17_3", "qb-a-01234567-workers", "RUNNING", "", "node7", 60)
+    assert slurm.parse_job("17|a|PENDING|Priority||INVALID") == Job("17", "a", "PENDING", "Priority", "", None)
 
 
 @pytest.mark.parametrize(
@@ -995,15 +996,15 @@ def test_a_line_of_squeue() -> None:
     ],
 )
 def test_states(state: str, active: bool, alive: bool) -> None:
-    job = slurm.Job("1", "a", state, "", "", None)
+    job = Job("1", "a", state, "", "", None)
     assert (job.active, job.alive) == (active, alive)
 
 
 def test_requeue_takes_one_task_of_an_array(fake: FakeSlurm) -> None:
-    assert slurm.requeue(slurm.Job("17_3", "a", "FAILED", "", "", None))
+    assert slurm.requeue(Job("17_3", "a", "FAILED", "", "", None))
     assert fake.calls == [["scontrol", "requeue", "17_3"]]
     fake.refuse("scontrol", "slurm_requeue error")
-    assert not slurm.requeue(slurm.Job("17_3", "a", "FAILED", "", "", None))
+    assert not slurm.requeue(Job("17_3", "a", "FAILED", "", "", None))
 
 
 def test_seconds_left_of_this_job(fake: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1035,14 +1036,14 @@ def test_seconds_left_of_this_job(fake: FakeSlurm, monkeypatch: pytest.MonkeyPat
     ],
 )
 def test_who_is_held(state: str, reason: str, held: bool) -> None:
-    assert slurm.Job("1", "a", state, reason, "", None).held == held
+    assert Job("1", "a", state, reason, "", None).held == held
 
 
 def test_release_takes_one_task_of_an_array(fake: FakeSlurm) -> None:
-    assert slurm.release(slurm.Job("17_3", "a", "REQUEUE_HOLD", "", "", None))
+    assert slurm.release(Job("17_3", "a", "REQUEUE_HOLD", "", "", None))
     assert fake.calls == [["scontrol", "release", "17_3"]]
     fake.refuse("scontrol", "error")
-    assert not slurm.release(slurm.Job("17_3", "a", "REQUEUE_HOLD", "", "", None))
+    assert not slurm.release(Job("17_3", "a", "REQUEUE_HOLD", "", "", None))
 
 
 def test_only_what_waits_is_cancelled_if_so_asked(fake: FakeSlurm) -> None:

@@ -37,6 +37,7 @@ from qbsweep.slurm import pool as pool_module
 from qbsweep.slurm import supervisor as host
 from qbsweep.slurm.connection import create_credentials, load_credentials
 from qbsweep.slurm.files import AGAIN, BROKEN, DISMISSED, HOLD, JobFiles, Marker, Note, Record
+from qbsweep.slurm.interface import Job
 from qbsweep.slurm.pool import SlurmPool, StrandedError
 from qbsweep.solvers.status import FAILED, PENDING
 from qbsweep.store.dataset import Store
@@ -279,9 +280,9 @@ def in_queue(monkeypatch: pytest.MonkeyPatch, *states: str, answers: bool = True
     """Have Slurm answer so; returns the names that are asked for."""
     asked: list[tuple[str, ...]] = []
 
-    def queue(*names: str) -> list[slurm.Job] | None:
+    def queue(*names: str) -> list[Job] | None:
         asked.append(names)
-        jobs = [slurm.Job(str(i), names[0], state, "", "", None) for i, state in enumerate(states)]
+        jobs = [Job(str(i), names[0], state, "", "", None) for i, state in enumerate(states)]
         return jobs if answers else None
 
     monkeypatch.setattr(slurm, "queue", queue)
@@ -457,12 +458,12 @@ def test_a_job_without_its_driver_waits_held(
 ) -> None:
     one = make_host()
 
-    def queue(*names: str) -> list[slurm.Job]:
+    def queue(*names: str) -> list[Job]:
         if leaving:
             one._leave(leaving)
         if finished:
             files.finished.touch()
-        return [slurm.Job("1", names[0], state, "", "", None) for state in states]
+        return [Job("1", names[0], state, "", "", None) for state in states]
 
     monkeypatch.setattr(slurm, "queue", queue)
     assert one.run() == expected
@@ -686,8 +687,8 @@ def test_predictions_learn_from_reports(pool: SlurmPool) -> None:
     assert pool._predict(10) == 15.0, "what is long ago is forgotten"
 
 
-def jobs(*states: str) -> list[slurm.Job]:
-    return [slurm.Job(f"102_{i}", RECORD.worker_name, state, "", "", None) for i, state in enumerate(states)]
+def jobs(*states: str) -> list[Job]:
+    return [Job(f"102_{i}", RECORD.worker_name, state, "", "", None) for i, state in enumerate(states)]
 
 
 @pytest.fixture
@@ -754,9 +755,9 @@ def test_a_driver_without_workers_gives_up(
 ) -> None:
     pool = SlurmPool(files, RECORD, SimpleNamespace(), np.ones(9))  # type: ignore[arg-type]
     asked: list[tuple[str, ...]] = []
-    answers: list[list[slurm.Job] | None] = [None]
+    answers: list[list[Job] | None] = [None]
 
-    def queue(*names: str) -> list[slurm.Job] | None:
+    def queue(*names: str) -> list[Job] | None:
         asked.append(names)
         return answers[0]
 

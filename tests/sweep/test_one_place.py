@@ -58,7 +58,22 @@ def test_what_slurm_tells_a_job_is_read_in_one_module() -> None:
         for text, _ in strings(path)
         if re.search("SLURMD?_", text)
     }
-    assert found == {"context.py", "slurm/commands.py", "slurm/scripts.py"}
+    assert found == {"context.py", "slurm/commands.py"}
+
+
+def test_only_the_registry_knows_slurm() -> None:
+    """Its commands stand in one module, which nothing else imports."""
+    words = re.compile(r"\b(SBATCH|sbatch|srun|scontrol|scancel|requeuehold)\b")
+    speakers, importers = set(), set()
+    for path in PACKAGE.rglob("*.py"):
+        name = str(path.relative_to(PACKAGE))
+        speakers |= {name for text, _ in strings(path) if words.search(text)}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                modules = {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+                importers |= {name} if "qbsweep.slurm.commands" in modules else set()
+    assert speakers == {"slurm/commands.py"}
+    assert importers == {"slurm/registry.py"}
 
 
 @pytest.mark.parametrize(
