@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qbsweep.arrays import Array
 from qbsweep.physics.topologies import optimal_coupling
@@ -25,7 +24,7 @@ from qbsweep.store.layout import sizes
 from qbsweep.sweep.axes import Scalar
 from qbsweep.sweep.parameters import CALLS, PARAMETERS, VALUES
 from qbsweep.sweep.spec import SweepSpec
-from qbsweep.sweep.variables import VARIABLES, VERDICT
+from qbsweep.sweep.variables import VARIABLES, VERDICT, computed_by
 
 MAX_LOGGED_FAILURES = 50
 """So many failures of a block are logged one by one, the rest of them as a number."""
@@ -80,7 +79,6 @@ def solve_box(spec: SweepSpec, indices: Indices) -> Solution:
     for call, place in _calls(spec, chosen):
         targets = {name: array[(*place, ...)] for name, array in solution.arrays.items()}
         _solve_call(call, targets, solution.failures)
-    _flag_non_finite(spec, chosen, solution)
     points = max(1, solution.arrays["status"].size)
     solution.arrays["solve_seconds"][...] = (time.perf_counter() - started) / points
     return solution
@@ -113,9 +111,23 @@ class _Call:
         """Return what the solver is given."""
         return make_points(self.spec, self.labels, self.values)
 
+    def outputs(self) -> list[str]:
+        """Return the names of the variables to ask for."""
+        of_solver = computed_by([self.labels["solver"]])
+        return [name for name in self.spec.outputs if name in of_solver and name not in VERDICT]
+
     def some(self, name: str, of: slice) -> "_Call":
-        """Return the call for some of the values of a parameter."""
+        """Return the call for some of the values of an axis."""
+        if name in self.repeated:
+            return replace(self, repeated={**self.repeated, name: self.repeated[name][of]})
         return replace(self, values={**self.values, name: self.values[name][of]})
+
+    def at(self, place: Mapping[str, int]) -> "_Call":
+        """Return the call for one value of some axes."""
+        one = self
+        for name, index in place.items():
+            one = one.some(name, slice(index, index + 1))
+        return one
 
     def failure(self, error: str, traceback: str = "") -> Failure:
         """Return the record that all points of this call have failed."""
@@ -154,15 +166,12 @@ def _solve_call(call: _Call, targets: Values, failures: list[Failure]) -> None:
     """Solve a product of points, writing into `targets`; halve the product if that raises."""
     try:
         points = call.points()
-        outputs = [name for name in call.spec.outputs if name not in VERDICT]
         with np.errstate(all="ignore"):
-            solved = solver(str(call.labels["solver"])).solve(points, outputs)
+            solved = solver(str(call.labels["solver"])).solve(points, call.outputs())
         _assign(call.dims, solved, targets)
         for place, reason in solved.reasons.items():
-            one = call
-            for name, index in zip(points.values, place, strict=True):
-                one = one.some(name, slice(index, index + 1))
-            _log(failures, one.failure(reason))
+            _log(failures, call.at(dict(zip(points.values, place, strict=True))).failure(reason))
+        _flag_non_finite(call, solved, targets["status"], failures)
     except MemoryError:
         raise  # of the whole worker: the block as such is at fault, and counted as such
     except Exception as error:
@@ -188,6 +197,24 @@ def _assign(dims: tuple[str, ...], solved: Solved, targets: Values) -> None:
             own: tuple[Any, ...] = tuple(slice(size) for size in values.shape[len(dims) :])
             targets[name][(..., *own)] = values
     targets["status"][...] = OK if solved.status is None else solved.status.along(dims)
+
+
+def _flag_non_finite(call: _Call, solved: Solved, status: Array, failures: list[Failure]) -> None:
+    """Mark solved points whose numbers are not finite as failed; a number that is no number is no result."""
+    bad = np.zeros(status.shape, dtype=bool)
+    for name in call.outputs():
+        extra = VARIABLES[name].extra_dims
+        finite = np.isfinite(solved.arrays[name].along((*call.dims, *extra)))
+        bad |= ~finite.all(axis=tuple(range(-len(extra), 0)))
+    bad &= status == OK
+    if not bad.any():
+        return
+    status[bad] = FAILED
+    for where in np.argwhere(bad)[: MAX_LOGGED_FAILURES + 1]:
+        _log(failures, call.at(dict(zip(call.dims, where.tolist(), strict=True))).failure(_NOT_FINITE))
+    hidden = int(bad.sum()) - MAX_LOGGED_FAILURES - 1
+    if hidden > 0:
+        _log(failures, Failure({}, hidden, _NOT_FINITE))
 
 
 def make_points(spec: SweepSpec, labels: Mapping[str, Scalar], values: Mapping[str, Array]) -> Points:
@@ -223,40 +250,3 @@ def _log(failures: list[Failure], failure: Failure) -> None:
         return
     hidden = failures.pop().points if len(failures) > MAX_LOGGED_FAILURES else 0
     failures.append(Failure({}, hidden + failure.points, f"more of the same block, the last: {failure.error}"))
-
-
-def _flag_non_finite(spec: SweepSpec, chosen: Values, solution: Solution) -> None:
-    """Mark solved points whose numbers are not finite as failed; a number that is no number is no result."""
-    status = solution.arrays["status"]
-    bad = np.zeros(status.shape, dtype=bool)
-    for name in spec.outputs:
-        array = solution.arrays[name]
-        if name in VERDICT:
-            continue
-        if "mode" not in VARIABLES[name].extra_dims:
-            bad |= ~np.isfinite(array)
-            continue
-        # Modes beyond a point's own N hold NaN; those within it may not.
-        exists = _own_modes(spec, chosen, status.ndim)
-        finite = np.isfinite(array) if array.ndim == status.ndim + 1 else np.isfinite(array).all(axis=-1)
-        bad |= (exists & ~finite).any(axis=-1)
-    bad &= status == OK
-    if not bad.any():
-        return
-    status[bad] = FAILED
-    for where in np.argwhere(bad)[: MAX_LOGGED_FAILURES + 1]:
-        labels = {name: chosen[name].tolist()[i] for name, i in zip(spec.axes, where, strict=True)}
-        _log(solution.failures, Failure(labels, 1, _NOT_FINITE))
-    hidden = int(bad.sum()) - MAX_LOGGED_FAILURES - 1
-    if hidden > 0:
-        _log(solution.failures, Failure({}, hidden, _NOT_FINITE))
-
-
-def _own_modes(spec: SweepSpec, chosen: Values, ndim: int) -> NDArray[np.bool_]:
-    """Whether mode m exists at a point, broadcastable to the box's shape + (mode,)."""
-    N = np.asarray(chosen["N"], dtype=int)
-    exists = np.arange(spec.n_modes) <= N[:, None]
-    if "N" not in spec.axes:
-        return exists.reshape(*(1,) * ndim, -1)
-    axis = list(spec.axes).index("N")
-    return exists.reshape(*(1,) * axis, len(N), *(1,) * (ndim - axis - 1), -1)

@@ -10,7 +10,7 @@ from typing import Literal
 from qbsweep.physics.topologies import COUPLINGS, REALIZATIONS, TOPOLOGIES
 
 SOLVERS = ("moments", "lindblad")
-_TRUNCATED = ("lindblad",)
+TRUNCATED = ("lindblad",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ PARAMETERS = {
             default="auto",
             choices=("auto", "fast", "qutip"),
             part="setting",
-            solvers=_TRUNCATED,
+            solvers=TRUNCATED,
         ),
         Parameter(
             "frame",
@@ -119,7 +119,7 @@ PARAMETERS = {
             default="lab",
             choices=("lab", "displaced"),
             part="setting",
-            solvers=_TRUNCATED,
+            solvers=TRUNCATED,
         ),
         Parameter(
             "fock_levels",
@@ -129,7 +129,7 @@ PARAMETERS = {
             default="auto",
             label="Fock levels per mode",
             part="setting",
-            solvers=_TRUNCATED,
+            solvers=TRUNCATED,
         ),
         Parameter(
             "tolerance",
@@ -139,7 +139,7 @@ PARAMETERS = {
             default=1e-3,
             positive=True,
             part="setting",
-            solvers=_TRUNCATED,
+            solvers=TRUNCATED,
         ),
         Parameter(
             "memory",
@@ -150,7 +150,7 @@ PARAMETERS = {
             default=2.0,
             positive=True,
             part="setting",
-            solvers=_TRUNCATED,
+            solvers=TRUNCATED,
         ),
         Parameter(
             "N",
@@ -233,7 +233,7 @@ PARAMETERS = {
             "K of K/2 b^dag b^dag b b on every battery; needs solver lindblad",
             units="omega",
             default=0.0,
-            solvers=_TRUNCATED,
+            solvers=TRUNCATED,
         ),
         Parameter(
             "kerr_charger",
@@ -242,7 +242,7 @@ PARAMETERS = {
             "K of K/2 a^dag a^dag a a on the charger; needs solver lindblad",
             units="omega",
             default=0.0,
-            solvers=_TRUNCATED,
+            solvers=TRUNCATED,
         ),
     )
 }

@@ -19,7 +19,7 @@ from qbsweep.sweep.parameters import PARAMETERS
 from qbsweep.sweep.parse import GrammarError
 from qbsweep.sweep.syntax import NetworkForm, SweepFile
 from qbsweep.sweep.yamlfile import dump_yaml, parse_yaml, read_yaml
-from qbsweep.text import unknown
+from qbsweep.text import choices, unknown
 
 MAX_POINTS = 10**10
 
@@ -135,7 +135,7 @@ def resolve(file: SweepFile) -> SweepSpec:
         axes=axes,
         fixed=fixed,
         times=times,
-        outputs=_outputs(file.outputs, times) + (variables.VERDICT if "lindblad" in solvers else ()),
+        outputs=_outputs(file.outputs, times, solvers),
         networks={name: form for name, form in file.networks.items() if name in topologies},
     )
     _check_topologies(spec, file.networks)
@@ -144,9 +144,16 @@ def resolve(file: SweepFile) -> SweepSpec:
     return spec
 
 
-def _outputs(given: Sequence[str] | None, times: Axis | None) -> tuple[str, ...]:
+def _outputs(given: Sequence[str] | None, times: Axis | None, solvers: Sequence[object]) -> tuple[str, ...]:
+    """Names of the variables that the solvers are to compute, those of their verdicts included."""
+    known = variables.computed_by(solvers)
     if given is None:
-        return variables.STEADY_SCALARS + (variables.TIME_RESOLVED if times else ())
+        given = variables.STEADY_SCALARS + (variables.TIME_RESOLVED if times else ())
+        return tuple(name for name in known if name in (*given, *variables.VERDICT))
+    for name in given:
+        if name not in known:
+            right = choices(variables.VARIABLES[name].solvers)
+            raise GrammarError(("outputs",), f"output `{name}` needs `solver` {right}, which this sweep does not have")
     wants_times = [name for name in given if name in variables.TIME_RESOLVED]
     if wants_times and times is None:
         raise GrammarError(("outputs",), f"output `{wants_times[0]}` needs `times`, but there are none")
@@ -157,7 +164,7 @@ def _outputs(given: Sequence[str] | None, times: Axis | None) -> tuple[str, ...]
         )
     if len(set(given)) < len(given):
         raise GrammarError(("outputs",), "`outputs` must not repeat a name")
-    return tuple(name for name in variables.OUTPUTS if name in given)
+    return tuple(name for name in known if name in (*given, *variables.VERDICT))
 
 
 def _check_topologies(spec: SweepSpec, networks: Mapping[str, NetworkForm]) -> None:

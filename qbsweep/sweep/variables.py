@@ -1,7 +1,10 @@
 """Variables of the dataset, each declared once: names, units, dimensions, meaning."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+from qbsweep.sweep.parameters import SOLVERS, TRUNCATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,21 +19,24 @@ class Variable:
     dtype : str
     fill : float or int
         Value of a point that has not been solved.
-    group : {'scalar', 'mode', 'time', 'lindblad', 'always'}
+    group : {'scalar', 'mode', 'time', 'verdict', 'always'}
         `scalar` variables are the default outputs, `mode` ones are asked for, `time` ones need `times`,
-        `lindblad` ones come with that solver, `always` ones cannot be left out.
+        `verdict` ones come with their solver, `always` ones cannot be left out.
     label : str
         Short one for the axes of narrow figures; without, they show the `long_name`.
+    solvers : tuple of str
+        Those that compute it; points of another one hold the fill value.
     """
 
     name: str
     long_name: str
-    group: Literal["scalar", "mode", "time", "lindblad", "always"]
+    group: Literal["scalar", "mode", "time", "verdict", "always"]
     units: str = "omega"
     extra_dims: tuple[str, ...] = ()
     dtype: str = "float64"
     fill: float | int = float("nan")
     label: str = ""
+    solvers: tuple[str, ...] = SOLVERS
 
 
 VARIABLES = {
@@ -56,25 +62,36 @@ VARIABLES = {
         Variable(
             "truncation_error",
             "largest relative error of energy and ergotropy over modes and times",
-            "lindblad",
+            "verdict",
             units="1",
             label="truncation error",
+            solvers=TRUNCATED,
         ),
         Variable(
             "top_population",
             "largest population of a mode's highest level",
-            "lindblad",
+            "verdict",
             units="1",
             label="highest-level population",
+            solvers=TRUNCATED,
         ),
-        Variable("levels_used", "Fock levels used, largest over modes", "lindblad", units="1", dtype="int16", fill=0),
         Variable(
-            "levels_needed",
-            "Fock levels that should meet the tolerance, 0 if unknown",
-            "lindblad",
+            "levels_used",
+            "Fock levels used, largest over modes",
+            "verdict",
             units="1",
             dtype="int16",
             fill=0,
+            solvers=TRUNCATED,
+        ),
+        Variable(
+            "levels_needed",
+            "Fock levels that should meet the tolerance, 0 if unknown",
+            "verdict",
+            units="1",
+            dtype="int16",
+            fill=0,
+            solvers=TRUNCATED,
         ),
         Variable(
             "solve_seconds",
@@ -89,6 +106,12 @@ VARIABLES = {
 }
 
 OUTPUTS = tuple(v.name for v in VARIABLES.values() if v.group in ("scalar", "mode", "time"))
-VERDICT = tuple(v.name for v in VARIABLES.values() if v.group == "lindblad")
+VERDICT = tuple(v.name for v in VARIABLES.values() if v.group == "verdict")
 STEADY_SCALARS = tuple(v.name for v in VARIABLES.values() if v.group == "scalar")
 TIME_RESOLVED = tuple(v.name for v in VARIABLES.values() if v.group == "time")
+
+
+def computed_by(solvers: Iterable[object]) -> tuple[str, ...]:
+    """Return the names of the variables that some of the solvers compute, those of the verdict included."""
+    wanted = set(solvers)
+    return tuple(v.name for v in VARIABLES.values() if wanted & set(v.solvers) and v.group != "always")
