@@ -88,9 +88,9 @@ class _Steady:
         deficit = 0.0 if self._ratios is None else _beside_bath(1 - self._ratios[mode])
         return self.bath.ergotropy(_beside_bath(self._coherent[mode]), 1.0, deficit)
 
-    def of_modes(self, quantity: Callable[[int], FloatArray]) -> FloatArray:
-        """Of every mode, shape (members, *bath, mode)."""
-        return np.stack([quantity(mode) for mode in range(self.net.n_modes)], axis=-1)
+    def of_modes(self, quantity: Callable[[int], FloatArray]) -> Iterator[FloatArray]:
+        """Yield a quantity mode by mode: all of them at once would not stay in the cache."""
+        return (quantity(mode) for mode in range(self.net.n_modes))
 
     def energy_of_batteries(self) -> FloatArray:
         """Energy of all modes but the charger, shape (members, *bath)."""
@@ -131,10 +131,18 @@ class _Evolved:
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    """How an output follows from a state, and which axes it has behind those of the product."""
+    """How an output follows from a state, mode by mode if `mode` is its only axis behind those of the product."""
 
-    of: Callable[[Any], FloatArray]
+    of: Callable[[Any], Any]
     dims: tuple[str, ...] = ()
+
+    def write(self, state: Any, target: FloatArray) -> None:
+        """Fill a part of the result."""
+        if self.dims == ("mode",):
+            for mode, values in enumerate(self.of(state)):
+                target[..., mode] = values
+        else:
+            target[...] = self.of(state)
 
 
 _STEADY = {
@@ -189,7 +197,7 @@ def solve_moments(points: Points, outputs: Sequence[str]) -> dict[str, Labelled]
     for tile, state in _states(points, any(name in _STEADY for name in outputs), bool(in_time)):
         for name, target in results.items():
             if (name in _IN_TIME) == isinstance(state, _Evolved):
-                target[tile] = _OUTPUTS[name].of(state)
+                _OUTPUTS[name].write(state, target[tile])
     return {
         name: Labelled((*_FAMILY, *_BATH, *_OUTPUTS[name].dims), array.reshape(*members, *array.shape[1:]))
         for name, array in results.items()
