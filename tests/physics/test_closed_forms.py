@@ -13,6 +13,7 @@ from scipy.optimize import brentq, minimize_scalar
 
 from qbsweep.errors import QbsweepError
 from qbsweep.physics import closed_forms as cf
+from qbsweep.physics import topologies
 from qbsweep.physics.reference import bath_moments, evolved_moments, steady_moments
 from qbsweep.physics.topologies import cascaded, optimal_coupling, parallel
 
@@ -193,6 +194,21 @@ def test_optimal_coupling_by_hand():
     assert cf.parallel_optimal_coupling(4, 0.003) == pytest.approx(0.00075, rel=1e-15, abs=0)
     assert cf.cascaded_optimal_coupling(1e8, 1.0) == pytest.approx(1e8 / 4, rel=1e-7, abs=0)  # kappa N / 4 (1 + 2/N)
     assert cf.cascaded_optimal_coupling([1, 2], [[1.0], [2.0]]).shape == (2, 2)
+
+
+@pytest.mark.parametrize("record", topologies.TOPOLOGIES.values(), ids=lambda record: record.name)
+def test_records_of_topologies_say_where_their_law_is_the_optimum_and_how_it_grows(record):
+    """At N = 3: a reciprocal chain of one battery is a star, and an even one has no optimum."""
+    J = optimal_coupling(record.name, 3, KAPPA)
+    optimal = []
+    for coupling in topologies.COUPLINGS:
+        below, at, above = (
+            _reference(record.build(3, x * J, KAPPA, coupling), 0.01)[-1] for x in (1 - 1e-3, 1, 1 + 1e-3)
+        )
+        optimal += [coupling] * (at > max(below, above))
+    assert tuple(optimal) == record.optimal_for
+    small, large = optimal_coupling(record.name, [1e8, 2e8], 1.0)
+    assert np.log2(large / small) == pytest.approx(record.exponent, abs=1e-6)
 
 
 def test_optimal_coupling_of_another_topology_is_refused():
