@@ -205,7 +205,7 @@ def test_records_of_topologies_say_where_their_law_is_the_optimum_and_how_it_gro
         below, at, above = (
             _reference(record.build(3, x * J, KAPPA, coupling), 0.01)[-1] for x in (1 - 1e-3, 1, 1 + 1e-3)
         )
-        optimal += [coupling] * (at > max(below, above))
+        optimal += [coupling] if at > max(below, above) else []
     assert tuple(optimal) == record.optimal_for
     small, large = optimal_coupling(record.name, [1e8, 2e8], 1.0)
     assert np.log2(large / small) == pytest.approx(record.exponent, abs=1e-6)
