@@ -64,6 +64,16 @@ def rotation_width(generator: Generator) -> float:
     return float(ritz[-1] - ritz[0])
 
 
+def drive_height(model: FockModel) -> float:
+    """Return the spread of the drive's eigenvalues, in units of omega; 0 in the displaced frame."""
+    return 2 * math.sqrt(2) * abs(model.drive) * _largest_quadrature(model.levels[0])
+
+
+def kerr_height(model: FockModel) -> float:
+    """Return the spread of the eigenvalues of all Kerr terms, in units of omega."""
+    return sum(abs(K) / 2 * (d - 1) * (d - 2) for K, d in zip(model.kerr, model.levels, strict=True))
+
+
 def spectral_ellipse(model: FockModel, generator: Generator) -> Ellipse:
     """Return a first guess of the ellipse for `propagator.propagate`.
 
@@ -71,9 +81,7 @@ def spectral_ellipse(model: FockModel, generator: Generator) -> Ellipse:
     the eigenvalues of the drift matrix turn; the rest of the Hamiltonian counts in full.
     """
     height = rotation_width(generator)
-    drive = 2 * math.sqrt(2) * abs(model.drive) * _largest_quadrature(model.levels[0])
-    kerr = sum(abs(K) / 2 * (d - 1) * (d - 2) for K, d in zip(model.kerr, model.levels, strict=True))
-    hops = max(0.0, height - drive - kerr)
+    hops = max(0.0, height - drive_height(model) - kerr_height(model))
     frequency = float(np.max(np.abs(np.linalg.eigvalsh(coherent_matrix(model.network)))))
     turning = float(np.max(np.abs(np.linalg.eigvals(drift_matrix(model.network)).imag)))
     reversible = min(1.0, turning / frequency) if frequency else 1.0

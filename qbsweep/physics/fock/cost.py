@@ -1,12 +1,20 @@
-"""What a point of the Lindblad solver costs, in bytes and seconds, before it runs."""
+"""What a point of the Lindblad solver costs, in bytes and seconds, before it runs.
+
+Seconds are counted applications of the Liouvillian times the cost of one, on one core of 2023. Every constant
+below was fitted to random networks, baths, frames and levels; the application counts, which do not depend on the
+machine, are tested.
+"""
 
 import math
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from qbsweep.physics.fock.bounds import spectral_ellipse
+from qbsweep.physics.fock.bounds import HEIGHT, drive_height, kerr_height, relaxation_width, spectral_ellipse
 from qbsweep.physics.fock.model import FockModel
-from qbsweep.physics.fock.propagator import TOLERANCE, degree
+from qbsweep.physics.fock.propagator import ROUNDING, TOLERANCE, Ellipse, degree
+from qbsweep.physics.fock.steady import MAX_APPLICATIONS
 from qbsweep.physics.fock.terms import REAL_TOLERANCE, generator
 from qbsweep.physics.matrices import coherent_matrix, damping_matrix, drift_matrix, squeezing_matrix
 
@@ -14,13 +22,45 @@ from qbsweep.physics.matrices import coherent_matrix, damping_matrix, drift_matr
 EVOLUTION_COPIES = 3.3
 STEADY_COPIES = 10.1  # two images and fourteen packed triangles
 BYTES_AN_ENTRY = 80  # of the sparse matrix of the number blocks, while it is assembled
-# Seconds on one core of 2023; a pilot point calibrates better than any constant.
-SECONDS_A_TERM = 2.5e-10  # one shifted, scaled copy of one real entry
-SECONDS_AN_ENTRY = 1.2e-9  # one entry of the sparse matrix, applied
-SECONDS_TO_ASSEMBLE = 8e-8  # one entry of the sparse matrix, built
-SECONDS_A_CALL = 1.5e-5
-SECONDS_A_POINT = 3e-3
-COMPLEX = 5.0  # a complex term to a real one
+SECONDS_A_POINT = 2e-3
+SECONDS_A_TIME = 1.5e-6  # of one mode's reduced state, and d^3 of the next for its eigenvalues
+SECONDS_AN_EIGENVALUE = 5e-9
+SECONDS_A_COEFFICIENT = 1.5e-8  # of one order at one time
+SECONDS_A_PRODUCT = 1e-10  # of the sum over orders of the reduced states
+
+
+@dataclass(frozen=True, slots=True)
+class _Rates:
+    """Seconds of one application: of the call, per row and term, per entry and term, and per entry of a triangle."""
+
+    call: float
+    row: float
+    term: float
+    entry: float
+
+
+# By whether rho is complex: the fused step, and with it the vectors of the Krylov method.
+_EVOLUTION = {False: _Rates(1.0e-5, 3.0e-9, 1.05e-10, 1.1e-9), True: _Rates(1.7e-5, 1.3e-9, 2.7e-10, 1.9e-9)}
+_STEADY = {False: _Rates(1.8e-5, 0.5e-9, 1.2e-10, 4.2e-9), True: _Rates(1.7e-5, 1.9e-9, 2.0e-10, 9.5e-9)}
+_SPARSE_CALL = 7e-6
+_SPARSE_ENTRY = {False: 1.35e-9, True: 4.5e-9}  # applied
+_SPARSE_ASSEMBLY = {False: 4.5e-8, True: 1.1e-7}  # built
+
+
+@dataclass(frozen=True, slots=True)
+class _Spectrum:
+    """What the numbers of applications follow from: rates in units of omega."""
+
+    ellipse: Ellipse
+    slowest: float
+    is_complex: bool
+
+
+@lru_cache(maxsize=32)
+def _spectrum(model: FockModel) -> _Spectrum:
+    terms = generator(model)
+    slowest = -float(np.max(np.linalg.eigvals(drift_matrix(model.network)).real))
+    return _Spectrum(spectral_ellipse(model, terms), slowest, terms.dtype.kind == "c")
 
 
 def _is_real(model: FockModel) -> bool:
@@ -57,10 +97,9 @@ def block_entries(model: FockModel) -> tuple[int, int]:
     return int(pairs), int(pairs * (1 + max(filled, 0.3) * (2 * hops + products)))
 
 
-def _applications(model: FockModel, end: float) -> int:
+def _degree(model: FockModel, end: float) -> int:
     """Return the Liouvillian applications of one evolution to time `end`, if no step is repeated."""
-    ellipse = spectral_ellipse(model, generator(model))
-    return degree(ellipse, end, TOLERANCE / math.sqrt(model.dimension))
+    return degree(_spectrum(model).ellipse, end, TOLERANCE / math.sqrt(model.dimension))
 
 
 def predict_memory(model: FockModel, *, steady: bool = True, times: int = 0, end: float | None = None) -> float:
@@ -79,7 +118,7 @@ def predict_memory(model: FockModel, *, steady: bool = True, times: int = 0, end
     item = 8 if _is_real(model) else 16
     record = 0.0
     if times:
-        count = _applications(model, _end(model, end))
+        count = _degree(model, _end(model, end))
         reduced = len(model.levels) * max(model.levels) ** 2 * item
         record = (64 + 4 * times) * reduced + 10 * count * max(times, 80)
     if model.conserves_number:
@@ -99,29 +138,57 @@ def _end(model: FockModel, end: float | None) -> float:
     return 10 / min(rate for rate in model.network.kappa if rate > 0) if end is None else end
 
 
+def evolution_applications(model: FockModel, end: float | None = None) -> float:
+    """Return how often the Liouvillian is applied in an evolution to time `end`, repeated steps included.
+
+    A step is repeated where the ellipse is too small, as it may be in a strongly squeezed bath or with strong Kerr
+    terms, and where rounding takes a share of the error that is allowed.
+    """
+    last, spectrum = _end(model, end), _spectrum(model)
+    ellipse = spectrum.ellipse
+    squeezed = abs(model.anomaly) / (model.occupation + 0.5)
+    kerr = min(kerr_height(model) * HEIGHT / max(ellipse.half_height, 1e-300), 1.0)
+    rounding = 2 * ROUNDING * math.sqrt(model.dimension) * ellipse.capacity * last / TOLERANCE
+    return _degree(model, last) * (1 + 0.15 * squeezed**4 + 0.4 * kerr + min(9 * rounding, 3.0))
+
+
+def steady_applications(model: FockModel) -> float:
+    """Return how often the Liouvillian is applied until the Krylov method has the steady state.
+
+    It needs the root of the condition number, more where the bath squeezes, and more where the Hamiltonian turns
+    quickly (a Kerr term excepted: it stands on the diagonal, which preconditions).
+    """
+    if model.conserves_number:
+        return 1.0  # the thermal state, and that is it
+    spectrum = _spectrum(model)
+    if spectrum.slowest <= 0:
+        return 0.0  # refused: it never relaxes
+    drive = drive_height(model)
+    hops = max(spectrum.ellipse.half_height / HEIGHT - drive - kerr_height(model), 0.0)
+    width = relaxation_width(model) / spectrum.slowest
+    squeezed = abs(model.anomaly) / (model.occupation + 0.5)
+    count = (4.9 + 5.3 * squeezed) * math.sqrt(width) + (1.0 * hops + 7.6 * drive) / spectrum.slowest
+    return min(count, MAX_APPLICATIONS)
+
+
 def predict_seconds(model: FockModel, *, steady: bool = True, times: int = 0, end: float | None = None) -> float:
-    """Return the seconds of one point by the fast engine on one core, within a factor of about two.
+    """Return the seconds of one solution by the fast engine on one core, mostly within a factor of two.
 
     Parameters as for `predict_memory`.
     """
-    terms = generator(model)
-    ellipse = spectral_ellipse(model, terms)
-    applications = 0.0
-    if times:
-        applications += degree(ellipse, _end(model, end), TOLERANCE / math.sqrt(model.dimension))
-    if steady:
-        slowest = -float(np.max(np.linalg.eigvals(drift_matrix(model.network)).real))
-        # A Krylov method needs the root of the condition number, and more where the spectrum is high.
-        applications += 1 if model.conserves_number else (
-            10 * math.sqrt(2 * ellipse.half_width / slowest) + 1.5 * ellipse.half_height / slowest
-        )  # fmt: skip
-    factor = 1.0 if terms.dtype.kind == "f" else COMPLEX
-    fixed = SECONDS_A_POINT
+    evolved = evolution_applications(model, end) if times else 0.0
+    relaxed = steady_applications(model) if steady else 0.0
+    is_complex, n, d = _spectrum(model).is_complex, model.network.n_modes, max(model.levels)
+    # Of every time: what the orders contribute to the modes' reduced states, and their eigenvalues.
+    seconds = SECONDS_A_POINT + times * evolved * (SECONDS_A_COEFFICIENT + SECONDS_A_PRODUCT * n * d**2)
+    seconds += times * n * (SECONDS_A_TIME + SECONDS_AN_EIGENVALUE * d**3)
     if model.conserves_number:
         entries = block_entries(model)[1]
-        call = SECONDS_AN_ENTRY * entries
-        fixed += SECONDS_TO_ASSEMBLE * entries
-    else:
-        hops, products = count_terms(model)
-        call = SECONDS_A_TERM * factor * (2 * hops + products) * model.dimension**2 / 2
-    return fixed + applications * (SECONDS_A_CALL + call)
+        call = _SPARSE_CALL + _SPARSE_ENTRY[is_complex] * entries
+        return seconds + _SPARSE_ASSEMBLY[is_complex] * entries + (evolved + relaxed) * call
+    hops, products = count_terms(model)
+    terms, size = 2 * hops + products, model.dimension
+    for applications, rates in ((evolved, _EVOLUTION[is_complex]), (relaxed, _STEADY[is_complex])):
+        call = rates.call + rates.row * size * terms + (rates.term * terms + rates.entry) * size**2 / 2
+        seconds += applications * call
+    return seconds

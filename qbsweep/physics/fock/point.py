@@ -8,7 +8,7 @@ import numpy as np
 
 from qbsweep.arrays import Array, ComplexArray, FloatArray
 from qbsweep.errors import QbsweepError
-from qbsweep.physics.fock import propagator, qutip_reference
+from qbsweep.physics.fock import propagator
 from qbsweep.physics.fock.bounds import spectral_ellipse
 from qbsweep.physics.fock.model import FockModel, Levels, amplitudes, fock_model, require_relaxing
 from qbsweep.physics.fock.number_blocks import BlockOperator
@@ -191,6 +191,8 @@ def _solve_fast(model: FockModel, times: FloatArray | None, steady: bool, keep_r
 
 
 def _solve_qutip(model: FockModel, times: FloatArray | None, steady: bool) -> dict[str, _Reduced]:
+    from qbsweep.physics.fock import qutip_reference  # loading QuTiP takes a second that the fast engine need not pay
+
     found = {"": qutip_reference.steady_state(model)[None]} if steady else {}
     if times is not None:
         found["_t"] = qutip_reference.evolve(model, times)

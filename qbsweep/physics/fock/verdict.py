@@ -20,6 +20,7 @@ from qbsweep.physics.moments.steady import anomaly_ratios, coherent_populations
 TOLERANCE = 1e-3
 FLOOR = 1e-3  # smallest denominator of a relative error, as a share of the mode's energy
 MAX_CLIMB = 200  # levels of a mode beyond which `solve_auto` gives up
+BESIDE = 2  # levels more, or less, of a second solution that a first one is judged by
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +141,13 @@ def measured_error(model: FockModel, result: FockResult, times: Sequence[float] 
         return _difference(values, exact)
     if all(model.qubits):
         return 0.0  # two levels are all there are
-    larger = model.with_levels(_more_levels(model, 2))
+    larger = finer_model(model)
     return _difference(values, _values(solve_model(larger, times=times, steady="steady" in values, **options)))
+
+
+def finer_model(model: FockModel) -> FockModel:
+    """Return the model that a solution of a network without exact moments is measured against."""
+    return model.with_levels(_more_levels(model, BESIDE))
 
 
 def _more_levels(model: FockModel, extra: int) -> tuple[int, ...]:
@@ -218,14 +224,11 @@ def solve_auto(
         With the verdict's reason saying what ended the climb if the tolerance was not met.
     """
     options: dict[str, Any] = {"times": times, "steady": steady, "engine": engine, "keep_rho": keep_rho}
-    cost: dict[str, Any] = {"steady": steady}
-    if times is not None:
-        cost |= {"times": len(times), "end": float(times[-1])}
 
     def affordable(candidate: FockModel) -> bool:
-        return predict_memory(candidate, **cost) <= memory_budget and max(candidate.levels) <= MAX_CLIMB
+        return is_affordable(candidate, memory_budget, times, steady)
 
-    needed = predict_memory(model, **cost)
+    needed = _memory(model, times, steady)
     if needed > memory_budget:
         raise QbsweepError(
             f"{max(model.levels)} Fock levels need {needed / 1e6:.3g} MB a point, but the budget is "
@@ -234,10 +237,10 @@ def solve_auto(
     climbed: list[tuple[tuple[int, ...], float]] = []
     result = solve_model(model, **options)
     while True:
-        finer, larger = None, _larger(model, climbed, tolerance)
+        finer, larger = None, next_model(model, climbed, tolerance)
         if model.gaussian or all(model.qubits):
             error = measured_error(model, result, times)
-            larger = _larger(model, [*climbed, (model.levels, error)], tolerance)
+            larger = next_model(model, [*climbed, (model.levels, error)], tolerance)
         elif affordable(larger):
             # Without exact moments the next solution of the climb is what this one is measured against.
             finer = solve_model(larger, **options)
@@ -254,7 +257,17 @@ def solve_auto(
         model, result = larger, finer or solve_model(larger, **options)
 
 
-def _larger(model: FockModel, climbed: Sequence[tuple[tuple[int, ...], float]], tolerance: float) -> FockModel:
+def _memory(model: FockModel, times: Sequence[float] | None, steady: bool) -> float:
+    count, end = (0, None) if times is None else (len(times), float(times[-1]))
+    return predict_memory(model, steady=steady, times=count, end=end)
+
+
+def is_affordable(model: FockModel, memory_budget: float, times: Sequence[float] | None, steady: bool) -> bool:
+    """Whether a climb may go on to this model: it fits the bytes, and its levels are not beyond `MAX_CLIMB`."""
+    return _memory(model, times, steady) <= memory_budget and max(model.levels) <= MAX_CLIMB
+
+
+def next_model(model: FockModel, climbed: Sequence[tuple[tuple[int, ...], float]], tolerance: float) -> FockModel:
     """Return the model with a quarter more levels, or as many as the errors so far ask for, at most twice."""
     highest = max(model.levels)
     least = max(2, highest // 4)
