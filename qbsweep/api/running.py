@@ -29,7 +29,7 @@ def load(file: AnyPath) -> SweepSpec:
     Parameters
     ----------
     file : str or path
-        YAML, as `qbsweep.schema` describes it.
+        YAML, as `qbsweep.json_schema` describes it.
 
     Raises
     ------
