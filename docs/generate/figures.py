@@ -1,4 +1,4 @@
-"""Draw the picture of the README from the dataset of workflows/fig1.yaml: `make figures`."""
+"""Draw the pictures of the README and of the gallery from the datasets of the workflows: `make figures`."""
 
 import sys
 from pathlib import Path
@@ -8,9 +8,24 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
+from qbsweep.analysis.registry import analyze
+from qbsweep.figures.gallery import charts
+from qbsweep.figures.print import draw
 from qbsweep.physics.topologies import optimal_coupling
 
+PICTURES = Path(__file__).parents[1] / "gallery"
 COLORS = {"cascaded": "#0a6ebd", "parallel": "#e07b00"}
+CHARTS = {
+    "fig1": "J_op-N",
+    "fig2": "modes-in-time",
+    "fig3": "ratio_at_J_op-N",
+    "fig4": "terminal-energy_t",
+    "fig5": "ergotropy_terminal-n_th",
+    "fig6": "ergotropy_terminal-r",
+    "convergence": "truncation_error-fock_levels",
+    "settling": "settling_time-N",
+}
+"""Which chart of a workflow's report the gallery shows."""
 
 
 def draw_energy(axes: Axes, ds: xr.Dataset) -> None:
@@ -41,14 +56,28 @@ def draw_optimum(axes: Axes, ds: xr.Dataset) -> None:
     axes.set(xscale="log", yscale="log", xlabel="number of batteries $N$", ylabel=r"optimal coupling $J_{op}/\kappa$")
 
 
-if __name__ == "__main__":
-    source = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/fig1/data.zarr")
+def draw_overview(ds: xr.Dataset) -> None:
+    """Draw the picture of the README."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.3), layout="constrained")
-    with xr.open_zarr(source) as dataset:
-        dataset.load()
-        draw_energy(left, dataset)
-        draw_optimum(right, dataset)
+    draw_energy(left, ds)
+    draw_optimum(right, ds)
     for panel in (left, right):
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(alpha=0.25)
-    figure.savefig(Path(__file__).parents[1] / "gallery" / "overview.png", dpi=120)
+    figure.savefig(PICTURES / "overview.png", dpi=120)
+
+
+def draw_chart(name: str, ds: xr.Dataset) -> None:
+    """Draw the chart that the gallery shows of a workflow, as `qbsweep report --png` does."""
+    (chart,) = [chart for chart in charts(ds, analyze(ds)[0]) if chart.name == CHARTS[name]]
+    draw(chart).savefig(PICTURES / f"{name}.png", dpi=200)
+
+
+if __name__ == "__main__":
+    runs = Path(sys.argv[1] if len(sys.argv) > 1 else "runs")
+    for workflow in CHARTS:
+        with xr.open_zarr(runs / workflow / "data.zarr", chunks=None) as dataset:
+            dataset.load()
+            draw_chart(workflow, dataset)
+            if workflow == "fig1":
+                draw_overview(dataset)

@@ -1,0 +1,134 @@
+"""The numbers of the gallery, computed again: from whole workflows, truncated ones from as few points as say it."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from qbsweep.analysis import registry as analysis
+
+from ..command import qbsweep
+from ..readme_commands import ROOT
+
+PICTURES = sorted((ROOT / "docs" / "gallery").glob("*.png"))
+# What the truncated solver need not do for the numbers on the page.
+FEWER = {
+    "fig5": {"[6, 8, 10]": "[6]", "N: [1, 2]": "N: [1]", "[cascaded, parallel]": "[cascaded]", "201]": "2]"},
+    "fig6": {"[moments, lindblad]": "[moments]", "[cascaded, parallel]": "[cascaded]"},
+    "convergence": {
+        "[lab, displaced]": "[lab]",
+        "[3, 4, 6, 8, 12, 16, 24]": "[12, 16]",
+        "[0, 0.3, 1]": "[0, 1]",
+        "[0, 0.3]": "[0.3]",
+    },
+}
+
+
+def conclusions(name: str) -> str:
+    """What the page says beside the picture of a workflow."""
+    page = (ROOT / "docs" / "gallery.md").read_text()
+    (section,) = [part for part in re.split(r"^## ", page, flags=re.MULTILINE) if f"workflows/{name}.yaml" in part]
+    return " ".join(section.split("```")[0].split())
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory):
+    """A workflow's dataset by its name."""
+    folder: Path = tmp_path_factory.mktemp("gallery")
+
+    def solved(name: str) -> xr.Dataset:
+        text = (ROOT / "workflows" / f"{name}.yaml").read_text()
+        for full, few in FEWER.get(name, {}).items():
+            assert full in text
+            text = text.replace(full, few)
+        (folder / f"{name}.yaml").write_text(text)
+        code, _, err = qbsweep("run", folder / f"{name}.yaml", "--out", folder / name, "--executor", "serial")
+        assert code == 0, err
+        with xr.open_zarr(folder / name / "data.zarr", chunks=None) as ds:
+            return ds.load()
+
+    return solved
+
+
+def said(name: str, values: object, form: str) -> None:
+    """Assert that the page says these numbers, written like this."""
+    text = conclusions(name)
+    for value in np.ravel(values):
+        assert re.search(rf"(?<![\d.]){re.escape(format(float(value), form))}(?![\d])", text), (name, value)
+
+
+def test_fig1(dataset) -> None:
+    best = analysis.optimal_coupling(dataset("fig1"))
+    said("fig1", (best.J_op / 0.003).sel(topology="cascaded", N=[1, 50]), ".4f")
+    said("fig1", (best.J_op / 0.003).sel(topology="parallel", N=50), ".4f")
+    said("fig1", best.energy_op.sel(N=50), ".4f")
+    said("fig1", analysis.scaling_exponent(best).limit, ".3f")
+
+
+def test_fig2(dataset) -> None:
+    chain = dataset("fig2").energy.sel(topology="cascaded")
+    said("fig2", chain.sel(J=0.0024270509831248424), ".3f")
+    said("fig2", chain.sel(J=0.01, mode=2), ".3f")
+
+
+def test_fig3(dataset) -> None:
+    ds = dataset("fig3")
+    ratio = analysis.odd_even_ratio(ds).ratio_at_J_op
+    said("fig3", ratio.sel(N=2), ".3f")
+    said("fig3", ratio.sel(N=8, topology="cascaded", coupling="reciprocal"), ".3f")
+    others = [
+        ratio.sel(N=8, topology=t, coupling=c) for t, c in (("cascaded", "nonreciprocal"), ("parallel", "reciprocal"))
+    ]
+    assert all(value > 0.9895 for value in others)
+    at_optimum = ds.energy_terminal.sel(topology="parallel").sel(J=1, method="nearest")
+    more = at_optimum.sel(coupling="reciprocal") / at_optimum.sel(coupling="nonreciprocal")
+    said("fig3", more.sel(N=[2, 10]), ".3f")
+    assert (more.sel(N=slice(2, None)) > 1).all()
+
+
+def test_fig4(dataset) -> None:
+    ds = dataset("fig4")
+    said("fig4", ds.energy_terminal, ".3f")
+    highest = ds.energy_t.sel(mode=3, N=3).max("time")
+    said("fig4", highest.sel(coupling="reciprocal"), ".3f")
+    assert (highest <= ds.energy_terminal.sel(N=3)).sel(coupling="nonreciprocal").all()
+
+
+def test_fig5(dataset) -> None:
+    ds = dataset("fig5").squeeze()
+    said("fig5", ds.ergotropy_terminal.sel(solver="moments"), ".4f")
+    truncated = ds.sel(solver="lindblad", n_th=[1, 2])
+    said("fig5", truncated.ergotropy_terminal, ".4f")
+    said("fig5", truncated.truncation_error, ".2f")
+    assert (truncated.status == 3).all()
+
+
+def test_fig6(dataset) -> None:
+    ergotropy = dataset("fig6").squeeze().ergotropy_terminal
+    said("fig6", ergotropy.sel(r=1, coupling="nonreciprocal"), ".3f")
+    said("fig6", ergotropy.sel(r=0, coupling="nonreciprocal"), ".3f")
+    said("fig6", ergotropy.sel(r=1, coupling="reciprocal"), ".3f")
+    kept = ergotropy.sel(coupling="nonreciprocal", realization="phase-half-pi")
+    np.testing.assert_allclose(kept - kept.sel(r=0), np.sinh(kept.r) ** 2, atol=1e-12)
+
+
+def test_convergence(dataset) -> None:
+    error = dataset("convergence").squeeze().truncation_error.sel(solver="lindblad")
+    said("convergence", error.sel(n_th=0, fock_levels=12), ".0e")
+    said("convergence", error.sel(n_th=1, fock_levels=16), ".3f")
+
+
+def test_settling(dataset) -> None:
+    time = analysis.settling_time(dataset("settling")).settling_time
+    said("settling", time.sel(N=[1, 32]), ".2f")
+    said("settling", time.sel(topology="cascaded", coupling="reciprocal").max(), ".2f")
+    assert float(time.sel(topology="cascaded", coupling="reciprocal").idxmax("N")) == 4
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=[picture.stem for picture in PICTURES])
+def test_pictures_are_small_and_shown(picture: Path) -> None:
+    assert picture.stat().st_size < 120_000
+    shown = [page.name for page in (ROOT / "docs").glob("*.md") if f"gallery/{picture.name}" in page.read_text()]
+    assert shown
