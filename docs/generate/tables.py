@@ -13,7 +13,7 @@ from qbsweep.cli.main import app
 from qbsweep.solvers.status import STATUS_NAMES
 from qbsweep.sweep import syntax
 from qbsweep.sweep.parameters import PARAMETERS, Parameter
-from qbsweep.sweep.variables import VARIABLES
+from qbsweep.sweep.variables import VARIABLES, Variable
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
@@ -68,18 +68,16 @@ def _default(p: Parameter) -> str:
 
 def variables() -> str:
     """Every variable of a dataset."""
-    when = {
-        "scalar": "by default",
-        "mode": "if asked for",
-        "time": "with `times`",
-        "lindblad": "with `solver: lindblad`",
-        "always": "always",
-    }
     rows = (
-        (f"`{v.name}`", v.long_name, "".join(f"`{dim}` " for dim in v.extra_dims), _units(v.units), when[v.group])
+        (f"`{v.name}`", v.long_name, "".join(f"`{dim}` " for dim in v.extra_dims), _units(v.units), _there(v))
         for v in VARIABLES.values()
     )
     return table(("variable", "meaning", "dimensions beside the axes", "units", "there"), rows)
+
+
+def _there(v: Variable) -> str:
+    when = {"scalar": "by default", "mode": "if asked for", "time": "with `times`", "always": "always"}
+    return when.get(v.group) or "with `solver: " + " or ".join(v.solvers) + "`"
 
 
 def states() -> str:
