@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from qbsweep.analysis import registry as analysis
+from qbsweep.analysis.charging import settling_time
+from qbsweep.analysis.odd_even import odd_even_ratio
+from qbsweep.analysis.optimal_coupling import optimal_coupling
+from qbsweep.analysis.scaling import scaling_exponent
 
 from ..command import qbsweep
 from ..readme_commands import ROOT
@@ -60,11 +63,11 @@ def said(name: str, values: object, form: str) -> None:
 
 
 def test_fig1(dataset) -> None:
-    best = analysis.optimal_coupling(dataset("fig1"))
+    best = optimal_coupling(dataset("fig1"))
     said("fig1", (best.J_op / 0.003).sel(topology="cascaded", N=[1, 50]), ".4f")
     said("fig1", (best.J_op / 0.003).sel(topology="parallel", N=50), ".4f")
     said("fig1", best.energy_op.sel(N=50), ".4f")
-    said("fig1", analysis.scaling_exponent(best).limit, ".3f")
+    said("fig1", scaling_exponent(best).limit, ".3f")
 
 
 def test_fig2(dataset) -> None:
@@ -75,7 +78,7 @@ def test_fig2(dataset) -> None:
 
 def test_fig3(dataset) -> None:
     ds = dataset("fig3")
-    ratio = analysis.odd_even_ratio(ds).ratio_at_J_op
+    ratio = odd_even_ratio(ds).ratio_at_J_op
     said("fig3", ratio.sel(N=2), ".3f")
     said("fig3", ratio.sel(N=8, topology="cascaded", coupling="reciprocal"), ".3f")
     others = [
@@ -121,7 +124,7 @@ def test_convergence(dataset) -> None:
 
 
 def test_settling(dataset) -> None:
-    time = analysis.settling_time(dataset("settling")).settling_time
+    time = settling_time(dataset("settling")).settling_time
     said("settling", time.sel(N=[1, 32]), ".2f")
     said("settling", time.sel(topology="cascaded", coupling="reciprocal").max(), ".2f")
     assert float(time.sel(topology="cascaded", coupling="reciprocal").idxmax("N")) == 4
