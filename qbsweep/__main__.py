@@ -1,5 +1,6 @@
 """Entry point of the command line: what has to be in place before numpy and the rest are imported."""
 
+import gc
 import os
 import signal
 import sys
@@ -22,6 +23,7 @@ def main() -> None:
     os.umask(os.umask(0o022) | 0o002)  # results are nobody else's to change, whatever the user's umask
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
+    gc.set_threshold(100_000)  # what is imported stays: looking through it again and again takes a tenth of a command
     try:
         from qbsweep.cli.main import main as command
 

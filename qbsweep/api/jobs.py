@@ -9,13 +9,14 @@ from qbsweep.api.result import Run
 from qbsweep.api.running import AnyPath, require_positive, run_path, write_plan
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import opening
-from qbsweep.runs.plan import BLOCK_SECONDS
 from qbsweep.runs.state import progress_of
 from qbsweep.runs.watch import Watcher
 from qbsweep.slurm import submit as jobs
 from qbsweep.slurm import submitted
+from qbsweep.slurm.commands import MAX_WORKERS
 from qbsweep.slurm.files import Record
-from qbsweep.slurm.profile import MAX_WORKERS, load_profile, parse_minutes
+from qbsweep.slurm.profile import load_profile, parse_minutes
+from qbsweep.store.grid import BLOCK_SECONDS
 from qbsweep.sweep.given import Source
 from qbsweep.sweep.given import sweep as given
 from qbsweep.sweep.spec import SweepSpec

@@ -9,11 +9,12 @@ from rich.console import Console
 from qbsweep.api.result import Run
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import executors, loop, opening
-from qbsweep.runs.plan import BLOCK_SECONDS, Plan, block_costs, make_grid, make_plan
+from qbsweep.runs.plan import Plan, block_costs, make_grid, make_plan
 from qbsweep.runs.state import pending_blocks, progress_of
 from qbsweep.runs.watch import Watcher
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
+from qbsweep.store.grid import BLOCK_SECONDS
 from qbsweep.store.replace import replace_text
 from qbsweep.sweep.given import Source
 from qbsweep.sweep.given import sweep as given

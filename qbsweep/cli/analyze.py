@@ -6,11 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import track
 
-from qbsweep.runs.opening import open_run
 from qbsweep.solvers.status import FAILED, PENDING, STATUS_NAMES, SUSPECT
-from qbsweep.store.dataset import readable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,8 +34,10 @@ def analyze_command(
 
     from qbsweep.analysis import files as results
     from qbsweep.analysis import refine
-    from qbsweep.analysis import registry as analysis  # scipy.stats costs seconds that other commands need not pay
+    from qbsweep.analysis import registry as analysis
     from qbsweep.cli import tables
+    from qbsweep.runs.opening import open_run
+    from qbsweep.store.dataset import readable
 
     run_directory, _ = open_run(directory)
     if tolerance is not None:
@@ -68,6 +67,8 @@ def analyze_command(
 
 
 def _with_bar(curves: Iterable[Any]) -> Iterable[Any]:
+    from rich.progress import track
+
     bar = Console(stderr=True)  # stdout is for results
     return track(curves, "refining", console=bar, transient=True, disable=not bar.is_terminal)
 

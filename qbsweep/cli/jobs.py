@@ -7,18 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from qbsweep.cli import tables
 from qbsweep.cli.options import AsJson, BlockSeconds, Directory, Out, RetryFailed, SweepFile, console, show_result
 from qbsweep.errors import QbsweepError
-from qbsweep.runs import opening
-from qbsweep.runs.plan import BLOCK_SECONDS
-from qbsweep.runs.state import progress_of, state
-from qbsweep.slurm import submit, submitted
-from qbsweep.slurm.files import JobFiles, Marker
-from qbsweep.slurm.profile import MAX_WORKERS, load_profile, parse_minutes
-from qbsweep.store.directory import RunDirectory, existing
-from qbsweep.store.replace import replace_text
-from qbsweep.sweep.spec import load_spec
+from qbsweep.slurm.commands import MAX_WORKERS
+from qbsweep.store.grid import BLOCK_SECONDS
 
 app = typer.Typer()
 _WATCH_SECONDS = 5.0
@@ -38,6 +30,15 @@ def submit_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the job scripts, change nothing.")] = False,
 ) -> None:
     """Run a sweep on a Slurm cluster, or go on with it: submits jobs and returns."""
+    from qbsweep.cli import tables
+    from qbsweep.runs import opening
+    from qbsweep.runs.state import progress_of
+    from qbsweep.slurm import submit, submitted
+    from qbsweep.slurm.profile import load_profile
+    from qbsweep.store.directory import RunDirectory
+    from qbsweep.store.replace import replace_text
+    from qbsweep.sweep.spec import load_spec
+
     spec = load_spec(sweep)
     site = load_profile(profile)
     path = out or Path("runs") / spec.name
@@ -84,6 +85,8 @@ def submit_command(
 
 
 def _minutes(text: str | None) -> int | None:
+    from qbsweep.slurm.profile import parse_minutes
+
     try:
         return None if text is None else parse_minutes(text)
     except ValueError as error:
@@ -97,6 +100,8 @@ def status_command(
     watch: Annotated[bool, typer.Option("--watch", help="Show it again and again until the run has ended.")] = False,
 ) -> None:
     """Show how far a run is; exit code 0 complete, 1 not complete, 3 complete with failed points."""
+    from qbsweep.cli import tables
+
     while True:
         state = _state(directory)
         if as_json:
@@ -109,19 +114,31 @@ def status_command(
 
 
 def _state(path: Path) -> dict[str, Any]:
-    return state(existing(path), submitted.queue_state(path))
+    from qbsweep.runs.state import state
+    from qbsweep.store.directory import existing
+
+    directory = existing(path)
+    if not directory.slurm.exists():
+        return state(directory)
+    from qbsweep.slurm import submitted
+
+    return state(directory, submitted.queue_state(path))
 
 
 @app.command("failures")
 def failures_command(directory: Directory) -> None:
     """Show which points failed, and why."""
-    run_directory, store = opening.open_run(directory)
+    from qbsweep.runs.state import progress_in
+    from qbsweep.store.directory import existing
+
+    run_directory = existing(directory)
+    progress = progress_in(run_directory)
     records = run_directory.failures()
     for record in records:
         labels = ", ".join(f"{name} {_label(value)}" for name, value in record["labels"].items())
         count = f"{record['points']} points: " if record["points"] > 1 else ""
         console.print(f"{count}{labels or 'the point'}\n    {record['error']}", highlight=False)
-    failed = progress_of(store).points["failed"]
+    failed = progress.points["failed"]
     name = run_directory.failures_file.name
     console.print(f"{failed:,} points are failed now; {len(records)} failures are on record in {name}")
 
@@ -136,7 +153,11 @@ def logs_command(
     lines: Annotated[int, typer.Option(min=1, help="Lines of each log, from its end.")] = 10,
 ) -> None:
     """Show the end of the logs of a run's Slurm jobs."""
-    opening.open_run(directory)
+    from qbsweep.runs.state import progress_in
+    from qbsweep.slurm import submitted
+    from qbsweep.store.directory import existing
+
+    progress_in(existing(directory))
     for file in submitted.log_files(directory):
         console.print(f"==> {file} <==", highlight=False)
         text = file.read_text(encoding="utf-8", errors="replace")
@@ -146,7 +167,11 @@ def logs_command(
 @app.command("cancel")
 def cancel_command(directory: Directory) -> None:
     """Cancel the Slurm jobs of a run; what is finished stays, and `submit` goes on from there."""
-    opening.open_run(directory)
+    from qbsweep.runs.state import progress_in
+    from qbsweep.slurm import submitted
+    from qbsweep.store.directory import existing
+
+    progress_in(existing(directory))
     cancelled = submitted.cancel(directory)
     console.print(f"cancelled: {', '.join(cancelled)}" if cancelled else "no job of this run is running or waiting")
 
@@ -154,7 +179,7 @@ def cancel_command(directory: Directory) -> None:
 @app.command("driver", hidden=True)
 def driver_command(directory: Directory) -> None:
     """Run a submitted sweep; the driver job calls this."""
-    from qbsweep.slurm.driver import drive  # starting Dask costs a second that the other commands need not pay
+    from qbsweep.slurm.driver import drive
 
     raise typer.Exit(drive(directory, console))
 
@@ -171,5 +196,6 @@ def work_command(
 ) -> None:
     """Work for a scheduler; the worker jobs call this."""
     from qbsweep.slurm import worker
+    from qbsweep.slurm.files import JobFiles, Marker
 
     worker.work(worker.Job(JobFiles(directory), name, Marker(marker), ends, fresh), address, folder)

@@ -1,4 +1,7 @@
-"""The command line."""
+"""The command line.
+
+Here and in its other modules a command imports what it needs when it is called: a user waits for all that is loaded.
+"""
 
 import json
 import sys
@@ -6,20 +9,13 @@ from typing import Annotated
 
 import typer
 
-from qbsweep.api import running
 from qbsweep.cli import analyze as cli_analysis
 from qbsweep.cli import jobs as cli_jobs
 from qbsweep.cli import show as cli_report
-from qbsweep.cli import tables
 from qbsweep.cli import verify as cli_verify
 from qbsweep.cli.options import BlockSeconds, Out, RetryFailed, SweepFile, Workers, console, show_result
 from qbsweep.errors import QbsweepError
-from qbsweep.runs import executors, opening
-from qbsweep.runs.plan import BLOCK_SECONDS, make_grid, make_plan
-from qbsweep.runs.state import progress_of
-from qbsweep.runs.watch import Watcher
-from qbsweep.sweep import syntax
-from qbsweep.sweep.spec import load_spec
+from qbsweep.store.grid import BLOCK_SECONDS
 
 app = typer.Typer(
     add_completion=False,
@@ -40,6 +36,11 @@ def show_help(context: typer.Context) -> None:
 @app.command("plan")
 def plan_command(sweep: SweepFile, workers: Workers = None, block_seconds: BlockSeconds = BLOCK_SECONDS) -> None:
     """Check a sweep file and predict what it costs; runs nothing but a few timed pilot points."""
+    from qbsweep.cli import tables
+    from qbsweep.runs import executors
+    from qbsweep.runs.plan import make_grid, make_plan
+    from qbsweep.sweep.spec import load_spec
+
     spec = load_spec(sweep)
     console.print(
         tables.plan_table(make_plan(spec, make_grid(spec, block_seconds)), workers or executors.available_cores())
@@ -56,6 +57,11 @@ def run_command(
     block_seconds: BlockSeconds = BLOCK_SECONDS,
 ) -> None:
     """Run a sweep on this machine, or resume it; finished points are never computed again."""
+    from qbsweep.api import running
+    from qbsweep.runs import opening
+    from qbsweep.runs.state import progress_of
+    from qbsweep.runs.watch import Watcher
+
     done = running.run(
         sweep,
         out,
@@ -74,6 +80,8 @@ def run_command(
 @app.command("schema")
 def schema_command() -> None:
     """Print the JSON Schema of the sweep file, for editors."""
+    from qbsweep.sweep import syntax
+
     print(json.dumps(syntax.json_schema(), indent=1))
 
 

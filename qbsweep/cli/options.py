@@ -1,15 +1,15 @@
 """What the commands share: options, the console, and how a result is shown."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from qbsweep.cli import tables
-from qbsweep.runs.state import Progress, levels_needed, suspect_text
-from qbsweep.store.dataset import Store
-from qbsweep.store.directory import RunDirectory
+if TYPE_CHECKING:
+    from qbsweep.runs.state import Progress
+    from qbsweep.store.dataset import Store
+    from qbsweep.store.directory import RunDirectory
 
 console = Console(soft_wrap=True)
 
@@ -24,8 +24,11 @@ RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Solve failed 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def show_result(directory: RunDirectory, store: Store, progress: Progress) -> None:
+def show_result(directory: "RunDirectory", store: "Store", progress: "Progress") -> None:
     """Print what came out of a run, and what to do with it."""
+    from qbsweep.cli import tables
+    from qbsweep.runs.state import levels_needed, suspect_text
+
     table = tables.best_points(directory.data)
     if table is not None and table.row_count:
         console.print(table)

@@ -8,9 +8,7 @@ import typer
 
 from qbsweep.cli.options import Directory, console
 from qbsweep.errors import QbsweepError
-from qbsweep.runs.opening import open_run
 from qbsweep.store.directory import RunDirectory
-from qbsweep.store.replace import replace_text
 
 _DIR = RunDirectory(Path("DIR"))
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -31,9 +29,12 @@ def report_command(
     ] = False,
 ) -> None:
     """Write one HTML page with figures, tables and provenance; it opens without a network."""
+    from qbsweep.runs.opening import open_run
+    from qbsweep.store.replace import replace_text
+
     run_directory, _ = open_run(directory)
     _require("hvplot", "matplotlib")
-    from qbsweep.figures import print as printed  # a second of imports that no other command should pay
+    from qbsweep.figures import print as printed
     from qbsweep.figures import report
 
     target = out or run_directory.report
@@ -52,6 +53,8 @@ def explore_command(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
 ) -> None:
     """Explore a dataset in the browser: choose variable, axes and values. For this machine only; Ctrl-C ends it."""
+    from qbsweep.runs.opening import open_run
+
     run_directory, _ = open_run(directory)
     _require("hvplot", "panel")
     from qbsweep.figures import explore

@@ -7,27 +7,22 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import xarray as xr
 from rich import box
 from rich.table import Table
 
-from qbsweep.runs.plan import Plan
 from qbsweep.solvers.status import FAILED, PENDING
-from qbsweep.store.dataset import readable
-from qbsweep.sweep.parameters import CALLS
-from qbsweep.sweep.variables import STEADY_SCALARS
-from qbsweep.text import duration
+from qbsweep.text import duration, size_of
 
 if TYPE_CHECKING:
     import xarray as xr
-from qbsweep.analysis.rows import analysis_rows
-from qbsweep.runs.state import suspect_text
-from qbsweep.text import size_of
+
+    from qbsweep.runs.plan import Plan
 
 
-def analysis_table(result: xr.Dataset) -> Table | str:
+def analysis_table(result: "xr.Dataset") -> Table | str:
     """Tabulate the summary of an analysis for the terminal; see `analysis_rows`."""
+    from qbsweep.analysis.rows import analysis_rows
+
     title, header, rows = analysis_rows(result)
     if not rows:
         return title
@@ -51,7 +46,12 @@ def plain_table(*columns: str, title: str | None = None) -> Table:
 
 def best_points(path: Path) -> Table | None:
     """Tabulate, for every network of a dataset, the point of the largest terminal energy."""
-    import xarray as xr  # here, because worker processes need not pay for it
+    import numpy as np
+    import xarray as xr
+
+    from qbsweep.store.dataset import readable
+    from qbsweep.sweep.parameters import CALLS
+    from qbsweep.sweep.variables import STEADY_SCALARS
 
     with readable(path), xr.open_zarr(path, chunks=None) as ds:
         names = [name for name in ("energy_terminal", *STEADY_SCALARS) if name in ds]
@@ -81,6 +81,8 @@ def _unit(coordinate: "xr.DataArray") -> str:
 
 def _some_rows(ds: "xr.Dataset", dims: Sequence[Hashable]) -> list[dict[Hashable, Any]]:
     """All combinations of labels; of a long last dimension (N) as many, evenly spaced, as fit a screen."""
+    import numpy as np
+
     labels = [ds[dim].values.tolist() for dim in dims]
     if labels:
         others = math.prod(len(values) for values in labels[:-1])
@@ -94,7 +96,7 @@ def _number(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def plan_table(plan: Plan, cores: int) -> Table:
+def plan_table(plan: "Plan", cores: int) -> Table:
     """Tabulate a plan."""
     table = Table(box=None, show_header=False, pad_edge=False)
     shape = " x ".join(f"{dim} {size}" for dim, size in zip(plan.dims, plan.shape, strict=True)) or "one point"
@@ -112,6 +114,8 @@ def plan_table(plan: Plan, cores: int) -> Table:
 
 def state_table(data: dict[str, Any]) -> Table:
     """Tabulate the state of a run."""
+    from qbsweep.runs.state import suspect_text
+
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("state", data["state"])
     parts = ", ".join(f"{data[name]:,} {name}" for name in ("ok", "suspect", "failed", "pending"))

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qbsweep.errors import QbsweepError
-from qbsweep.runs.plan import BLOCK_SECONDS, make_grid
+from qbsweep.runs.plan import make_grid
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory, existing
 from qbsweep.store.extend import extended
+from qbsweep.store.grid import BLOCK_SECONDS
 from qbsweep.store.lock import Lock
 from qbsweep.store.provenance import provenance
 from qbsweep.sweep.changes import check_extends

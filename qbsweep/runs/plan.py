@@ -14,7 +14,7 @@ from qbsweep.runs import box
 from qbsweep.runs.executors import available_cores
 from qbsweep.solvers.interface import Points, Problem
 from qbsweep.solvers.registry import solver
-from qbsweep.store.grid import Grid, Slices, fit_blocks
+from qbsweep.store.grid import BLOCK_SECONDS, Grid, Slices, fit_blocks
 from qbsweep.store.layout import bytes_per_point, sizes, stored_variables
 from qbsweep.sweep.axes import Scalar
 from qbsweep.sweep.parameters import CALLS, VALUES
@@ -22,8 +22,6 @@ from qbsweep.sweep.spec import SweepSpec
 from qbsweep.sweep.variables import TIME_RESOLVED, VARIABLES, VERDICT
 from qbsweep.text import Tabulated, duration, size_of
 
-BLOCK_SECONDS = 10.0
-"""Default upper bound of a block's predicted seconds: what a crash can cost, per worker."""
 _MIN_BLOCK_SECONDS = 0.05  # scheduling a block costs 2 ms
 _MIN_BLOCKS = 64  # for balance and for progress that can be watched
 _BLOCK_BYTES = 64_000_000

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+BLOCK_SECONDS = 10.0
+"""Default upper bound of a block's predicted seconds: what a crash can cost, per worker."""
+
 Slices = tuple[slice, ...]
 Indices: TypeAlias = "tuple[NDArray[np.intp], ...]"
 

@@ -11,8 +11,6 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-import psutil
-
 from qbsweep.context import JobContext
 from qbsweep.errors import QbsweepError
 from qbsweep.store.records import read_json
@@ -47,6 +45,8 @@ class Lock:
     """
 
     def __init__(self, path: Path) -> None:
+        import psutil
+
         self._path = path
         self._stop = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True)
@@ -102,6 +102,8 @@ class Lock:
 
 
 def _is_alive(path: Path, holder: dict[str, Any]) -> bool:
+    import psutil  # here: of a directory that nobody runs there is nothing to ask
+
     if holder["host"] == socket.gethostname():
         try:
             owner = psutil.Process(holder["pid"])

@@ -20,7 +20,7 @@ from qbsweep.claims import cascaded as cascade
 from qbsweep.claims import paper as claims
 from qbsweep.claims import parallel as star
 from qbsweep.claims.ledger import CORRECTED, FAILS, HOLDS, UNDECIDED, Claim, Finding, Measure, markdown, verdict
-from qbsweep.cli import verify as cli_verify
+from qbsweep.cli import verdicts
 from qbsweep.physics import closed_forms
 from qbsweep.physics.fock.model import fock_model
 from qbsweep.physics.fock.point import solve_model
@@ -317,7 +317,7 @@ def test_json_is_the_ledger(monkeypatch, known, rows):
 def test_table_fits_a_terminal(rows):
     for width in (100, 120):
         console = Console(file=io.StringIO(), width=width)
-        console.print(cli_verify.verdict_table(rows))
+        console.print(verdicts.verdict_table(rows))
         text = console.file.getvalue()
         assert max(map(len, text.splitlines())) <= width
         assert "…" not in text
