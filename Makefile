@@ -40,12 +40,12 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
-	$(BIN)/python tests/benchmarks/solver.py
-	$(BIN)/python tests/benchmarks/workflow.py
-	$(BIN)/python tests/benchmarks/lindblad.py
+	$(BIN)/python tests/benchmarks/record.py solver
+	$(BIN)/python tests/benchmarks/record.py workflow
+	$(BIN)/python tests/benchmarks/record.py lindblad
 
 bench-slurm: $(VENV)/.dev
-	$(BIN)/python tests/benchmarks/cluster.py
+	$(BIN)/python tests/benchmarks/record.py cluster
 
 notebooks: $(VENV)/.dev
 	QBSWEEP_SMALL=1 $(BIN)/python tests/notebooks.py

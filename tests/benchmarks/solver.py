@@ -80,7 +80,7 @@ def against_scipy_loop() -> None:
             error = np.abs(
                 solve_moments(points(network, few, np.ones(1), np.zeros(1)), ["energy_terminal"])[
                     "energy_terminal"
-                ].ravel()
+                ].values.ravel()
                 / scipy_loop(network, few, 1.0)
                 - 1
             ).max()
