@@ -38,13 +38,22 @@ class Run:
             "times: {linspace: [0, 10, 41], unit: 1/kappa}\n"
         )
         self.solved = folder / "solved"
+        self.hold = folder / "hold"
+        self.allow(BLOCKS * 9)
         self.fault = {
             "armed": str(self.armed),
             "solved": str(self.solved),
+            "hold": str(self.hold),
             "J": float(J[POISON]),
             "kind": "none",
             **fault,
         }
+
+    def allow(self, count: int) -> None:
+        """Let the workers solve so many blocks in all, and then wait: so no test has to be quicker than they are."""
+        scratch = self.hold.with_name("hold.new")
+        scratch.write_text(str(count))
+        scratch.replace(self.hold)
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         environment = {**os.environ, "PYTHONPATH": str(FAULTS), "FAULT": json.dumps(self.fault)}
@@ -58,7 +67,7 @@ class Run:
         return process.returncode, output
 
     def wait_for_events(self, process: subprocess.Popen[str], count: int) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 100
         while time.monotonic() < deadline and process.poll() is None:
             if len(self.events()) >= count:
                 return
@@ -90,6 +99,16 @@ def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The worker processes of a run that are alive."""
+    found = []
+    for child in descendants(process):
+        with contextlib.suppress(psutil.Error):
+            if "multiprocessing.spawn" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
+
+
 def assert_gone(processes: list[psutil.Process]) -> None:
     _, alive = psutil.wait_procs(processes, timeout=20)
     assert not alive, f"orphans: {[p.cmdline() for p in alive]}"
@@ -117,6 +136,7 @@ def test_dask_gives_the_serial_dataset(tmp_path: Path, clean: xr.Dataset) -> Non
 def test_driver_killed_again_and_again(tmp_path: Path, clean: xr.Dataset) -> None:
     run = Run(tmp_path, sleep=0.03)
     for count in (1, 15):
+        run.allow(count + 5)
         process = run.start()
         run.wait_for_events(process, count)
         children = descendants(process)
@@ -125,6 +145,7 @@ def test_driver_killed_again_and_again(tmp_path: Path, clean: xr.Dataset) -> Non
         process.communicate()
         assert_gone(children)
         assert (run.dataset()["status"] == 0).any()
+    run.allow(BLOCKS * 9)
     code, output = run.finish()
     assert code == 0, output
     assert_identical(run.dataset(), clean)
@@ -140,12 +161,15 @@ def test_driver_killed_again_and_again(tmp_path: Path, clean: xr.Dataset) -> Non
 def test_workers_killed_at_random(tmp_path: Path, clean: xr.Dataset, seed: int) -> None:
     chance = random.Random(seed)
     run = Run(tmp_path, sleep=0.05)
+    counts = sorted(chance.sample(range(1, BLOCKS - 5), 2))
+    run.allow(counts[0] + 5)
     process = run.start()
-    for count in sorted(chance.sample(range(1, BLOCKS - 5), 2)):
+    for count in counts:
+        run.allow(count + 5)
         run.wait_for_events(process, count)
-        workers = [p for p in descendants(process) if "multiprocessing.spawn" in " ".join(p.cmdline())]
-        chance.choice(workers).send_signal(signal.SIGKILL)
+        chance.choice(workers_of(process)).send_signal(signal.SIGKILL)
         time.sleep(chance.random())
+    run.allow(BLOCKS * 9)
     output, _ = process.communicate(timeout=100)
     assert process.returncode == 0, output
     assert_identical(run.dataset(), clean)
@@ -154,6 +178,7 @@ def test_workers_killed_at_random(tmp_path: Path, clean: xr.Dataset, seed: int) 
 
 def test_interrupted_run_says_so_and_resumes(tmp_path: Path, clean: xr.Dataset) -> None:
     run = Run(tmp_path, sleep=0.05)
+    run.allow(8)
     process = run.start()
     run.wait_for_events(process, 3)
     children = descendants(process)
@@ -170,7 +195,8 @@ def test_interrupted_run_says_so_and_resumes(tmp_path: Path, clean: xr.Dataset) 
 
 
 def test_second_run_on_a_live_directory_is_refused(tmp_path: Path) -> None:
-    run = Run(tmp_path, sleep=1)
+    run = Run(tmp_path)
+    run.allow(5)
     process = run.start()
     run.wait_for_events(process, 1)
     code, output = run.finish("--executor", "serial")
@@ -250,9 +276,11 @@ def test_full_disk(tmp_path: Path, clean: xr.Dataset) -> None:
         pytest.skip("mounting a small file system needs root")
     try:
         run = Run(tmp_path, out=disk / "out", sleep=0.05)
+        run.allow(10)
         process = run.start()
         run.wait_for_events(process, 5)
         fill(disk / "ballast")
+        run.allow(BLOCKS * 9)
         output, _ = process.communicate(timeout=100)
         assert process.returncode == 1, output
         assert "No space left on device" in output

@@ -1,7 +1,8 @@
 """Loaded by every Python process of a fault test: makes the moment solver slow, raise, or kill its worker.
 
 FAULT is a JSON object: `sleep` seconds per solve; `kind` raise | kill | full | slow; `J` the poisoned coupling; the
-fault is armed while the file `armed` exists. All but `raise` strike in worker processes only.
+fault is armed while the file `armed` exists; `hold` is a file with the number of blocks that workers may solve for now.
+All but `raise` strike in worker processes only.
 
 On a cluster, `stale` is a folder that the node named in the file `armed` cannot reach any more, and `seconds_of` maps
 names of constants, `qbsweep.slurm.supervisor._QUEUED_PATIENCE`, to other values.
@@ -16,6 +17,8 @@ import resource
 import signal
 import sys
 import time
+import traceback
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,35 +62,50 @@ def _set_constants(values):
     slurm._call = call
 
 
-if "FAULT" in os.environ:
+def _arm(fault):
     from qbsweep.solvers import moments
-    from qbsweep.solvers.interface import Solver
 
-    _fault = json.loads(os.environ["FAULT"])
-    _solver = moments.SOLVER
+    solver = moments.SOLVER
 
-    def _solve(points, outputs):
+    def wait_for_leave():
+        """Wait while as many blocks are solved as the file `hold` allows; two workers may both take the last one."""
+        solved, hold = Path(fault["solved"]), Path(fault["hold"])
+        while solved.exists() and solved.read_bytes().count(b"\n") >= int(hold.read_text()):
+            time.sleep(0.01)
+
+    def solve(points, outputs):
+        J = points.values["J"].values
         in_worker = multiprocessing.parent_process() is not None or "work" in sys.argv[1:2]
         if in_worker:
-            time.sleep(_fault.get("sleep", 0.0))
+            time.sleep(fault.get("sleep", 0.0))
+            if "hold" in fault:
+                wait_for_leave()
             resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-            with Path(_fault["solved"]).open("a") as log:  # what was really computed, whatever was reported
-                log.write(f"{points.J.min()!r}\n")
-        poisoned = Path(_fault.get("armed", "/nonexistent")).exists() and np.isclose(points.J, _fault["J"]).any()
-        if poisoned and _fault["kind"] == "raise":
+            with Path(fault["solved"]).open("a") as log:  # what was really computed, whatever was reported
+                log.write(f"{float(J.min())!r}\n")
+        poisoned = Path(fault.get("armed", "/nonexistent")).exists() and np.isclose(J, fault["J"]).any()
+        if poisoned and fault["kind"] == "raise":
             raise ArithmeticError("the poisoned coupling")
-        if poisoned and in_worker and _fault["kind"] == "kill":
+        if poisoned and in_worker and fault["kind"] == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        if poisoned and in_worker and _fault["kind"] == "slow":
-            time.sleep(_fault["seconds"])
-        if poisoned and in_worker and _fault["kind"] == "full":
+        if poisoned and in_worker and fault["kind"] == "slow":
+            time.sleep(fault["seconds"])
+        if poisoned and in_worker and fault["kind"] == "full":
             # Files of this process may not grow beyond the limit: writing the chunk fails for real.
             resource.setrlimit(resource.RLIMIT_FSIZE, (300, resource.RLIM_INFINITY))
-        return _solver.solve(points, outputs)
+        return solver.solve(points, outputs)
 
-    moments.SOLVER = Solver(_solve, _solver.cost)
+    moments.SOLVER = replace(solver, solve=solve)
 
-    if "stale" in _fault and "SLURMD_NODENAME" in os.environ:
-        _break_folder(_fault["stale"], _fault["armed"], os.environ["SLURMD_NODENAME"])
-    if "seconds_of" in _fault:
-        _set_constants(_fault["seconds_of"])
+    if "stale" in fault and "SLURMD_NODENAME" in os.environ:
+        _break_folder(fault["stale"], fault["armed"], os.environ["SLURMD_NODENAME"])
+    if "seconds_of" in fault:
+        _set_constants(fault["seconds_of"])
+
+
+if "FAULT" in os.environ:
+    try:
+        _arm(json.loads(os.environ["FAULT"]))
+    except BaseException:  # Python would go on without a fault, and tests would find that all is well
+        traceback.print_exc()
+        os._exit(70)
