@@ -1,7 +1,9 @@
 """How values, names, times and sizes are written for people."""
 
 import html
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 _LONGEST = 40
@@ -87,8 +89,34 @@ def aligned(rows: Mapping[str, str]) -> str:
     return "\n".join(f"{name:<{width}} {text}".rstrip() for name, text in indented.items())
 
 
-def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a table, every column as wide as its longest entry."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = [header, ["-" * width for width in widths], *rows]
-    return "\n".join("  ".join(f"{c:<{w}}" for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+@dataclass(frozen=True, slots=True, repr=False)
+class Table:
+    """A table with a header, which prints, and shows as one in a notebook."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    title: str = ""
+    note: str = ""
+
+    def __str__(self) -> str:
+        widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
+        lines = [self.header, ["─" * width for width in widths], *self.rows] if self.rows else []
+        cells = ("  ".join(f"{c:<{w}}" for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+        return "\n".join(line for line in (self.title, *cells, self.note) if line)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        def row(cells: Sequence[str], tag: str) -> str:
+            return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
+
+        body = "".join(row(cells, "td") for cells in self.rows)
+        table = f"<table><thead>{row(self.header, 'th')}</thead><tbody>{body}</tbody></table>" if self.rows else ""
+        told = [f"<p>{html.escape(text)}</p>" if text else "" for text in (self.title, self.note)]
+        return f"{told[0]}{table}{told[1]}"
+
+
+def command(*words: object) -> str:
+    """Write a command as it can be pasted into a shell."""
+    return shlex.join(["qbsweep", *map(str, words)])

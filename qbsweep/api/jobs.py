@@ -3,10 +3,8 @@
 import shlex
 from pathlib import Path
 
-from rich.console import Console
-
 from qbsweep.api.result import Run
-from qbsweep.api.running import AnyPath, require_positive, run_path, write_plan
+from qbsweep.api.running import AnyPath, require_positive, run_path, watcher, write_plan
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import opening
 from qbsweep.runs.state import progress_of
@@ -16,6 +14,7 @@ from qbsweep.slurm import submitted
 from qbsweep.slurm.commands import MAX_WORKERS
 from qbsweep.slurm.files import Record
 from qbsweep.slurm.profile import load_profile, parse_minutes
+from qbsweep.store.directory import RunDirectory
 from qbsweep.store.grid import BLOCK_SECONDS
 from qbsweep.sweep.given import Source
 from qbsweep.sweep.given import sweep as given
@@ -63,7 +62,7 @@ def submit(
     QbsweepError
         For a mistake in the sweep or the profile, a run that is submitted already, or a refusal of Slurm's.
     """
-    watch = progress if isinstance(progress, Watcher) else Watcher(Console(quiet=not progress))
+    watch = watcher(progress)
     spec = given(sweep)
     path = run_path(spec, out)
     prepared = _decided(spec, path, profile, workers, time, retry_failed, block_seconds)
@@ -95,11 +94,12 @@ def job_scripts(
     time: str | int | None = None,
     retry_failed: bool = False,
     block_seconds: float = BLOCK_SECONDS,
-) -> dict[str, str]:
-    """Return the scripts that `submit` would hand to Slurm, by the names of their files; changes nothing."""
+) -> dict[Path, str]:
+    """Return the scripts that `submit` would hand to Slurm, by their files; changes nothing."""
     spec = given(sweep)
     path = run_path(spec, out)
-    return _decided(spec, path, profile, workers, time, retry_failed, block_seconds).scripts
+    scripts = _decided(spec, path, profile, workers, time, retry_failed, block_seconds).scripts
+    return {RunDirectory(path).slurm / name: text for name, text in scripts.items()}
 
 
 def _decided(

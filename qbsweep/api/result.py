@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qbsweep.errors import QbsweepError
-from qbsweep.runs.state import state, state_rows
+from qbsweep.runs.state import progress_in, state, state_rows
 from qbsweep.store.directory import existing
 from qbsweep.store.replace import replace_text
-from qbsweep.text import Tabulated
+from qbsweep.text import Table, Tabulated
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -45,6 +45,11 @@ class Run(Tabulated):
         self.path = path
 
     @property
+    def data(self) -> Path:
+        """Where the dataset is, in Zarr."""
+        return existing(self.path).data
+
+    @property
     def spec(self) -> "SweepSpec":
         """The sweep, as recorded in the dataset."""
         from qbsweep.runs.opening import open_run
@@ -67,6 +72,11 @@ class Run(Tabulated):
             ds: xr.Dataset = xr.open_zarr(path, chunks=None)
         return ds
 
+    @property
+    def complete(self) -> bool:
+        """Whether no point is pending; points may have failed, see `status`."""
+        return progress_in(existing(self.path)).complete
+
     def status(self) -> Status:
         """Return how far the run is.
 
@@ -79,6 +89,13 @@ class Run(Tabulated):
         from qbsweep.slurm.submitted import queue_state
 
         return Status(state(existing(self.path), queue_state(self.path)))
+
+    def best(self) -> Table | None:
+        """Return, for every network, the point of the largest terminal energy; None if there is none yet."""
+        from qbsweep.runs.best import best_points
+        from qbsweep.runs.opening import open_run
+
+        return best_points(open_run(self.path)[1])
 
     def failures(self) -> list[dict[str, Any]]:
         """Return which points failed and why, oldest first: `labels`, `points`, `error`, `traceback`, ..."""
@@ -111,13 +128,15 @@ class Run(Tabulated):
         existing(self.path)
         return submitted.cancel(self.path)
 
-    def analyze(self, window: tuple[int, int] | None = None) -> "Results":
+    def analyze(self, window: tuple[int, int] | None = None, **options: Any) -> "Results":
         """Do every analysis that the dataset has the axes for; write them to ``DIR/analysis``.
 
         Parameters
         ----------
         window : (int, int), optional
             Smallest and largest N of the scaling exponents; default all.
+        **options
+            Other options of analyses; each goes to those that have it.
 
         Returns
         -------
@@ -126,7 +145,7 @@ class Run(Tabulated):
         """
         from qbsweep.api.results import analyzed
 
-        return analyzed(self.path, window)
+        return analyzed(self.path, window=window, **options)
 
     def refine(self, tolerance: float = 1e-9, of: str = "energy_terminal", progress: bool = True) -> "xr.Dataset":
         """Sample around the maxima over J until the optimal couplings are known; `analyze` uses the samples.

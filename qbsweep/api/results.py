@@ -1,8 +1,9 @@
 """The analyses of a run: done, written beside its dataset, and shown."""
 
 import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -11,53 +12,71 @@ from qbsweep.analysis.refine import open_refined
 from qbsweep.analysis.rows import analysis_rows
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.opening import open_run
+from qbsweep.solvers.status import FAILED, PENDING, STATUS_NAMES, SUSPECT
 from qbsweep.store.dataset import readable
-from qbsweep.text import columns
+from qbsweep.text import Table
 
 
 class Results(dict[str, xr.Dataset]):
-    """Datasets by the name of the analysis.
+    """Datasets by the name of the analysis; shows as tables of their summaries.
 
     Attributes
     ----------
     left_out : dict of QbsweepError
         Why an analysis was not done.
-    folder : Path
-        Where they are written: `analysis.zarr`, and a table as CSV for each.
+    path : Path
+        Where they are written, one group each; tables of them as CSV lie beside it.
+    notes : list of str
+        What was left out, and what was added.
     """
 
-    def __init__(self, found: Mapping[str, xr.Dataset], left_out: Mapping[str, QbsweepError], folder: Path) -> None:
+    def __init__(
+        self,
+        found: Mapping[str, xr.Dataset],
+        left_out: Mapping[str, QbsweepError],
+        path: Path,
+        notes: Sequence[str] = (),
+    ) -> None:
         super().__init__(found)
-        self.left_out, self.folder = dict(left_out), folder
+        self.left_out, self.path, self.notes = dict(left_out), path, list(notes)
 
     def to_json(self) -> str:
         """Return the summaries as JSON, what ``qbsweep analyze --json`` prints; what is not known is null."""
         return files.as_json(self, self.left_out)
 
-    def tables(self) -> Iterator[tuple[str, list[str], list[list[str]]]]:
-        """Yield title, header and cells of the summary of every analysis."""
-        return map(analysis_rows, self.values())
+    def tables(self) -> list[Table]:
+        """Return the summary of every analysis."""
+        return [Table(header, rows, title) for title, header, rows in map(analysis_rows, self.values())]
 
     def __repr__(self) -> str:
-        done = "\n\n".join(f"{title}\n{columns(header, rows)}".rstrip() for title, header, rows in self.tables())
-        return "\n".join([done, *(f"not done: {error}" for error in self.left_out.values())])
+        return "\n\n".join([*map(str, self.tables()), "\n".join(self._lines())])
 
     def _repr_html_(self) -> str:
-        parts = [_html_table(*table) for table in self.tables()]
-        return "".join([*parts, *(f"<p>not done: {html.escape(str(error))}</p>" for error in self.left_out.values())])
+        lines = "<br>".join(map(html.escape, self._lines()))
+        return "".join(table._repr_html_() for table in self.tables()) + f"<p>{lines}</p>"
+
+    def _lines(self) -> list[str]:
+        not_done = [f"not done: {error}" for error in self.left_out.values()]
+        where = f'xarray.open_datatree("{self.path}"), tables as CSV beside it'
+        return [*self.notes, *not_done, where]
 
 
-def analyzed(path: Path, window: tuple[int, int] | None) -> Results:
+def analyzed(path: Path, **options: Any) -> Results:
     """Analyse the dataset of a run directory, with the samples of a refinement if there are any; write and return."""
     directory, _ = open_run(path)
     refined = open_refined(path)
     with readable(directory.data), xr.open_zarr(directory.data, chunks=None) as ds:
-        found, left_out = registry.analyze(ds, refined=refined, window=window)
+        found, left_out = registry.analyze(ds, refined=refined, **options)
+        notes = _unused_points(ds)
     files.save(found, directory)
-    return Results(found, left_out, directory.analysis)
+    if refined is not None:
+        count = int((refined["status"] != PENDING).sum())
+        users = ", ".join(name for name, one in registry.ANALYSES.items() if "refined" in one.options)
+        notes.append(f"{users}: {count:,} samples more, of {directory.refined}")
+    return Results(found, left_out, directory.analysis_data, notes)
 
 
-def _html_table(title: str, header: list[str], rows: list[list[str]]) -> str:
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<p>{html.escape(title)}</p>" + (f"<table><thead><tr>{head}</tr></thead>{body}</table>" if rows else "")
+def _unused_points(ds: xr.Dataset) -> list[str]:
+    counts = {code: int((ds["status"] == code).sum()) for code in (PENDING, FAILED, SUSPECT)}
+    parts = ", ".join(f"{count:,} {STATUS_NAMES[code]}" for code, count in counts.items() if count)
+    return [f"left out of everything: {parts} points"] if parts else []

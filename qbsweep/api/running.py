@@ -114,7 +114,7 @@ def run(
     spec = given(sweep)
     executors.check(executor)
     require_positive(workers=workers, block_seconds=block_seconds)
-    watch = progress if isinstance(progress, Watcher) else Watcher(Console(quiet=not progress), talks=False)
+    watch = watcher(progress, talks=False)
     path = run_path(spec, out)
     with opening.locked(path) as directory:
         store = opening.prepare(spec, directory, block_seconds)
@@ -141,6 +141,13 @@ def _run_pending(directory: RunDirectory, store: Store, watch: Watcher, executor
     watch.detail(f"finished in {duration(watch.seconds)}")
     for error, count in watch.unwritten.items():
         watch.say(f"{count} blocks were not written: {error}")
+
+
+def watcher(progress: bool | Watcher, talks: bool = True) -> Watcher:
+    """Return what shows progress, if it is to be shown."""
+    if isinstance(progress, Watcher):
+        return progress
+    return Watcher(Console(quiet=not progress, soft_wrap=True), talks)
 
 
 def run_path(spec: SweepSpec, out: AnyPath | None) -> Path:

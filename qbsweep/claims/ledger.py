@@ -13,6 +13,7 @@ HOLDS = "holds"
 CORRECTED = "holds with a correction"
 FAILS = "does not hold"
 UNDECIDED = "undecided"
+VERDICTS = (HOLDS, CORRECTED, FAILS, UNDECIDED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,79 +1,56 @@
-"""The commands that turn a dataset into physics."""
+"""The command that turns a dataset into physics."""
 
-from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+import re
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from typer.core import TyperCommand
 
-from qbsweep.solvers.status import FAILED, PENDING, STATUS_NAMES, SUSPECT
+from qbsweep.cli.options import AsJson, Directory, example
+from qbsweep.errors import QbsweepError
 
-if TYPE_CHECKING:
-    import xarray as xr
-
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
-console = Console(soft_wrap=True)
-_WIDEST = 400
+app = typer.Typer()
 
 
-@app.command("analyze")
+class _Command(TyperCommand):
+    """Takes the window as one word, 10,50, or as two, 10 50."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if "--window" in args[:-2]:
+            at = args.index("--window") + 1
+            if all(word.isdecimal() for word in args[at : at + 2]):
+                args = [*args[:at], ",".join(args[at : at + 2]), *args[at + 2 :]]
+        return super().parse_args(ctx, args)
+
+
+def _window(text: str) -> tuple[int, int]:
+    numbers = re.fullmatch(r"\s*(\d{1,9})\s*[, :]\s*(\d{1,9})\s*", text)
+    if numbers is None:
+        raise QbsweepError(f"`--window` must be the smallest and the largest N, like 10,50, but is '{text}'")
+    return int(numbers[1]), int(numbers[2])
+
+
+@app.command("analyze", cls=_Command, epilog=example("analyze", "runs/fig1", "--refine", "1e-9", "--window", "10,50"))
 def analyze_command(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    directory: Directory,
     tolerance: Annotated[
         float | None,
         typer.Option("--refine", help="Sample around the maxima until J_op is known to this relative tolerance."),
     ] = None,
     window: Annotated[
-        tuple[int, int] | None, typer.Option(help="Smallest and largest N of the scaling exponents; default: all.")
+        str | None,
+        typer.Option(metavar="N,N", help="Smallest and largest N of the scaling exponents; default: all."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Find optimal couplings, scaling exponents, ratios, windows and charging times; write DIR/analysis."""
-    import xarray as xr
+    """Find optimal couplings, exponents, ratios, windows and times.
 
-    from qbsweep.analysis import files as results
-    from qbsweep.analysis import refine
-    from qbsweep.analysis import registry as analysis
-    from qbsweep.cli import tables
-    from qbsweep.runs.opening import open_run
-    from qbsweep.store.dataset import readable
+    Tables are printed, and written with all the rest to the folder `analysis` of the run.
+    """
+    from qbsweep.api.result import Run
 
-    run_directory, _ = open_run(directory)
+    run, limits = Run(directory), None if window is None else _window(window)
     if tolerance is not None:
-        refine.refine(directory, tolerance, track=_with_bar)
-    refined = refine.open_refined(directory)
-    with readable(run_directory.data), xr.open_zarr(run_directory.data, chunks=None) as ds:
-        found, left_out = analysis.analyze(ds, refined=refined, window=window)
-        unused = _unused_points(ds)
-    results.save(found, run_directory)
-    if as_json:
-        print(results.as_json(found, left_out))
-        return
-    for result in found.values():
-        table = tables.analysis_table(result)
-        width = console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum
-        console.width = max(console.width, width)  # a terminal folds a long row better than a table its cells
-        console.print(table)
-    if unused:
-        console.print(f"left out of everything: {unused} points")
-    for error in left_out.values():
-        console.print(f"not done: {error}", highlight=False, markup=False)
-    if refined is not None:
-        count = int((refined["status"] != PENDING).sum())
-        users = ", ".join(name for name, one in analysis.ANALYSES.items() if "refined" in one.options)
-        console.print(f"{users}: {count:,} samples more, of {run_directory.refined}", highlight=False)
-    console.print(f'xarray.open_datatree("{run_directory.analysis_data}"), tables as CSV beside it', highlight=False)
-
-
-def _with_bar(curves: Iterable[Any]) -> Iterable[Any]:
-    from rich.progress import track
-
-    bar = Console(stderr=True)  # stdout is for results
-    return track(curves, "refining", console=bar, transient=True, disable=not bar.is_terminal)
-
-
-def _unused_points(ds: "xr.Dataset") -> str:
-    counts = {name: int((ds["status"] == code).sum()) for code, name in STATUS_NAMES.items()}
-    names = [STATUS_NAMES[code] for code in (PENDING, FAILED, SUSPECT)]
-    return ", ".join(f"{counts[name]:,} {name}" for name in names if counts[name])
+        run.refine(tolerance)
+    results = run.analyze(limits)
+    print(results.to_json() if as_json else results)

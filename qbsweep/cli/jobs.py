@@ -7,8 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from qbsweep.cli.options import AsJson, BlockSeconds, Directory, Out, RetryFailed, SweepFile, console, show_result
-from qbsweep.errors import QbsweepError
+from qbsweep.cli.options import (
+    AsJson,
+    BlockSeconds,
+    Directory,
+    Out,
+    RetryFailed,
+    SweepFile,
+    example,
+    finish,
+)
 from qbsweep.slurm.commands import MAX_WORKERS
 from qbsweep.store.grid import BLOCK_SECONDS
 
@@ -16,7 +24,7 @@ app = typer.Typer()
 _WATCH_SECONDS = 5.0
 
 
-@app.command("submit")
+@app.command("submit", epilog=example("submit", "workflows/fig3.yaml", "--profile", "mysite", "--time", "2h"))
 def submit_command(
     sweep: SweepFile,
     out: Out = None,
@@ -29,159 +37,94 @@ def submit_command(
     block_seconds: BlockSeconds = BLOCK_SECONDS,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the job scripts, change nothing.")] = False,
 ) -> None:
-    """Run a sweep on a Slurm cluster, or go on with it: submits jobs and returns."""
-    from qbsweep.cli import tables
-    from qbsweep.runs import opening
-    from qbsweep.runs.state import progress_of
-    from qbsweep.slurm import submit, submitted
-    from qbsweep.slurm.profile import load_profile
-    from qbsweep.store.directory import RunDirectory
-    from qbsweep.store.replace import replace_text
-    from qbsweep.sweep.spec import load_spec
+    """Run a sweep on a Slurm cluster, or go on with it.
 
-    spec = load_spec(sweep)
-    site = load_profile(profile)
-    path = out or Path("runs") / spec.name
-    prepared = submit.decide(
-        spec,
-        path,
-        site,
-        workers=workers,
-        minutes=_minutes(walltime),
-        retry_failed=retry_failed,
-        block_seconds=block_seconds,
-    )
-    if prepared.doubt:
-        console.print(prepared.doubt)
+    Submits jobs and returns; nothing stays on the login node.
+    """
+    from qbsweep.api.jobs import job_scripts, submit
+
+    options: Any = {"profile": profile, "workers": workers, "time": walltime}
+    options |= {"retry_failed": retry_failed, "block_seconds": block_seconds}
     if dry_run:
-        for name, text in prepared.scripts.items():
-            print(f"# ---- {RunDirectory(path).slurm / name}\n{text}")
+        for path, text in job_scripts(sweep, out, **options).items():
+            print(f"# ---- {path}\n{text}")
         return
-    submitted.refuse_if_queued(path)
-    submit.check(prepared)
-    with opening.locked(path) as directory:
-        submitted.refuse_if_queued(path)  # again: another `submit` may have been quicker
-        submitted.clear_away(path)
-        store = opening.prepare(spec, directory, block_seconds)
-        if retry_failed:
-            console.print(f"{opening.reset_failed(directory, store):,} failed points will be solved again")
-        progress = progress_of(store)
-        if progress.complete:
-            console.print("all points are solved already; nothing was submitted")
-            show_result(directory, store, progress)
-            raise typer.Exit(progress.exit_code)
-        replace_text(directory.plan_file, json.dumps(prepared.plan.to_json(), indent=1))
-        record = submit.send(prepared, directory)
-    resources = prepared.job.resources
-    console.print(tables.plan_table(prepared.plan, resources.workers))
-    memory = f", {resources.memory} MB each" if resources.memory else ""
-    workers_text = f", workers {record.worker_id}" if record.worker_id else ""
-    console.print(
-        f"submitted: driver {record.driver_id}{workers_text} ({resources.workers} processes"
-        f"{memory}, up to {resources.minutes} min a job)\n"
-        f"you may log out; next: qbsweep status {path} [--watch], logs {path}, cancel {path}",
-        highlight=False,
-    )
+    run = submit(sweep, out, **options)
+    if run.complete:
+        finish(run)
 
 
-def _minutes(text: str | None) -> int | None:
-    from qbsweep.slurm.profile import parse_minutes
-
-    try:
-        return None if text is None else parse_minutes(text)
-    except ValueError as error:
-        raise QbsweepError(f"`--time` {error}") from None
-
-
-@app.command("status")
+@app.command("status", epilog=example("status", "runs/fig3", "--watch"))
 def status_command(
     directory: Directory,
     as_json: AsJson = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again and again until the run has ended.")] = False,
 ) -> None:
-    """Show how far a run is; exit code 0 complete, 1 not complete, 3 complete with failed points."""
-    from qbsweep.cli import tables
+    """Show how far a run is.
 
+    Exit code 0 complete, 1 not complete, 3 complete with failed points.
+    """
+    from qbsweep.api.result import Run
+
+    run = Run(directory)
     while True:
-        state = _state(directory)
-        if as_json:
-            print(json.dumps(state), flush=True)
-        else:
-            console.print(tables.state_table(state))
+        state = run.status()
+        print(json.dumps(state) if as_json else state, flush=True)
         if not watch or state["state"] not in ("running", "queued"):
             raise typer.Exit(state["exit_code"])
         time.sleep(_WATCH_SECONDS)
 
 
-def _state(path: Path) -> dict[str, Any]:
-    from qbsweep.runs.state import state
-    from qbsweep.store.directory import existing
-
-    directory = existing(path)
-    if not directory.slurm.exists():
-        return state(directory)
-    from qbsweep.slurm import submitted
-
-    return state(directory, submitted.queue_state(path))
-
-
-@app.command("failures")
+@app.command("failures", epilog=example("failures", "runs/fig5"))
 def failures_command(directory: Directory) -> None:
     """Show which points failed, and why."""
-    from qbsweep.runs.state import progress_in
-    from qbsweep.store.directory import existing
+    from qbsweep.api.result import Run
 
-    run_directory = existing(directory)
-    progress = progress_in(run_directory)
-    records = run_directory.failures()
+    run = Run(directory)
+    records = run.failures()
     for record in records:
         labels = ", ".join(f"{name} {_label(value)}" for name, value in record["labels"].items())
         count = f"{record['points']} points: " if record["points"] > 1 else ""
-        console.print(f"{count}{labels or 'the point'}\n    {record['error']}", highlight=False)
-    failed = progress.points["failed"]
-    name = run_directory.failures_file.name
-    console.print(f"{failed:,} points are failed now; {len(records)} failures are on record in {name}")
+        print(f"{count}{labels or 'the point'}\n    {record['error']}")
+    print(f"{run.status()['failed']:,} points are failed now; {len(records)} failures are on record")
 
 
 def _label(value: Any) -> str:
     return f"{value[0]} to {value[-1]} ({len(value)} values)" if isinstance(value, list) else str(value)
 
 
-@app.command("logs")
+@app.command("logs", epilog=example("logs", "runs/fig3", "--lines", "50"))
 def logs_command(
     directory: Directory,
     lines: Annotated[int, typer.Option(min=1, help="Lines of each log, from its end.")] = 10,
 ) -> None:
     """Show the end of the logs of a run's Slurm jobs."""
-    from qbsweep.runs.state import progress_in
-    from qbsweep.slurm import submitted
-    from qbsweep.store.directory import existing
+    from qbsweep.api.result import Run
 
-    progress_in(existing(directory))
-    for file in submitted.log_files(directory):
-        console.print(f"==> {file} <==", highlight=False)
-        text = file.read_text(encoding="utf-8", errors="replace")
-        print("\n".join(text.splitlines()[-lines:]))
+    for file, text in Run(directory).logs(lines).items():
+        print(f"==> {file} <==\n{text}")
 
 
-@app.command("cancel")
+@app.command("cancel", epilog=example("cancel", "runs/fig3"))
 def cancel_command(directory: Directory) -> None:
-    """Cancel the Slurm jobs of a run; what is finished stays, and `submit` goes on from there."""
-    from qbsweep.runs.state import progress_in
-    from qbsweep.slurm import submitted
-    from qbsweep.store.directory import existing
+    """Cancel the Slurm jobs of a run.
 
-    progress_in(existing(directory))
-    cancelled = submitted.cancel(directory)
-    console.print(f"cancelled: {', '.join(cancelled)}" if cancelled else "no job of this run is running or waiting")
+    What is finished stays, and `submit` goes on from there.
+    """
+    from qbsweep.api.result import Run
+
+    cancelled = Run(directory).cancel()
+    print(f"cancelled: {', '.join(cancelled)}" if cancelled else "no job of this run is running or waiting")
 
 
 @app.command("driver", hidden=True)
 def driver_command(directory: Directory) -> None:
     """Run a submitted sweep; the driver job calls this."""
+    from rich.console import Console
+
     from qbsweep.slurm.driver import drive
 
-    raise typer.Exit(drive(directory, console))
+    raise typer.Exit(drive(directory, Console(soft_wrap=True)))
 
 
 @app.command("work", hidden=True)

@@ -1,53 +1,55 @@
-"""The command line.
+"""The command line: options parsed, the API called, its answer printed.
 
 Here and in its other modules a command imports what it needs when it is called: a user waits for all that is loaded.
 """
 
+import contextlib
 import json
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from qbsweep.cli import analyze as cli_analysis
-from qbsweep.cli import jobs as cli_jobs
-from qbsweep.cli import show as cli_report
-from qbsweep.cli import verify as cli_verify
-from qbsweep.cli.options import BlockSeconds, Out, RetryFailed, SweepFile, Workers, console, show_result
+import qbsweep
+from qbsweep.cli import analyze, jobs, show, verify
+from qbsweep.cli.options import BlockSeconds, Out, RetryFailed, SweepFile, Workers, example, finish
 from qbsweep.errors import QbsweepError
 from qbsweep.store.grid import BLOCK_SECONDS
 
-app = typer.Typer(
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-for _group in (cli_jobs, cli_analysis, cli_report, cli_verify):
-    app.add_typer(_group.app)
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
-@app.callback(invoke_without_command=True)
-def show_help(context: typer.Context) -> None:
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"qbsweep {qbsweep.__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True, epilog=example("run", "workflows/quickstart.yaml"))
+def show_help(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
     """Parameter sweeps of quantum-battery networks."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 
 
-@app.command("plan")
+@app.command("plan", epilog=example("plan", "workflows/fig1.yaml"))
 def plan_command(sweep: SweepFile, workers: Workers = None, block_seconds: BlockSeconds = BLOCK_SECONDS) -> None:
-    """Check a sweep file and predict what it costs; runs nothing but a few timed pilot points."""
-    from qbsweep.cli import tables
-    from qbsweep.runs import executors
-    from qbsweep.runs.plan import make_grid, make_plan
-    from qbsweep.sweep.spec import load_spec
+    """Check a sweep file and predict what it costs.
 
-    spec = load_spec(sweep)
-    console.print(
-        tables.plan_table(make_plan(spec, make_grid(spec, block_seconds)), workers or executors.available_cores())
-    )
+    Runs nothing but a few timed pilot points.
+    """
+    from qbsweep.api.running import plan
+    from qbsweep.text import aligned
+
+    print(aligned(plan(sweep, block_seconds).rows(workers)))
 
 
-@app.command("run")
+@app.command("run", epilog=example("run", "workflows/fig1.yaml", "--workers", "4"))
 def run_command(
     sweep: SweepFile,
     out: Out = None,
@@ -56,39 +58,45 @@ def run_command(
     retry_failed: RetryFailed = False,
     block_seconds: BlockSeconds = BLOCK_SECONDS,
 ) -> None:
-    """Run a sweep on this machine, or resume it; finished points are never computed again."""
-    from qbsweep.api import running
-    from qbsweep.runs import opening
-    from qbsweep.runs.state import progress_of
+    """Run a sweep on this machine, or go on with it.
+
+    Finished points are never computed again. Exit code 0 complete, 1 not complete, 3 complete with failed points.
+    """
+    from rich.console import Console
+
+    from qbsweep.api.running import run
     from qbsweep.runs.watch import Watcher
 
-    done = running.run(
-        sweep,
-        out,
-        workers=workers,
-        executor=executor,
-        retry_failed=retry_failed,
-        block_seconds=block_seconds,
-        progress=Watcher(console),
+    finish(
+        run(
+            sweep,
+            out,
+            workers=workers,
+            executor=executor,
+            retry_failed=retry_failed,
+            block_seconds=block_seconds,
+            progress=Watcher(Console(soft_wrap=True)),
+        )
     )
-    directory, store = opening.open_run(done.path)
-    progress = progress_of(store)
-    show_result(directory, store, progress)
-    raise typer.Exit(progress.exit_code)
 
 
-@app.command("schema")
+@app.command("schema", epilog=example("schema", "> sweep.schema.json"))
 def schema_command() -> None:
     """Print the JSON Schema of the sweep file, for editors."""
-    from qbsweep.sweep import syntax
+    print(json.dumps(qbsweep.json_schema(), indent=1))
 
-    print(json.dumps(syntax.json_schema(), indent=1))
+
+for _room in (jobs, analyze, show, verify):
+    app.add_typer(_room.app)
 
 
 def main() -> None:
     """Run a command; a user's mistake is one sentence and exit code 2, a refusal of the system one and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):  # a terminal that lacks a character is no reason to stop
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
-        code = app(standalone_mode=False)
+        code: Any = app(standalone_mode=False)
     except (QbsweepError, typer.TyperException) as error:
         sentence = error.format_message() if isinstance(error, typer.TyperException) else str(error)
         print(f"qbsweep: {sentence}", file=sys.stderr)

@@ -1,41 +1,41 @@
-"""What the commands share: options, the console, and how a result is shown."""
+"""What the commands share: options, and how a result is shown. Nothing is imported that `--help` can do without."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+
+from qbsweep.text import command
 
 if TYPE_CHECKING:
-    from qbsweep.runs.state import Progress
-    from qbsweep.store.dataset import Store
-    from qbsweep.store.directory import RunDirectory
+    from qbsweep.api.result import Run
 
-console = Console(soft_wrap=True)
-
-SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="The sweep file (YAML).")]
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]
+SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="The sweep file (YAML).", show_default=False)]
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
 Out = Annotated[Path | None, typer.Option("--out", help="The run directory; default runs/<name>.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; default: one per core.")]
 BlockSeconds = Annotated[
-    float, typer.Option(min=1e-6, help="Longest predicted time of a block: what a crash can cost a worker.")
+    float, typer.Option(min=1e-6, help="Longest predicted seconds of a block: what a crash can cost a worker.")
 ]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Solve failed points again.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def show_result(directory: "RunDirectory", store: "Store", progress: "Progress") -> None:
-    """Print what came out of a run, and what to do with it."""
-    from qbsweep.cli import tables
-    from qbsweep.runs.state import levels_needed, suspect_text
+def example(*words: str) -> str:
+    """Return the end of a command's help."""
+    return f"Example: qbsweep {' '.join(words)}"
 
-    table = tables.best_points(directory.data)
-    if table is not None and table.row_count:
-        console.print(table)
-    points = progress.points
-    console.print(", ".join(f"{points[name]:,} {name}" for name in ("ok", "suspect", "failed", "pending")))
-    if points["suspect"]:
-        console.print(f"suspect: {suspect_text(*levels_needed(store))}")
-    if points["failed"]:
-        console.print(f"why: qbsweep failures {directory.path}; again: the same command with --retry-failed")
-    console.print(f'xarray.open_zarr("{directory.data}")', highlight=False)
+
+def finish(run: "Run") -> None:
+    """Print what came out of a run and what to do with it, and exit with the code of its state."""
+    best, state = run.best(), run.status()
+    if best is not None:
+        print(best)
+    print(", ".join(f"{state[name]:,} {name}" for name in ("ok", "suspect", "failed", "pending")))
+    if state["suspect"]:
+        print(f"suspect: {state.rows()['suspect']}")
+    if state["failed"]:
+        print(f"why: {command('failures', run.path)}; again: the same command with --retry-failed")
+    print(f'in Python: qbsweep.open("{run.path}").dataset, or xarray.open_zarr("{run.data}")')
+    print(f"next: {command('analyze', run.path)}; {command('report', run.path)}")
+    raise typer.Exit(state["exit_code"])

@@ -9,7 +9,7 @@ import contextlib
 import errno
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,10 +108,13 @@ class Store:
         with readable(self.path):
             return np.asarray(self._arrays[name][...])
 
-    def select(self, indices: Sequence[NDArray[np.intp]]) -> dict[str, NDArray[Any]]:
-        """Return all variables at the product of index arrays, one per dimension of the grid."""
+    def select(
+        self, indices: Sequence[NDArray[np.intp]], names: Collection[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Return variables, by default all, and `status` at the product of index arrays, one per dimension."""
+        wanted = self._arrays if names is None else {name: self._arrays[name] for name in {*names, "status"}}
         with readable(self.path):
-            return {name: np.asarray(array.oindex[tuple(indices)]) for name, array in self._arrays.items()}
+            return {name: np.asarray(array.oindex[tuple(indices)]) for name, array in wanted.items()}
 
     def write(self, region: Slices, arrays: Arrays) -> None:
         """Write a whole block, `status` last.

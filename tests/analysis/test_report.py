@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import zarr
 
-from qbsweep.cli import show as cli_report
+from qbsweep.api import result as api_result
 from qbsweep.runs import loop, opening
 from qbsweep.sweep.spec import load_spec
 
@@ -108,8 +108,8 @@ def test_a_missing_extra_is_one_sentence(
     sweep: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, command: str, module: str
 ) -> None:
     out = sweep(KINDS["text axes only"][0])
-    found = cli_report.importlib.util.find_spec
-    monkeypatch.setattr(cli_report.importlib.util, "find_spec", lambda name: None if name == module else found(name))
+    found = api_result.importlib.util.find_spec
+    monkeypatch.setattr(api_result.importlib.util, "find_spec", lambda name: None if name == module else found(name))
     code, stdout, err = qbsweep(command, out)
     assert (code, stdout) == (2, "")
     assert "pip install 'qbsweep[notebooks]'" in err
