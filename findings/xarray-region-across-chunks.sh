@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # to_zarr(region=...) refuses dask arrays whose chunks do not fit those of the store, but writes data in memory across their
 # borders without a word: each such chunk is read, changed and written again, so that two processes lose each other's points.
+# What to do: let one writer own whole chunks; here a block of points is one chunk of every variable.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
