@@ -55,11 +55,11 @@ class Run:
         scratch.write_text(str(count))
         scratch.replace(self.hold)
 
-    def start(self, *options: str) -> subprocess.Popen[str]:
+    def start(self, *options: str, stderr: int = subprocess.STDOUT) -> subprocess.Popen[str]:
         environment = {**os.environ, "PYTHONPATH": str(FAULTS), "FAULT": json.dumps(self.fault)}
         command = [sys.executable, "-m", "qbsweep", "run", str(self.sweep), "--out", str(self.out)]
         command += ["--workers", "2", "--block-seconds", "1e-4", *options]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True)
 
     def finish(self, *options: str) -> tuple[int, str]:
         process = self.start(*options)
@@ -192,6 +192,21 @@ def test_interrupted_run_says_so_and_resumes(tmp_path: Path, clean: xr.Dataset) 
     assert run.finish("--executor", "serial")[0] == 0
     assert_identical(run.dataset(), clean)
     assert_no_block_twice(run.events())
+
+
+def test_a_run_that_is_interrupted_says_one_sentence(tmp_path: Path) -> None:
+    """Also if workers have to be killed, since they are in the middle of a block: no warning of what they leave."""
+    run = Run(tmp_path)
+    run.allow(5)
+    process = run.start("--executor", "local", stderr=subprocess.PIPE)
+    run.wait_for_events(process, 3)  # they have written by now
+    for one in (*workers_of(process), process):  # as the terminal does
+        one.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=100)
+    assert (process.returncode, errors) == (
+        1,
+        "qbsweep: interrupted; the same command goes on where this one stopped\n",
+    )
 
 
 def test_second_run_on_a_live_directory_is_refused(tmp_path: Path) -> None:
