@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from qbsweep.api.jobs import job_scripts as job_scripts
     from qbsweep.api.jobs import submit as submit
     from qbsweep.api.paper import verify as verify
+    from qbsweep.api.points import solve as solve
     from qbsweep.api.result import Run as Run
     from qbsweep.api.running import load as load
     from qbsweep.api.running import open as open
@@ -45,6 +46,7 @@ _HOMES = {
     "open": "api.running",
     "submit": "api.jobs",
     "job_scripts": "api.jobs",
+    "solve": "api.points",
     "verify": "api.paper",
     "json_schema": "sweep.syntax",
     "Run": "api.result",

@@ -86,9 +86,12 @@ class Run(Tabulated):
             `state` ('running', 'queued', 'complete' or 'interrupted'), counts of points and blocks, rate, time left,
             who runs it, its Slurm jobs.
         """
+        directory = existing(self.path)
+        if not directory.slurm.exists():
+            return Status(state(directory))
         from qbsweep.slurm.submitted import queue_state
 
-        return Status(state(existing(self.path), queue_state(self.path)))
+        return Status(state(directory, queue_state(self.path)))
 
     def best(self) -> Table | None:
         """Return, for every network, the point of the largest terminal energy; None if there is none yet."""
