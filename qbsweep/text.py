@@ -1,6 +1,7 @@
 """How values, names, times and sizes are written for people."""
 
 import html
+import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,18 @@ def unknown(what: str, name: object, valid: Iterable[str]) -> str:
     near = get_close_matches(str(name), names, n=1, cutoff=0.6)
     hint = f"did you mean '{near[0]}'?" if near else f"it must be {choices(names)}"
     return f"{what} {shown(name).removeprefix('the text ')} is not known; {hint}"
+
+
+def number(value: object, digits: int = 6) -> str:
+    """Write a value of a table: of a number so many digits, and nothing for one that is not known."""
+    if isinstance(value, float):
+        return f"{value:.{digits}g}" if math.isfinite(value) else ""
+    return str(value)
+
+
+def in_brackets(unit: str) -> str:
+    """Write a unit behind a name; nothing for a pure number."""
+    return "" if unit == "1" else f" ({unit.strip('[]')})"
 
 
 def duration(seconds: float) -> str:

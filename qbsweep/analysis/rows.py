@@ -10,6 +10,7 @@ from qbsweep.analysis.declaration import Analysis
 from qbsweep.analysis.files import summary
 from qbsweep.analysis.registry import ANALYSES
 from qbsweep.arrays import FloatArray
+from qbsweep.text import in_brackets, number
 
 _ROWS = 40
 _DIGITS = 8
@@ -27,11 +28,11 @@ def analysis_rows(result: xr.Dataset) -> tuple[str, list[str], list[list[str]]]:
     shown = [n for n in columns if _is_informative(n, frame, analysis)]
     numbers = _only_numbers(frame, shown)
     if len(numbers) > 1 and np.ptp(numbers) <= 1e-12 * np.abs(numbers).max():
-        return f"{analysis.name}: {_number(numbers[0])} at all {len(frame):,} points", [], []
+        return f"{analysis.name}: {number(float(numbers[0]), _DIGITS)} at all {len(frame):,} points", [], []
     rows = _some_rows(frame, dims)
     hidden = f", {len(rows)} of {len(frame):,} rows" if len(rows) < len(frame) else ""
     settings = "".join(f", {key} {result.attrs[key]}" for key in analysis.settings)
-    header = [n + _unit(result[n]) for n in (*dims, *shown)]
+    header = [n + in_brackets(result[n].attrs.get("units", "1")) for n in (*dims, *shown)]
     cells = [[*(_cell(row[d]) for d in dims), *(_cell(row[n], row.get(f"{n}_error")) for n in shown)] for row in rows]
     return analysis.name + settings + hidden, header, cells
 
@@ -65,21 +66,10 @@ def _some_rows(frame: pd.DataFrame, dims: list[str]) -> list[dict[str, object]]:
     return [dict(zip(map(str, frame), row, strict=True)) for row in frame.head(_ROWS).itertuples(index=False)]
 
 
-def _unit(array: xr.DataArray) -> str:
-    unit = array.attrs.get("units", "1")
-    return "" if unit == "1" else f" ({unit.strip('[]')})"
-
-
 def _cell(value: object, error: object = None) -> str:
     if not isinstance(value, float):
         return str(value)
-    if math.isnan(value):
-        return ""
     if not isinstance(error, float) or not error > 0.5 * 10.0**-_DIGITS * abs(value):
-        return _number(value)
+        return number(value, _DIGITS)
     digits = max(1, math.floor(math.log10(abs(value) or 1.0)) - math.floor(math.log10(error)) + 1)
     return f"{value:.{min(digits, _DIGITS)}g} ± {error:.1g}"
-
-
-def _number(value: float) -> str:
-    return f"{value:.{_DIGITS}g}"

@@ -1,7 +1,6 @@
 """A report: one HTML page on a run, which needs neither a network nor Python to be read, explored and printed."""
 
 import html
-import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +23,7 @@ from qbsweep.runs.state import state, suspect_text
 from qbsweep.store.dataset import readable
 from qbsweep.store.directory import existing
 from qbsweep.sweep.parameters import PARAMETERS
+from qbsweep.text import number
 
 BUDGET = 60_000
 """Values of a figure: half a megabyte of the page."""
@@ -92,8 +92,8 @@ def _swept(ds: xr.Dataset) -> str:
 def _span(array: xr.DataArray) -> str:
     values, units = array.values.tolist(), unit(array)
     if len(values) <= 5:
-        return ", ".join(_number(value) for value in values) + f" {units}"
-    return f"{len(values):,} from {_number(values[0])} to {_number(values[-1])} {units}"
+        return ", ".join(number(value) for value in values) + f" {units}"
+    return f"{len(values):,} from {number(values[0])} to {number(values[-1])} {units}"
 
 
 def _trust(state: dict[str, Any], ds: xr.Dataset, failures: Sequence[dict[str, Any]]) -> str:
@@ -147,10 +147,10 @@ def _values(ds: xr.Dataset) -> str:
     dims = [str(dim) for dim in ds["status"].dims]
     names = [str(name) for name in ds.data_vars if ds[name].dims == ds["status"].dims]
     if ds["status"].size == 1:
-        rows = [[meaning(name, ds[name]), f"{_number(ds[name].values.item())} {unit(ds[name])}"] for name in names]
+        rows = [[meaning(name, ds[name]), f"{number(ds[name].values.item())} {unit(ds[name])}"] for name in names]
         return _table(["variable", "value"], rows)
     frame = ds[names].load().to_dataframe().reset_index()[[*dims, *names]]
-    return _table([*dims, *names], [[_number(value) for value in row] for row in frame.values.tolist()])
+    return _table([*dims, *names], [[number(value) for value in row] for row in frame.values.tolist()])
 
 
 def _provenance(ds: xr.Dataset, directory: Path) -> str:
@@ -169,12 +169,6 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], css: str = "") 
     head = "".join(f"<th>{_text(name)}</th>" for name in header)
     body = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f'<div class="table"><table class="{css}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}" if math.isfinite(value) else ""
-    return str(value)
 
 
 def _text(value: str) -> str:

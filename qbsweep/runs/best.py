@@ -3,18 +3,19 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from qbsweep.arrays import FloatArray
 from qbsweep.solvers.status import FAILED, PENDING
 from qbsweep.store.dataset import Store
 from qbsweep.sweep.axes import Axis
 from qbsweep.sweep.parameters import CALLS
 from qbsweep.sweep.variables import STEADY_SCALARS
-from qbsweep.text import Table
+from qbsweep.text import Table, in_brackets, number
 
 _MAX_ROWS = 16
+_EDGE = " (edge)"
 _MAX_POINTS = 20_000_000  # of one network; more would take memory for a table that is a courtesy
 
 
@@ -34,17 +35,24 @@ def best_points(store: Store) -> Table | None:
     for places in shown:
         arrays = store.select([*(np.array([i]) for i in places), *(np.arange(len(axis)) for axis in rest)], names[:1])
         known = ~np.isin(arrays["status"], [PENDING, FAILED])
-        values = np.where(known, arrays[names[0]], -np.inf)
-        best = np.unravel_index(int(values.argmax()), values.shape)
-        if values[best] > -np.inf:
+        values = np.where(known, arrays[names[0]], -np.inf).reshape([len(axis) for axis in rest])
+        if values.max() > -np.inf:
             labels = [str(spec.axes[name].values[i]) for name, i in zip(dims, places, strict=True)]
-            at = [_place(axis, int(i)) for axis, i in zip(rest, best[len(dims) :], strict=True)]
-            rows.append([*labels, _number(float(values[best])), *at])
+            rows.append([*labels, number(float(values.max())), *_where(values, rest)])
     if not rows:
         return None
     networks = math.prod(len(spec.axes[name]) for name in dims)
-    note = f"{len(shown)} of {networks:,} rows are shown" if len(shown) < networks else ""
-    return Table([*dims, f"max {names[0]}", *(f"at {axis.name}{_unit(axis)}" for axis in rest)], rows, note=note)
+    notes = [_hidden(store, networks - len(shown), names[0], rest)] if len(shown) < networks else []
+    if any(cell.endswith(_EDGE) for row in rows for cell in row):
+        notes.append(f"{_EDGE.strip()}: its axis ends there, and beyond it more may be stored")
+    header = [*dims, f"max {names[0]}", *(f"at {axis.name}{in_brackets(axis.unit)}" for axis in rest)]
+    return Table(header, rows, note="\n".join(notes))
+
+
+def _hidden(store: Store, count: int, name: str, rest: Sequence[Axis]) -> str:
+    """Count the rows that are not shown, and say what shows them."""
+    over = f".max({[axis.name for axis in rest]})" if rest else ""
+    return f'and {count:,} more rows: xarray.open_zarr("{store.path}").{name}{over}'
 
 
 def _some_rows(axes: Sequence[Axis]) -> list[tuple[int, ...]]:
@@ -57,14 +65,12 @@ def _some_rows(axes: Sequence[Axis]) -> list[tuple[int, ...]]:
     return list(itertools.product(*places))
 
 
-def _place(axis: Axis, index: int) -> str:
-    edge = len(axis) > 2 and axis.values[index] in (axis.array.min(), axis.array.max())
-    return _number(axis.values[index]) + (" (edge)" if edge else "")
-
-
-def _unit(axis: Axis) -> str:
-    return "" if axis.unit == "1" else f" ({axis.unit})"
-
-
-def _number(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def _where(values: FloatArray, axes: Sequence[Axis]) -> list[str]:
+    """Write the place of the largest value, and whether it lies at an end of an axis on which it depends."""
+    best = np.unravel_index(int(values.argmax()), values.shape)
+    found = []
+    for k, (axis, index) in enumerate(zip(axes, map(int, best), strict=True)):
+        edge = len(axis) > 2 and axis.values[index] in (axis.array.min(), axis.array.max())
+        along = np.moveaxis(values, k, 0).reshape(len(axis), -1).max(axis=1)
+        found.append(number(axis.values[index]) + (_EDGE if edge and along.min() < along[index] else ""))
+    return found

@@ -106,6 +106,15 @@ def test_refinement_and_window(fig3: Path) -> None:
     assert "data.zarr/refined" in analyze(fig3)[1]  # they are used from now on
 
 
+@pytest.mark.parametrize(
+    "window", [("--window", "2,5"), ("--window", "2:5"), ("--window=2,5",), ("--window", "2", "5")]
+)
+def test_a_window_in_one_word_or_two(analyzed: tuple[Path, Outcome], window: tuple[str, ...]) -> None:
+    code, out, err = analyze(*window, analyzed[0], "--json")
+    assert (code, err) == (0, "")
+    assert {row["n_values"] for row in json.loads(out)["results"]["scaling_exponent"]} == {2, 4}
+
+
 def test_results_are_replaced_and_files_of_others_stay(fig3: Path) -> None:
     folder = fig3 / "analysis"
     folder.mkdir()
@@ -189,6 +198,7 @@ def test_squeezed_baths(sweep: Callable[[str], Path]) -> None:
         (("nowhere",), "not a run directory"),
         (("{run}", "--refine", "7"), "between 0 and 1"),
         (("{run}", "--window", "4"), "--window"),
+        (("--window", "2,x", "{run}"), "like 10,50, but is '2,x'"),
         (("{run}", "--nonsense"), "--nonsense"),
     ],
 )
