@@ -9,6 +9,8 @@ import typer
 from mkdocs.exceptions import PluginError
 from pydantic import BaseModel
 
+import qbsweep
+from qbsweep.analysis.registry import ANALYSES
 from qbsweep.cli.main import app
 from qbsweep.solvers.status import STATUS_NAMES
 from qbsweep.sweep import syntax
@@ -124,6 +126,22 @@ def performance() -> str:
     return "\n\n".join(parts)
 
 
+def python() -> str:
+    """What `import qbsweep as qb` offers, in the order of its declaration, then the analyses."""
+    homes = {name: f"qbsweep.{home}.{name}" for name, home in qbsweep._HOMES.items()}
+    homes["sweep"] = "qbsweep.sweep.given.sweep"  # the room of that name can be called as well
+    parts = [_documented(path, f"qb.{name}") for name, path in homes.items()]
+    parts += ["## The analyses, `ds.qb`", _documented("qbsweep.api.accessor.Accessor.plot", "ds.qb.plot", 3)]
+    functions = [(name, analysis.function) for name, analysis in ANALYSES.items()]
+    parts += [_documented(f"{f.__module__}.{f.__name__}", f"ds.qb.{name}", 3) for name, f in functions]
+    return "\n\n".join(parts)
+
+
+def _documented(path: str, heading: str, level: int = 2) -> str:
+    label = heading.rpartition(".")[2]
+    return f"::: {path}\n    options: {{heading: {heading}, toc_label: {label}, heading_level: {level}}}"
+
+
 TABLES = {
     "parameters": parameters,
     "variables": variables,
@@ -133,4 +151,5 @@ TABLES = {
     "edge": lambda: forms(syntax.EdgeForm),
     "commands": commands,
     "performance": performance,
+    "python": python,
 }
