@@ -5,9 +5,11 @@ import os
 import re
 import shutil
 import stat
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -100,6 +102,30 @@ class FakeSlurm:
     def before(self, command: str, text: str) -> None:
         """Have a command do this first; sbatch is test-driver, test-workers, submit-driver and submit-workers."""
         (self.folder / "before" / command).write_text(text)
+
+    def hang(self, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have a command never end; its time is over once it is on its way, however long that takes here."""
+        hangs = self.folder / "hangs"
+        self.before(command, f"touch '{hangs}'; exec sleep 100")
+
+        def run(argv: list[str], *, input: str | None, env: dict[str, str], timeout: float, **_: Any) -> Any:
+            assert timeout == slurm._SECONDS
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+            with subprocess.Popen(argv, env=env, text=True, **pipes) as process:
+                while True:
+                    try:
+                        out, err = process.communicate(input, timeout=0.05)
+                    except subprocess.TimeoutExpired:
+                        input = None  # which has been sent
+                    else:
+                        return subprocess.CompletedProcess(argv, process.returncode, out, err)
+                    if hangs.exists():
+                        hangs.unlink()
+                        process.kill()
+                        raise subprocess.TimeoutExpired(argv, timeout)
+
+        patched = SimpleNamespace(run=run, TimeoutExpired=subprocess.TimeoutExpired)
+        monkeypatch.setattr(slurm, "subprocess", patched)
 
     def refuse(self, command: str, *lines: str) -> None:
         self.before(command, "".join(f"echo '{line}' >&2\n" for line in lines) + "exit 1\n")
@@ -347,9 +373,8 @@ def test_a_driver_that_could_not_be_cancelled_is_not_forgotten(
 def test_sbatch_hangs(
     submit: Callable[..., Outcome], fake: FakeSlurm, out: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    monkeypatch.setattr(slurm, "_SECONDS", 1.5)
-    fake.before(command, "exec sleep 20")
-    assert submit().sentence() == "Slurm did not answer within 1.5 s; nothing was submitted, try again later"
+    fake.hang(command, monkeypatch)
+    assert submit().sentence() == "Slurm did not answer within 30 s; nothing was submitted, try again later"
     assert out.exists() == command.startswith("submit")
     assert not (out / "slurm/jobs.json").exists()
     # What Slurm took in the end is cancelled.
@@ -421,7 +446,7 @@ def test_workers_that_cannot_be_cancelled(submit: Callable[..., Outcome], fake: 
     assert fake.submitted == 0
 
 
-@pytest.mark.parametrize("how", ["exit 1", "exec sleep 20"], ids=["fails", "hangs"])
+@pytest.mark.parametrize("how", ["fails", "hangs"])
 @pytest.mark.parametrize("command", ["submit", "cancel"])
 def test_squeue_does_not_answer(
     qbsweep: Callable[..., Outcome],
@@ -433,8 +458,10 @@ def test_squeue_does_not_answer(
     how: str,
     command: str,
 ) -> None:
-    monkeypatch.setattr(slurm, "_SECONDS", 0.4)
-    fake.before("squeue", how)
+    if how == "fails":
+        fake.before("squeue", "exit 1")
+    else:
+        fake.hang("squeue", monkeypatch)
     before, queue = contents(out), fake.jobs
     if command == "submit":
         expected = f"Slurm does not answer, and jobs of {out} may be waiting in it; try again later"
@@ -1049,3 +1076,8 @@ def test_release_takes_one_task_of_an_array(fake: FakeSlurm) -> None:
 def test_only_what_waits_is_cancelled_if_so_asked(fake: FakeSlurm) -> None:
     slurm.cancel("a", "a", "b", pending_only=True)
     assert fake.called("scancel") == [["--quiet", user(), f"--name={name}", "--state=PENDING"] for name in "ab"]
+
+
+def test_a_command_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slurm, "_SECONDS", 0.1)
+    assert slurm._call("sleep", "100") is None

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -233,14 +232,20 @@ def test_a_dismissed_worker_may_finish_its_block(job: worker.Job) -> None:
 
 
 def test_a_block_without_a_driver_is_waited_for(
-    job: worker.Job, files: JobFiles, solved: list[tuple[int, int | None]]
+    job: worker.Job, files: JobFiles, solved: list[tuple[int, int | None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files.keep_busy(5)
-    timer = threading.Timer(0.5, files.end_busy, [5])
-    timer.start()
-    started = time.monotonic()
+    naps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        assert solved == []
+        naps.append(seconds)
+        if len(naps) == 3:
+            files.end_busy(5)
+
+    monkeypatch.setattr(worker, "time", SimpleNamespace(monotonic=time.monotonic, time=time.time, sleep=sleep))
     worker.solve_within(TASK, 1)
-    assert 0.4 < time.monotonic() - started < 20
+    assert len(naps) == 3
     assert solved == [(5, 5)]
 
 
@@ -330,11 +335,17 @@ def test_a_driver_that_comes_late(
     make_host: Callable[..., host.Host], files: JobFiles, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host, "_QUEUED_PATIENCE", 60)
-    asked = in_queue(monkeypatch, "PENDING")
-    timer = threading.Timer(0.6, files.write_scheduler, [address, "a"])
-    timer.start()
+    asked: list[tuple[str, ...]] = []
+
+    def queue(*names: str) -> list[Job]:
+        asked.append(names)
+        if len(asked) == 2:
+            files.write_scheduler(address, "a")
+        return [Job("1", names[0], "PENDING", "", "", None)]
+
+    monkeypatch.setattr(slurm, "queue", queue)
     assert make_host()._find_scheduler("") == (address, "a")
-    assert set(asked) == {(RECORD.driver_name,)}
+    assert asked == [(RECORD.driver_name,)] * 2
 
 
 @pytest.mark.parametrize(
@@ -505,7 +516,8 @@ def test_a_worker_that_does_not_leave_is_killed(
     one = make_host()
     # Whoever ignores a signal hands that down to what it becomes.
     deaf = "import os, signal as s; s.signal(s.SIGTERM, s.SIG_IGN); s.signal(s.SIGUSR1, s.SIG_IGN); print(flush=True)"
-    command = [sys.executable, "-c", f"{deaf}; os.execlp('sleep', 'sleep', '1')"]
+    seconds = "100" if number == signal.SIGTERM else "1"
+    command = [sys.executable, "-c", f"{deaf}; os.execlp('sleep', 'sleep', '{seconds}')"]
 
     def start(seat: Any, address: str) -> None:
         seat.process = subprocess.Popen(command, stdout=subprocess.PIPE)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from qbsweep.slurm.profile import DriverForm, Profile
@@ -264,7 +265,7 @@ def test_any_path_reaches_slurm_and_python(job: Submission, folder: str) -> None
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_bash_reads_it(name: str) -> None:
-    done = subprocess.run(["bash", "-n"], input=TEXTS[name], capture_output=True, text=True, timeout=10)
+    done = subprocess.run(["bash", "-n"], input=TEXTS[name], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -300,14 +301,22 @@ class Running:
                 start_new_session=True,
             )
 
-    def wait_for(self, name: str, text: str = "") -> None:
-        until = time.monotonic() + 10
-        while not (self.folder / name).exists() or text not in (self.folder / name).read_text():
-            assert time.monotonic() < until, f"no {name} with {text}"
+    def wait_for(self, *names: str, lines: int = 0) -> None:
+        """Wait until these files are there, each with so many lines, and the script waits for what it has started.
+
+        Before that it does not know yet whom to pass a signal on to.
+        """
+        until = time.monotonic() + 60
+        script = psutil.Process(self.process.pid)
+        while not (
+            all((self.folder / name).exists() and len(self.lines(name)) >= lines for name in names)
+            and script.status() == psutil.STATUS_SLEEPING
+        ):
+            assert time.monotonic() < until, f"no {names} with {lines} lines, or no script that waits"
             time.sleep(0.01)
 
     def end(self) -> int:
-        return self.process.wait(timeout=10)
+        return self.process.wait(timeout=60)
 
     def lines(self, name: str) -> list[str]:
         path = self.folder / name
@@ -377,7 +386,7 @@ def test_a_death_goes_back_into_the_queue(start: Callable[..., Running], name: s
 
 def test_killed_from_outside(start: Callable[..., Running]) -> None:
     running = start("echo $$ > pid; while :; do sleep 0.05; done")
-    running.wait_for("pid", "\n")
+    running.wait_for("pid", lines=1)
     os.kill(int(running.lines("pid")[0]), signal.SIGKILL)
     assert running.end() == 137
     assert running.lines("scontrol") == [f"requeue {running.identity}"]
@@ -390,8 +399,18 @@ def test_a_failing_requeue_keeps_the_exit_code(start: Callable[..., Running], tm
 
 
 HEARS = """
+echo $$ > pid
 trap 'echo begun >> heard; sleep 0.3; echo NAME >> heard; exit CODE' NAME
 touch ready
+while :; do sleep 0.02; done
+"""
+
+
+# A job step that does this when it is warned.
+BESIDE = """
+cd {folder}
+trap {trap} USR1
+touch beside
 while :; do sleep 0.02; done
 """
 
@@ -407,14 +426,13 @@ def test_the_warning_is_passed_on_and_waited_for(start: Callable[..., Running], 
 
 
 def test_a_second_warning_does_not_end_the_waiting(start: Callable[..., Running]) -> None:
-    running = start("trap 'echo USR1 >> heard' USR1; touch ready; for i in {1..40}; do sleep 0.02; done; exit 75")
+    running = start("trap 'echo USR1 >> heard' USR1; touch ready; until [ -e enough ]; do sleep 0.02; done; exit 75")
     running.wait_for("ready")
     for count in (1, 2, 3):
         running.process.send_signal(signal.SIGUSR1)
-        until = time.monotonic() + 5
-        while len(running.lines("heard")) < count and time.monotonic() < until:
-            time.sleep(0.01)
+        running.wait_for("heard", lines=count)
     assert running.process.poll() is None
+    (running.folder / "enough").touch()
     assert running.end() == 75
     assert running.lines("heard") == ["USR1"] * 3
     assert running.lines("scontrol") == [f"requeue {running.identity}"]
@@ -443,19 +461,22 @@ def test_a_warning_and_then_the_end(start: Callable[..., Running]) -> None:
     running = start("trap 'echo USR1 >> heard' USR1; trap 'exit 75' TERM; touch ready; while :; do sleep 0.02; done")
     running.wait_for("ready")
     running.process.send_signal(signal.SIGUSR1)
-    running.wait_for("heard")
+    running.wait_for("heard", lines=1)
     running.process.terminate()
     assert running.end() == 75
     assert running.lines("scontrol") == []
 
 
-def test_what_the_command_is_given(start: Callable[..., Running], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("start", "is_allocation"), [("workers.sh", False), ("allocation", True)], indirect=["start"])
+def test_what_the_command_is_given(start: Callable[..., Running], tmp_path: Path, is_allocation: bool) -> None:
     profile = Profile.model_construct(setup=("export A='x y'", "B=$A"), scratch="${HOME}/my dir")
-    running = start('echo "$A|$B|$TMPDIR" > env', profile, HOME="/h")
+    # A driver that ends at once may do so before the step beside it has begun.
+    beside = "until [ -s srun ]; do sleep 0.02; done; " if is_allocation else ""
+    running = start(f'{beside}echo "$A|$B|$TMPDIR" > env', profile, HOME="/h")
     assert running.end() == 0
     assert running.lines("env") == ["x y||/h/my dir"]
     run = str(tmp_path / "my run")
-    if running.lines("srun"):
+    if is_allocation:
         assert running.lines("argv") == ["-P", "-m", "qbsweep", "driver", run]
         assert running.lines("srun") == [
             f"--overlap --kill-on-bad-exit=0 --ntasks=6 --output={run}/slurm/logs/worker-%t.log --open-mode=append "
@@ -471,15 +492,14 @@ def test_workers_beside_their_driver_hear_the_warning_and_are_waited_for(
     start: Callable[..., Running], tmp_path: Path, is_stopped: bool
 ) -> None:
     """They finish their blocks if they can, unless the job is cancelled meanwhile."""
-    warned = f"sleep 0.5; echo beside >> heard; {'sleep 30' if is_stopped else 'exit 75'}"
-    beside = f"cd {shlex.quote(str(tmp_path / 'my run'))}; trap '{warned}' USR1; touch beside"
-    stub(tmp_path / "bin/srun", f"{beside}; while :; do sleep 0.02; done")
+    gone = 'until ! kill -0 "$(cat pid)" 2>/dev/null; do sleep 0.02; done'  # and waited for by the script
+    warned = f"{gone}; echo beside >> heard; {'sleep 100' if is_stopped else 'exit 75'}"
+    stub(tmp_path / "bin/srun", BESIDE.format(folder=shlex.quote(str(tmp_path / "my run")), trap=shlex.quote(warned)))
     running = start(HEARS.replace("NAME", "USR1").replace("CODE", "75"))
-    for name in ("ready", "beside"):
-        running.wait_for(name)
+    running.wait_for("ready", "beside")
     running.process.send_signal(signal.SIGUSR1)
     if is_stopped:
-        running.wait_for("heard", "USR1\nbeside")
+        running.wait_for("heard", lines=3)
         running.process.terminate()
     assert running.end() == 75
     assert running.lines("heard") == ["begun", "USR1", "beside"]
@@ -489,9 +509,9 @@ def test_workers_beside_their_driver_hear_the_warning_and_are_waited_for(
 @pytest.mark.parametrize("start", ["allocation"], indirect=True)
 def test_workers_that_do_not_leave_are_not_waited_for_too_long(start: Callable[..., Running], tmp_path: Path) -> None:
     """A job that still runs when its walltime ends is not requeued: 90 minutes, of which all but 7 seconds are over."""
-    stub(tmp_path / "bin/srun", "trap '' USR1; while :; do sleep 0.02; done")
+    stub(tmp_path / "bin/srun", BESIDE.format(folder=shlex.quote(str(tmp_path / "my run")), trap="''"))
     running = start(HEARS.replace("NAME", "USR1").replace("CODE", "75"), SECONDS="5393")
-    running.wait_for("ready")
+    running.wait_for("ready", "beside")
     running.process.send_signal(signal.SIGUSR1)
     assert running.end() == 75
     assert running.lines("scontrol") == [f"requeue {running.identity}"]
