@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from qbsweep.arrays import FloatArray
 from qbsweep.sweep import parse
+from qbsweep.sweep.mistakes import GrammarError, Where
 from qbsweep.sweep.parameters import PARAMETERS
-from qbsweep.sweep.parse import GrammarError
 from qbsweep.sweep.syntax import MAX_AXIS_VALUES, AxisForm, FixedForm
 from qbsweep.text import unknown
 
 Scalar = str | int | float
-Where = tuple[str | int, ...]
 _WHOLE = ("int", "levels")
 
 

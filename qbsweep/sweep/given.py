@@ -9,8 +9,7 @@ import numpy as np
 
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.network import Edge, Network
-from qbsweep.sweep import parse
-from qbsweep.sweep.spec import SweepSpec, load_spec, resolve
+from qbsweep.sweep.spec import SweepSpec, load_spec, spec_of
 
 Source = SweepSpec | Mapping[str, Any] | str | os.PathLike[str]
 """What describes a sweep: itself, the content of a sweep file as a dictionary, or the path of one."""
@@ -42,13 +41,13 @@ def sweep(source: Source | None = None, /, **keywords: Any) -> SweepSpec:
     ...               sweep={"N": [1, 2, 3], "J": np.geomspace(1e-4, 1e-1, 201)})
     """
     if source is None:
-        return resolve(parse.parse(_plain(keywords)))
+        return spec_of(_plain(keywords))
     if keywords:
         raise QbsweepError("a sweep is given by one dictionary or file, or by keyword arguments, not by both")
     if isinstance(source, SweepSpec):
         return source
     if isinstance(source, Mapping):
-        return resolve(parse.parse(_plain(source)))
+        return spec_of(_plain(source))
     if isinstance(source, (str, os.PathLike)):
         return load_spec(Path(source))
     kind = type(source).__name__

@@ -6,7 +6,7 @@ from dataclasses import replace
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.network import Edge, Network
 from qbsweep.physics.topologies import TOPOLOGIES, uniform_edge
-from qbsweep.sweep.parse import GrammarError
+from qbsweep.sweep.mistakes import GrammarError
 from qbsweep.sweep.syntax import EdgeForm, NetworkForm
 
 

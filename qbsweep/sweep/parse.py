@@ -1,5 +1,8 @@
-"""Parse a sweep file: what is wrong with it, in one sentence with its place."""
+"""Parse a sweep file: what is wrong with it, each in one sentence with its place."""
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -8,8 +11,8 @@ from pydantic import (
     ValidationError,
 )
 
-from qbsweep.errors import QbsweepError
 from qbsweep.sweep import variables
+from qbsweep.sweep.mistakes import GrammarError, Mistakes, Where
 from qbsweep.sweep.parameters import PARAMETERS
 from qbsweep.sweep.syntax import (
     VALUE_TYPES,
@@ -23,24 +26,58 @@ from qbsweep.text import choices, shown, unknown
 
 
 def parse(content: Any) -> SweepFile:
-    """Validate the content of a sweep file; raises QbsweepError with one sentence and its place."""
+    """Validate the content of a sweep file; raises GrammarError with every mistake and its place."""
+    file, mistakes = read(content)
+    mistakes.raise_any()
+    assert file is not None
+    return file
+
+
+def read(content: Any) -> tuple[SweepFile | None, Mistakes]:
+    """Validate the content of a sweep file.
+
+    Returns
+    -------
+    file : SweepFile or None
+        What is right of it, so that it can be looked at as well; None if that is too little.
+    mistakes : Mistakes
+    """
     if not isinstance(content, dict):
         raise GrammarError((), f"a sweep file must be a mapping of `name`, `sweep`, ..., but is a {_noun(content)}")
+    mistakes = Mistakes(list(_blanks(content)))
+    rest = _without(content, [where for where, _ in mistakes.found])
     try:
-        _refuse_blanks(content)
-        return SweepFile.model_validate(content)
+        return SweepFile.model_validate(rest), mistakes
     except ValidationError as error:
-        raise _translated(error) from None
+        known = {where for where, _ in mistakes.found}  # what is empty is not missing as well
+        mistakes.found += [(where, sentence) for where, sentence in _translated(error) if where not in known]
+    try:
+        wrong = [where for where, _ in mistakes.found]
+        return SweepFile.model_validate({"name": "unnamed", **_without(rest, wrong)}), mistakes
+    except ValidationError:
+        return None, mistakes
 
 
-def _refuse_blanks(content: dict[str, Any], where: tuple[str | int, ...] = ()) -> None:
-    """Refuse a key without a value: it is a slip, not a wish for the default."""
+def _blanks(content: dict[str, Any], where: Where = ()) -> Iterator[tuple[Where, str]]:
+    """Yield every key without a value: it is a slip, not a wish for the default."""
     for name, value in content.items():
         here = (*where, name)
         if value is None:
-            raise GrammarError(here, f"{_subject(here)} is empty; give it a value or leave it out")
+            yield here, f"{_subject(here)} is empty; give it a value or leave it out"
         if isinstance(value, dict):
-            _refuse_blanks(value, here)
+            yield from _blanks(value, here)
+
+
+def _without(content: dict[str, Any], wrong: Iterable[Where]) -> dict[str, Any]:
+    """Return a sweep file without the parameters, networks and other keys that have a mistake."""
+    rest = {key: dict(value) if isinstance(value, dict) else value for key, value in content.items()}
+    for key, *inner in (where for where in wrong if where):
+        section = rest.get(str(key))
+        if inner and isinstance(section, dict):
+            section.pop(inner[0], None)
+        else:
+            rest.pop(str(key), None)
+    return rest
 
 
 @cache
@@ -54,7 +91,7 @@ def check_values(name: str, values: list[Any]) -> None:
     try:
         _adapter(name).validate_python(values)
     except ValidationError as error:
-        raise _translated(error, prefix=("sweep", name, "list")) from None
+        raise GrammarError.of(_translated(error, prefix=("sweep", name, "list"))) from None
 
 
 def check_value(name: str, value: Any) -> None:
@@ -62,15 +99,7 @@ def check_value(name: str, value: Any) -> None:
     try:
         _adapter(name).validate_python([value])
     except ValidationError as error:
-        raise _translated(error, prefix=("parameters", name), skip=1) from None
-
-
-class GrammarError(QbsweepError):
-    """A mistake in a sweep file and the path of keys that leads to it."""
-
-    def __init__(self, where: tuple[str | int, ...], sentence: str) -> None:
-        super().__init__(sentence)
-        self.where = where
+        raise GrammarError.of(_translated(error, prefix=("parameters", name), skip=1)) from None
 
 
 _TAGS = {"list", "form", "scalar"}
@@ -91,21 +120,42 @@ _LIMITS = {
 }
 
 
-def _translated(error: ValidationError, prefix: tuple[str | int, ...] = (), skip: int = 0) -> GrammarError:
-    """Turn the first of pydantic's errors into one sentence; its place is `prefix` and what follows after `skip`."""
-    # A name that is not known explains the one that is missing.
+def _translated(error: ValidationError, prefix: Where = (), skip: int = 0) -> list[tuple[Where, str]]:
+    """Turn pydantic's errors into sentences; the place of each is `prefix` and what follows after `skip`.
+
+    Of an axis the first value that is wrong is told, and the number of the others.
+    """
     details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
-    first = details[0]
-    loc = (*prefix, *first["loc"][skip:])
-    where = tuple(part for part in loc if part not in _TAGS)
-    sentence = _sentence(first["type"], loc, where, first.get("ctx", {}), first.get("input"))
-    others = len({d["loc"] for d in details}) - 1
-    return GrammarError(where, sentence + (f" (and {others} more to mend)" if others else ""))
+    told: dict[Where, tuple[Where, str]] = {}
+    others: Counter[Where] = Counter()
+    for detail in _without_explained(details):
+        loc = (*prefix, *detail["loc"][skip:])
+        where = tuple(part for part in loc if part not in _TAGS)
+        place = where[:-1] if _is_axis_value(where) else where
+        if place in told:
+            others[place] += where != told[place][0]
+        else:
+            told[place] = where, _sentence(detail["type"], loc, where, detail.get("ctx", {}), detail.get("input"))
+    more = {place: f" (and {count} more of its values)" for place, count in others.items() if count}
+    return [(where, sentence + more.get(place, "")) for place, (where, sentence) in told.items()]
+
+
+def _without_explained(details: list[Any]) -> Iterator[Any]:
+    """Yield errors; a name that is missing is left out where one like it, that is not known, explains it."""
+    unknown_names = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
+    for detail in details:
+        loc = detail["loc"]
+        near = [str(other[-1]) for other in unknown_names if other[:-1] == loc[:-1]]
+        if detail["type"] != "missing" or not get_close_matches(str(loc[-1]), near, n=1, cutoff=0.6):
+            yield detail
 
 
 def _sentence(kind: str, loc: tuple[Any, ...], where: tuple[Any, ...], ctx: dict[str, Any], value: Any) -> str:
     if kind == "extra_forbidden":
-        return unknown(*_vocabulary(loc, where))
+        text, of_networks = unknown(*_vocabulary(loc, where)), _of_networks(where)
+        if not of_networks:
+            return text
+        return f"{text} ({of_networks})" if "did you mean" in text else f"{text.partition(';')[0]}; {of_networks}"
     if kind == "value_error":
         axis_value = f" (axis value {where[-1] + 1})" if _is_axis_value(where) else ""
         return f"{_subject(where)} {ctx['error']}{axis_value}"
@@ -154,6 +204,17 @@ def _vocabulary(loc: tuple[Any, ...], where: tuple[Any, ...]) -> tuple[str, str,
     if where[0] == "networks":
         return "key", key, list((EdgeForm if "edges" in where else NetworkForm).model_fields)
     return "key", key, list((FixedForm if where[0] == "parameters" else AxisForm).model_fields)
+
+
+def _of_networks(where: tuple[Any, ...]) -> str:
+    """Say that `networks` has what is not known as a parameter, if it has."""
+    if where[0] not in ("parameters", "sweep") or len(where) != 2:
+        return ""
+    for of, form in (("an edge", EdgeForm), ("every mode", NetworkForm)):
+        for name in form.model_fields:
+            if name.lower() == str(where[1]).lower():
+                return f"`{name}` of {of} is given in `networks`, for a topology of one's own"
+    return ""
 
 
 def _subject(where: tuple[Any, ...]) -> str:

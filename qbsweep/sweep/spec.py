@@ -14,9 +14,9 @@ from qbsweep.physics.network import Network
 from qbsweep.physics.topologies import TOPOLOGIES, optimal_coupling
 from qbsweep.sweep import parse, variables
 from qbsweep.sweep.axes import Axis, Scalar, fixed_axis, swept_axis, time_axis
+from qbsweep.sweep.mistakes import GrammarError, Mistakes
 from qbsweep.sweep.networks import build_network, check_network
 from qbsweep.sweep.parameters import PARAMETERS
-from qbsweep.sweep.parse import GrammarError
 from qbsweep.sweep.syntax import NetworkForm, SweepFile
 from qbsweep.sweep.yamlfile import dump_yaml, parse_yaml, read_yaml
 from qbsweep.text import choices, unknown
@@ -91,7 +91,7 @@ class SweepSpec:
 def parse_spec(text: str) -> SweepSpec:
     """Read a sweep from the text of `dump_spec`."""
     content, _ = parse_yaml(text, "the recorded sweep")
-    return resolve(parse.parse(content))
+    return spec_of(content)
 
 
 def load_spec(path: Path) -> SweepSpec:
@@ -104,43 +104,60 @@ def load_spec(path: Path) -> SweepSpec:
     """
     content, lines = read_yaml(path)
     try:
-        return resolve(parse.parse(content))
+        return spec_of(content)
     except GrammarError as error:
-        where = error.where
-        while where and where not in lines:
-            where = where[:-1]
-        line = f":{lines[where]}" if where in lines else ""
-        raise QbsweepError(f"{path}{line}: {error}") from None
+        raise error.in_file(path, lines) from None
 
 
-def resolve(file: SweepFile) -> SweepSpec:
-    """Expand the axes of a parsed sweep file, fill in the defaults and check that it all fits together."""
+def spec_of(content: Any) -> SweepSpec:
+    """Read a sweep from the content of a sweep file, as YAML gives it; raises GrammarError with every mistake."""
+    file, mistakes = parse.read(content)
+    if file is None:
+        raise GrammarError.of(mistakes.found)
+    return resolve(file, mistakes)
+
+
+def resolve(file: SweepFile, mistakes: Mistakes | None = None) -> SweepSpec:
+    """Expand the axes of a parsed sweep file, fill in the defaults and check that it all fits together.
+
+    Raises
+    ------
+    GrammarError
+        With all mistakes, those found in parsing included.
+    """
+    mistakes = mistakes or Mistakes()
     axes: dict[str, Axis] = {}
     fixed: dict[str, Axis] = {}
     for name, parameter in PARAMETERS.items():
         given, swept = getattr(file.parameters, name), getattr(file.sweep, name)
-        if given is not None and swept is not None:
-            raise GrammarError(("sweep", name), f"`{name}` is in `parameters` and in `sweep`; keep one of them")
-        if swept is not None:
-            axes[name] = swept_axis(name, swept)
-        elif given is not None or parameter.default is not None:
-            fixed[name] = fixed_axis(name, parameter.default if given is None else given)
-        else:
-            raise GrammarError((), f"`{name}` must be given, in `parameters` or as an axis in `sweep`")
-    times = None if file.times is None else time_axis(file.times)
+        with mistakes.collected():
+            if given is not None and swept is not None:
+                raise GrammarError(("sweep", name), f"`{name}` is in `parameters` and in `sweep`; keep one of them")
+            if swept is not None:
+                axes[name] = swept_axis(name, swept)
+            elif given is not None or parameter.default is not None:
+                fixed[name] = fixed_axis(name, parameter.default if given is None else given)
+    times = None
+    with mistakes.collected():
+        times = None if file.times is None else time_axis(file.times)
+    if not mistakes.found:  # else what is missing may be what is wrong
+        missing = [name for name in PARAMETERS if name not in axes and name not in fixed]
+        texts = (f"`{name}` must be given, in `parameters` or as an axis in `sweep`" for name in missing)
+        mistakes.found += [((), text) for text in texts]
+    mistakes.raise_any()
     solvers = (axes if "solver" in axes else fixed)["solver"].values
     topologies = (axes if "topology" in axes else fixed)["topology"].values
-    spec = SweepSpec(
-        name=file.name,
-        axes=axes,
-        fixed=fixed,
-        times=times,
-        outputs=_outputs(file.outputs, times, solvers),
-        networks={name: form for name, form in file.networks.items() if name in topologies},
-    )
-    _check_topologies(spec, file.networks)
-    _check_size(spec)
-    _check_linear(spec)
+    outputs: tuple[str, ...] = ()
+    with mistakes.collected():
+        outputs = _outputs(file.outputs, times, solvers)
+    networks = {name: form for name, form in file.networks.items() if name in topologies}
+    spec = SweepSpec(name=file.name, axes=axes, fixed=fixed, times=times, outputs=outputs, networks=networks)
+    with mistakes.collected():
+        _check_topologies(spec, file.networks)
+    for check in (_check_size, _check_linear):
+        with mistakes.collected():
+            check(spec)
+    mistakes.raise_any()
     return spec
 
 

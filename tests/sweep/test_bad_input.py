@@ -13,7 +13,7 @@ import pytest
 
 from qbsweep.runs.opening import locked
 
-from ..command import Outcome
+from ..command import MAX_SENTENCE, Outcome
 
 FIXED = {"topology": "cascaded", "N": "2", "J": "0.1", "kappa": "0.003", "epsilon": "0.01"}
 
@@ -127,7 +127,6 @@ SWEEP_FILES = {
     "missing J": (text(J=None), r"`J` must be given, in `parameters` or as an axis in `sweep`"),
     "missing N": (text(N=None), r"`N` must be given"),
     "missing kappa": (text(kappa=None), r"`kappa` must be given"),
-    "nothing but a name": ("name: a\n", r"`topology` must be given"),
     # values
     "axis in parameters": (text(J="[1, 2]"), r":2: `J` in `parameters` must be a single value, but is a list"),
     "rule in parameters": (text(kappa="{linspace: [1, 2, 3]}"), r":2: `kappa` in `parameters` must be a single value"),
@@ -353,10 +352,97 @@ def test_no_sweep_file(
     assert not (tmp_path / "out").exists()
 
 
-def test_more_than_a_sentence_of_mistakes_is_still_a_sentence(qbsweep: Callable[..., Outcome], tmp_path: Path) -> None:
+def mistakes(outcome: Outcome, sweep: Path) -> list[tuple[int, str]]:
+    """The lines and sentences that a command tells of a sweep file, each on a line of its own."""
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "Traceback" not in outcome.err
+    lines = outcome.err.removeprefix("qbsweep: ").splitlines()
+    found = [re.fullmatch(rf"{re.escape(str(sweep))}(?::(\d+))?: (.*)", line) for line in lines]
+    assert all(found), outcome.err
+    assert all(len(match[2]) < MAX_SENTENCE for match in found if match)
+    return [(int(match[1] or 0), match[2]) for match in found if match]
+
+
+def test_every_mistake_is_named_with_its_line(qbsweep: Callable[..., Outcome], tmp_path: Path) -> None:
     sweep = tmp_path / "sweep.yaml"
-    sweep.write_text(text(N="two", kappa="-1", r="1000", solver="none"))
-    assert re.search(r"`solver` must be .* \(and 3 more to mend\)", qbsweep("plan", sweep).sentence(sweep))
+    sweep.write_text(
+        """name: a b
+parametrs: {x: 1}
+parameters: {topology: cascaded, kappa: -1, epsilon: 0.01, r:}
+sweep:
+  N: [1, two, 3, four]
+  J: {geomspace: [0, 1, 5]}
+  n_th: [1, 1]
+  kerr: {linspace: [0, 1, 2], unit: Hz}
+times: [3, 2]
+outputs: [energie]
+"""
+    )
+    expected = [
+        (1, "`name` must be a name of"),
+        (2, "key 'parametrs' is not known; did you mean 'parameters'?"),
+        (3, "`r` is empty"),
+        (3, "`kappa` must be above 0, but is -1"),
+        (5, "`N` must be a whole number, but axis value 2 is the text 'two' (and 1 more of its values)"),
+        (6, "`geomspace` of `J` must start and stop above 0"),
+        (7, "`n_th` must not repeat a value"),
+        (8, "unit 'Hz' is not known"),
+        (9, "`times` must ascend"),
+        (10, "output 'energie' is not known; did you mean 'energy'?"),
+    ]
+    found = mistakes(qbsweep("plan", sweep), sweep)
+    assert [line for line, _ in found] == [line for line, _ in expected]
+    for (_, sentence), (_, start) in zip(found, expected, strict=True):
+        assert sentence.startswith(start)
+
+
+def test_mistakes_of_what_belongs_together_are_all_named(qbsweep: Callable[..., Outcome], tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text(
+        "name: a\nparameters: {topology: ring, kappa: 1, epsilon: 1}\nsweep:\n  J: [1]\n  N: [1]\n  kerr: [0, 1]\n"
+        "outputs: [energy_t]\n"
+    )
+    found = mistakes(qbsweep("plan", sweep), sweep)
+    assert [line for line, _ in found] == [2, 6, 7]
+    assert [sentence.split()[0] for _, sentence in found] == ["topology", "`kerr`", "output"]
+
+
+def test_what_is_missing_is_named_unless_a_misspelt_name_explains_it(
+    qbsweep: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text("name: a\n")
+    found = mistakes(qbsweep("plan", sweep), sweep)
+    assert [sentence.split()[0] for _, sentence in found] == ["`topology`", "`N`", "`J`", "`kappa`", "`epsilon`"]
+    sweep.write_text("name: a\nparameters: {topology: cascaded, N: 1}\n")
+    found = mistakes(qbsweep("plan", sweep), sweep)
+    assert [sentence.split()[0] for _, sentence in found] == ["`J`", "`kappa`", "`epsilon`"]
+    sweep.write_text(text().replace("name:", "nam:"))
+    assert qbsweep("plan", sweep).sentence(sweep) == "sweep.yaml:1: key 'nam' is not known; did you mean 'name'?"
+
+
+def test_very_many_mistakes_are_counted(qbsweep: Callable[..., Outcome], tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text(text(extra="\n".join(f"key{n}: 1" for n in range(100))))
+    lines = qbsweep("plan", sweep).err.splitlines()
+    assert len(lines) == 21
+    assert lines[-1] == "and 80 more mistakes"
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("detuning", "parameter 'detuning' is not known; `detuning` of every mode is given in `networks`"),
+        ("gamma", "parameter 'gamma' is not known; `Gamma` of an edge is given in `networks`"),
+        ("theta", "parameter 'theta' is not known; did you mean 'theta_r'? (`theta` of an edge is given in `networks`"),
+    ],
+)
+def test_a_parameter_that_networks_serve_says_so(
+    qbsweep: Callable[..., Outcome], tmp_path: Path, name: str, sentence: str
+) -> None:
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text(text().replace("parameters: {", f"parameters: {{{name}: 1, "))
+    assert sentence in qbsweep("plan", sweep).sentence(sweep)
 
 
 def test_billion_laughs(qbsweep: Callable[..., Outcome], tmp_path: Path) -> None:
@@ -364,7 +450,8 @@ def test_billion_laughs(qbsweep: Callable[..., Outcome], tmp_path: Path) -> None
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 6)}]" for n in range(1, 5)]
     sweep = tmp_path / "sweep.yaml"
     sweep.write_text(text(extra="\n".join(lines)))
-    assert "key 'a0' is not known" in qbsweep("plan", sweep).sentence(sweep)
+    found = mistakes(qbsweep("plan", sweep), sweep)
+    assert [sentence.split(" is not")[0] for _, sentence in found] == [f"key 'a{n}'" for n in range(5)]
 
 
 def test_a_grid_that_no_disk_holds(qbsweep: Callable[..., Outcome], tmp_path: Path) -> None:
