@@ -51,8 +51,6 @@ notebooks: $(VENV)/.dev
 	QBSWEEP_SMALL=1 $(BIN)/python tests/notebooks.py
 
 figures: $(VENV)/.dev
-	for name in fig1 fig2 fig3 fig4 fig5 fig6 convergence settling; do \
-		$(BIN)/qbsweep run workflows/$$name.yaml || exit 1; done
 	$(BIN)/python docs/generate/figures.py
 
 docs: $(VENV)/.dev

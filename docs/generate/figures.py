@@ -1,6 +1,5 @@
-"""Draw the pictures of the README and of the gallery from the datasets of the workflows: `make figures`."""
+"""Draw the pictures of the README and the gallery from the workflows, solved where they are not: `make figures`."""
 
-import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -8,12 +7,14 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
+import qbsweep as qb
 from qbsweep.analysis.registry import analyze
 from qbsweep.figures.gallery import charts
 from qbsweep.figures.print import draw
 from qbsweep.physics.topologies import optimal_coupling
 
-PICTURES = Path(__file__).parents[1] / "gallery"
+ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "docs" / "gallery"
 COLORS = {"cascaded": "#0a6ebd", "parallel": "#e07b00"}
 CHARTS = {
     "fig1": "J_op-N",
@@ -74,10 +75,8 @@ def draw_chart(name: str, ds: xr.Dataset) -> None:
 
 
 if __name__ == "__main__":
-    runs = Path(sys.argv[1] if len(sys.argv) > 1 else "runs")
     for workflow in CHARTS:
-        with xr.open_zarr(runs / workflow / "data.zarr", chunks=None) as dataset:
-            dataset.load()
-            draw_chart(workflow, dataset)
-            if workflow == "fig1":
-                draw_overview(dataset)
+        dataset = qb.run(ROOT / "workflows" / f"{workflow}.yaml", ROOT / "runs" / workflow).dataset.load()
+        draw_chart(workflow, dataset)
+        if workflow == "fig1":
+            draw_overview(dataset)
