@@ -25,7 +25,7 @@ _WORKERLESS_SECONDS = 60
 _WATCH_SECONDS = 0.5
 
 CONFIG = {
-    # A death counts at once: attempts are counted per block, by cause, in `run.run_blocks`.
+    # A death counts at once: attempts are counted per block, by cause, in `loop.run_blocks`.
     "distributed.scheduler.allowed-failures": 0,
     # Blocks wait in the scheduler, not on workers: a dying worker takes down only what it was running.
     "distributed.scheduler.worker-saturation": 1.0,

@@ -26,7 +26,7 @@ from qbsweep.runs.state import Progress, pending_blocks, progress_of
 from qbsweep.runs.watch import Watcher
 from qbsweep.slurm.connection import listening_client, load_credentials
 from qbsweep.slurm.files import AGAIN, JobFiles, Record
-from qbsweep.slurm.pool import SlurmPool, StrandedError
+from qbsweep.slurm.pool import JobPool, StrandedError
 from qbsweep.slurm.registry import SCHEDULERS
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
@@ -91,7 +91,7 @@ def _run(directory: RunDirectory, store: Store, files: JobFiles, record: Record,
             _patiently(lambda: files.write_scheduler(address, identity))
             port, node = client.scheduler_info()["services"].get("dashboard"), socket.gethostname()
             print(f"scheduler at {address}; dashboard: ssh -L {port}:127.0.0.1:{port} {node}", flush=True)
-            pool = SlurmPool(files, record, client, costs)
+            pool = JobPool(files, record, client, costs)
             progress = _run_to_the_end(directory, store, DaskExecutor(client, pool), pool, console, costs)
             _patiently(files.finished.touch)
             return progress
@@ -103,7 +103,7 @@ def _run(directory: RunDirectory, store: Store, files: JobFiles, record: Record,
 
 
 def _run_to_the_end(
-    directory: RunDirectory, store: Store, executor: DaskExecutor, pool: SlurmPool, console: Console, costs: FloatArray
+    directory: RunDirectory, store: Store, executor: DaskExecutor, pool: JobPool, console: Console, costs: FloatArray
 ) -> Progress:
     """Run all blocks; what could not be written for want of room is tried again, for half an hour."""
     until = time.monotonic() + _ROOM_SECONDS

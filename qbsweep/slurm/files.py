@@ -21,7 +21,7 @@ AGAIN = 75
 DISMISSED = 76
 """Exit code of a worker that the driver has no more blocks for."""
 BROKEN = 77
-"""Exit code of a worker that could not read or write, or whose host could not keep workers alive."""
+"""Exit code of a worker that could not read or write, or whose supervisor could not keep workers alive."""
 HOLD = 78
 """Exit code of a worker job whose driver is queued: it is to wait, held, in the queue as well."""
 

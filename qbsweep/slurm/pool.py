@@ -16,7 +16,7 @@ from qbsweep.slurm.registry import SCHEDULERS
 from qbsweep.slurm.worker import dismiss, solve_within
 
 _POLL_SECONDS = 15.0  # between looks at the queue
-_NOTE_SECONDS = 5.0  # a worker's host writes its note right after the worker's death
+_NOTE_SECONDS = 5.0  # a worker's supervisor writes its note right after the worker's death
 _MAX_REVIVALS = 8  # of a worker job, while no block at all is finished: more than a block may take jobs down
 _STRANDED_SECONDS = 120.0  # without a worker, and without a job that could become one
 _SILENCE_SECONDS = 900.0  # the same if the scheduler does not answer
@@ -27,7 +27,7 @@ class StrandedError(BaseException):
     """No worker of this allocation is left."""
 
 
-class SlurmPool:
+class JobPool:
     """Workers in jobs: they come and go, and those that go are called back while there is work for them.
 
     Parameters

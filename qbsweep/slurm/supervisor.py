@@ -41,8 +41,8 @@ class _Seat:
     crashes: int = 0
 
 
-class Host:
-    """Supervisor of the worker processes of one job (or of one task of it).
+class Supervisor:
+    """What keeps the worker processes of one job (or of one task of it).
 
     Parameters
     ----------
@@ -190,15 +190,15 @@ def _answers(address: str) -> bool:
 
 
 def main() -> int:
-    """Run a host; the arguments are the run directory and the number of worker processes."""
+    """Run a supervisor; the arguments are the run directory and the number of worker processes."""
     try:
-        return _host(JobFiles(Path(sys.argv[1])), int(sys.argv[2]))
+        return _supervise(JobFiles(Path(sys.argv[1])), int(sys.argv[2]))
     except OSError as error:  # its worker processes notice that it is gone, and leave
         print(f"qbsweep: this node cannot reach its files: {error}", file=sys.stderr)
         return BROKEN
 
 
-def _host(files: JobFiles, processes: int) -> int:
+def _supervise(files: JobFiles, processes: int) -> int:
     try:
         record = files.record()
     except QbsweepError as error:
@@ -211,7 +211,7 @@ def _host(files: JobFiles, processes: int) -> int:
         print("this job is of an earlier submission, and ends")
         return 0
     with tempfile.TemporaryDirectory(prefix="qbsweep-") as folder:
-        return Host(files, record, processes, Path(folder)).run()
+        return Supervisor(files, record, processes, Path(folder)).run()
 
 
 if __name__ == "__main__":

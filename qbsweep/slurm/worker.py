@@ -1,6 +1,6 @@
 """What a Dask worker process does besides solving blocks: mind its time, and say why it ends.
 
-`solve_within` runs in worker processes of Slurm jobs only; the preload (`dask_setup`) in all.
+`solve_within` runs in worker processes of jobs only.
 """
 
 import asyncio
@@ -26,17 +26,17 @@ from qbsweep.slurm.files import AGAIN, BROKEN, DISMISSED, JobFiles, Marker, Note
 
 _CONNECT_SECONDS = 60
 _LAST_SECONDS = 10.0  # before the walltime: what is still being solved then is left behind
-_TERM_SECONDS = 5.0  # after SIGTERM, which Slurm follows up with SIGKILL
+_TERM_SECONDS = 5.0  # after SIGTERM, which is followed up with SIGKILL
 _BEAT_SECONDS = 5.0  # so often does a worker without a driver say that it is still on its block
 _STALE_SECONDS = 30.0
-_MOST = 0.7  # of its walltime: Slurm's warning, and the end of one's driver, may come so much earlier
+_MOST = 0.7  # of its walltime: the warning, and the end of one's driver, may come so much earlier
 _MAX_REFUSALS = 3
 _FETCH_SECONDS = 5.0
 
 
 @dataclass(slots=True)
 class Job:
-    """What a worker process knows of the Slurm job that it is in.
+    """What a worker process knows of the job that it is in.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ def solve_within(task: Task, predicted: float) -> Report:
     """
     job = _job
     if job is None:
-        raise RuntimeError("solve_within runs in a worker process of a Slurm job only")
+        raise RuntimeError("solve_within runs in a worker process of a job only")
     _wait_for_orphan(job, task.block)
     if not job.takes(predicted, time.time()):
         job.refusals += 1
@@ -171,7 +171,7 @@ def _exit(code: int) -> NoReturn:
 
 
 def _on_signal(job: Job, number: int, _: object) -> None:
-    if number == signal.SIGUSR1:  # Slurm's early warning
+    if number == signal.SIGUSR1:  # the early warning
         job.leave(AGAIN, job.ends - _LAST_SECONDS, "the walltime is over")
     else:
         job.leave(AGAIN, time.time() + _TERM_SECONDS, "its job was ended (cancelled, preempted, or out of time)")

@@ -1,4 +1,4 @@
-"""Who takes a block, who is to blame for a lost one, when a job goes on: decisions of worker, host and driver."""
+"""Who takes a block, who is to blame for a lost one, when a job goes on: decisions of worker, supervisor and driver."""
 
 import contextlib
 import errno
@@ -31,13 +31,12 @@ from qbsweep.runs.block import Report, Task, solve_block
 from qbsweep.runs.dask import CONFIG, RETURNED, DaskExecutor, Loss, _Queue
 from qbsweep.runs.state import pending_blocks
 from qbsweep.slurm import commands as slurm
-from qbsweep.slurm import driver, worker
+from qbsweep.slurm import driver, supervisor, worker
 from qbsweep.slurm import pool as pool_module
-from qbsweep.slurm import supervisor as host
 from qbsweep.slurm.connection import create_credentials, load_credentials
 from qbsweep.slurm.files import AGAIN, BROKEN, DISMISSED, HOLD, JobFiles, Marker, Note, Record
 from qbsweep.slurm.interface import Job
-from qbsweep.slurm.pool import SlurmPool, StrandedError
+from qbsweep.slurm.pool import JobPool, StrandedError
 from qbsweep.solvers.status import FAILED, PENDING
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
@@ -262,14 +261,16 @@ def test_a_block_is_not_waited_for_in_vain(
 
 
 @pytest.fixture
-def make_host(files: JobFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., host.Host]]:
-    """Make a host that is impatient: a tenth of a second to ask, 0.4 s to wait, 1.5 s for a driver in the queue."""
+def make_supervisor(
+    files: JobFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., supervisor.Supervisor]]:
+    """Make an impatient supervisor: a tenth of a second to ask, 0.4 s to wait, 1.5 s for a driver in the queue."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGTERM)}
-    monkeypatch.setattr(host, "_ASK_SECONDS", 0.1)
-    monkeypatch.setattr(host, "PATIENCE", 0.4)
-    monkeypatch.setattr(host, "_QUEUED_PATIENCE", 1.5)
+    monkeypatch.setattr(supervisor, "_ASK_SECONDS", 0.1)
+    monkeypatch.setattr(supervisor, "PATIENCE", 0.4)
+    monkeypatch.setattr(supervisor, "_QUEUED_PATIENCE", 1.5)
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    yield lambda processes=1: host.Host(files, RECORD, processes, tmp_path)
+    yield lambda processes=1: supervisor.Supervisor(files, RECORD, processes, tmp_path)
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
@@ -295,46 +296,52 @@ def in_queue(monkeypatch: pytest.MonkeyPatch, *states: str, answers: bool = True
 
 
 def test_a_driver_that_is_there(
-    make_host: Callable[..., host.Host], files: JobFiles, address: str, monkeypatch: pytest.MonkeyPatch
+    make_supervisor: Callable[..., supervisor.Supervisor],
+    files: JobFiles,
+    address: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = in_queue(monkeypatch)
     files.write_scheduler(address, "a")
-    assert make_host()._find_scheduler("") == (address, "a")
-    assert make_host()._find_scheduler("another") == (address, "a")
+    assert make_supervisor()._find_scheduler("") == (address, "a")
+    assert make_supervisor()._find_scheduler("another") == (address, "a")
     assert asked == []
 
 
 @pytest.fixture
-def host_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time that the host sees, in s; it goes on when the host sleeps."""
+def supervisor_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that the supervisor sees, in s; it goes on when that sleeps."""
     clock = [0.0]
 
     def sleep(seconds: float) -> None:
         clock[0] += 0.05
 
-    monkeypatch.setattr(host, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep, time=time.time))
+    monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep, time=time.time))
     return clock
 
 
 def test_the_driver_that_was_lost_is_not_believed_at_once(
-    make_host: Callable[..., host.Host],
+    make_supervisor: Callable[..., supervisor.Supervisor],
     files: JobFiles,
     address: str,
-    host_clock: list[float],
+    supervisor_clock: list[float],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     in_queue(monkeypatch, answers=False)
     files.write_scheduler(address, "a")
-    assert make_host()._find_scheduler("a") is None
-    assert 0.4 < host_clock[0] < 1
-    monkeypatch.setattr(host, "PATIENCE", 60)
-    assert make_host()._find_scheduler("a") == (address, "a")
+    assert make_supervisor()._find_scheduler("a") is None
+    assert 0.4 < supervisor_clock[0] < 1
+    monkeypatch.setattr(supervisor, "PATIENCE", 60)
+    assert make_supervisor()._find_scheduler("a") == (address, "a")
 
 
 def test_a_driver_that_comes_late(
-    make_host: Callable[..., host.Host], files: JobFiles, address: str, monkeypatch: pytest.MonkeyPatch
+    make_supervisor: Callable[..., supervisor.Supervisor],
+    files: JobFiles,
+    address: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(host, "_QUEUED_PATIENCE", 60)
+    monkeypatch.setattr(supervisor, "_QUEUED_PATIENCE", 60)
     asked: list[tuple[str, ...]] = []
 
     def queue(*names: str) -> list[Job]:
@@ -344,7 +351,7 @@ def test_a_driver_that_comes_late(
         return [Job("1", names[0], "PENDING", "", "", None)]
 
     monkeypatch.setattr(slurm, "queue", queue)
-    assert make_host()._find_scheduler("") == (address, "a")
+    assert make_supervisor()._find_scheduler("") == (address, "a")
     assert asked == [(RECORD.driver_name,)] * 2
 
 
@@ -360,9 +367,9 @@ def test_a_driver_that_comes_late(
     ],
 )
 def test_how_long_a_driver_is_waited_for(
-    make_host: Callable[..., host.Host],
+    make_supervisor: Callable[..., supervisor.Supervisor],
     files: JobFiles,
-    host_clock: list[float],
+    supervisor_clock: list[float],
     monkeypatch: pytest.MonkeyPatch,
     states: list[str],
     answers: bool,
@@ -371,19 +378,22 @@ def test_how_long_a_driver_is_waited_for(
 ) -> None:
     in_queue(monkeypatch, *states, answers=answers)
     files.write_scheduler("tls://127.0.0.1:1", "dead")  # which nobody listens to
-    assert make_host()._find_scheduler("") is None
-    assert least < host_clock[0] < most
+    assert make_supervisor()._find_scheduler("") is None
+    assert least < supervisor_clock[0] < most
 
 
 def test_nobody_is_waited_for_when_all_is_done(
-    make_host: Callable[..., host.Host], files: JobFiles, address: str, monkeypatch: pytest.MonkeyPatch
+    make_supervisor: Callable[..., supervisor.Supervisor],
+    files: JobFiles,
+    address: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = in_queue(monkeypatch, "RUNNING")
     files.write_scheduler(address, "a")
     files.finished.touch()
-    assert make_host()._find_scheduler("") is None
+    assert make_supervisor()._find_scheduler("") is None
     files.finished.unlink()
-    leaving = make_host()
+    leaving = make_supervisor()
     leaving._leave(signal.SIGUSR1)
     assert leaving._find_scheduler("") is None
     assert asked == []
@@ -412,7 +422,7 @@ def test_nobody_is_waited_for_when_all_is_done(
     ],
 )
 def test_whether_the_job_goes_back_into_the_queue(
-    make_host: Callable[..., host.Host],
+    make_supervisor: Callable[..., supervisor.Supervisor],
     files: JobFiles,
     monkeypatch: pytest.MonkeyPatch,
     codes: list[set[int]],
@@ -420,7 +430,7 @@ def test_whether_the_job_goes_back_into_the_queue(
     finished: bool,
     expected: int,
 ) -> None:
-    one = make_host()
+    one = make_supervisor()
     rounds = iter(codes)
     drivers = iter(str(i) for i in range(len(codes)))
     lost: list[str] = []
@@ -458,16 +468,16 @@ def test_whether_the_job_goes_back_into_the_queue(
     ],
 )
 def test_a_job_without_its_driver_waits_held(
-    make_host: Callable[..., host.Host],
+    make_supervisor: Callable[..., supervisor.Supervisor],
     files: JobFiles,
-    host_clock: list[float],
+    supervisor_clock: list[float],
     monkeypatch: pytest.MonkeyPatch,
     states: list[str],
     leaving: int | None,
     finished: bool,
     expected: int,
 ) -> None:
-    one = make_host()
+    one = make_supervisor()
 
     def queue(*names: str) -> list[Job]:
         if leaving:
@@ -481,14 +491,14 @@ def test_a_job_without_its_driver_waits_held(
 
 
 @pytest.mark.parametrize(("crashes", "expected"), [(4, BROKEN), (0, 0)])
-def test_a_host_that_cannot_keep_workers_alive(
-    make_host: Callable[..., host.Host],
+def test_a_supervisor_that_cannot_keep_workers_alive(
+    make_supervisor: Callable[..., supervisor.Supervisor],
     files: JobFiles,
     monkeypatch: pytest.MonkeyPatch,
     crashes: int,
     expected: int,
 ) -> None:
-    one = make_host(2)
+    one = make_supervisor(2)
     ends = {0: [BROKEN] * 9, 1: [BROKEN] * 9 if crashes else [0]}
     starts: list[int] = []
 
@@ -499,7 +509,7 @@ def test_a_host_that_cannot_keep_workers_alive(
         seat.process = SimpleNamespace(poll=lambda: code, send_signal=lambda number: None)
 
     monkeypatch.setattr(one, "_start", start)
-    monkeypatch.setattr(host.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(supervisor.time, "sleep", lambda seconds: None)
     drivers = iter([("address", "a")])
     monkeypatch.setattr(one, "_find_scheduler", lambda lost: next(drivers, None))
     files.write_scheduler("address", "a")
@@ -509,11 +519,11 @@ def test_a_host_that_cannot_keep_workers_alive(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_worker_that_does_not_leave_is_killed(
-    make_host: Callable[..., host.Host], files: JobFiles, monkeypatch: pytest.MonkeyPatch, number: int
+    make_supervisor: Callable[..., supervisor.Supervisor], files: JobFiles, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """What hangs in its farewell must not hold the job; before the walltime it has until then."""
-    monkeypatch.setattr(host, "_KILL_SECONDS", 0.1)
-    one = make_host()
+    monkeypatch.setattr(supervisor, "_KILL_SECONDS", 0.1)
+    one = make_supervisor()
     # Whoever ignores a signal hands that down to what it becomes.
     deaf = "import os, signal as s; s.signal(s.SIGTERM, s.SIG_IGN); s.signal(s.SIGUSR1, s.SIG_IGN); print(flush=True)"
     seconds = "100" if number == signal.SIGTERM else "1"
@@ -532,15 +542,15 @@ def test_a_worker_that_does_not_leave_is_killed(
 
 @pytest.mark.parametrize(("gone", "fresh"), [(0, True), (150, True), (250, False)])
 def test_what_counts_as_fresh(
-    make_host: Callable[..., host.Host], monkeypatch: pytest.MonkeyPatch, gone: float, fresh: bool
+    make_supervisor: Callable[..., supervisor.Supervisor], monkeypatch: pytest.MonkeyPatch, gone: float, fresh: bool
 ) -> None:
-    """Of the 1000 s that were left when the host began, not of the walltime."""
-    one = make_host()
+    """Of the 1000 s that were left when the supervisor began, not of the walltime."""
+    one = make_supervisor()
     commands: list[list[str]] = []
-    monkeypatch.setattr(host.subprocess, "Popen", commands.append)
+    monkeypatch.setattr(supervisor.subprocess, "Popen", commands.append)
     one._record = replace(RECORD, seconds=9000)
     now = one._began + gone
-    monkeypatch.setattr(host, "time", SimpleNamespace(monotonic=time.monotonic, time=lambda: now))
+    monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=time.monotonic, time=lambda: now))
     one._start(one._seats[0], "address")
     assert commands[0][1:4] == ["-P", "-m", "qbsweep"]
     assert ("--fresh" in commands[0]) == fresh
@@ -563,9 +573,9 @@ def test_a_job_of_an_earlier_submission_ends(
     assert RECORD.owns(JobContext.current()) == ours
     files.write_record(RECORD)
     (files.run / "data.zarr").mkdir()
-    monkeypatch.setattr(host.sys, "argv", ["host", str(files.run), "1"])
-    monkeypatch.setattr(host, "Host", lambda *_: SimpleNamespace(run=lambda: 42))
-    assert host.main() == (42 if ours else 0)
+    monkeypatch.setattr(supervisor.sys, "argv", ["supervisor", str(files.run), "1"])
+    monkeypatch.setattr(supervisor, "Supervisor", lambda *_: SimpleNamespace(run=lambda: 42))
+    assert supervisor.main() == (42 if ours else 0)
 
     def locked(path: Path) -> Any:
         raise Interrupted
@@ -581,16 +591,16 @@ def test_a_job_of_an_earlier_submission_ends(
     assert ("an earlier submission" in capsys.readouterr().out) != ours
 
 
-def test_a_host_without_a_record_it_can_read(
+def test_a_supervisor_without_a_record_it_can_read(
     files: JobFiles, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (files.folder / "jobs.json").write_text("{")
-    monkeypatch.setattr(host.sys, "argv", ["host", str(files.run), "1"])
-    assert host.main() == 2
+    monkeypatch.setattr(supervisor.sys, "argv", ["supervisor", str(files.run), "1"])
+    assert supervisor.main() == 2
     assert re.fullmatch(r"qbsweep: .*jobs\.json is damaged .*\n", capsys.readouterr().err)
 
 
-def test_a_host_that_cannot_reach_its_files(
+def test_a_supervisor_that_cannot_reach_its_files(
     files: JobFiles, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("SLURM_JOB_NAME", raising=False)
@@ -600,14 +610,14 @@ def test_a_host_that_cannot_reach_its_files(
     def run() -> int:
         raise OSError(errno.ESTALE, "Stale file handle")
 
-    monkeypatch.setattr(host.sys, "argv", ["host", str(files.run), "1"])
-    monkeypatch.setattr(host, "Host", lambda *_: SimpleNamespace(run=run))
-    assert host.main() == BROKEN
+    monkeypatch.setattr(supervisor.sys, "argv", ["supervisor", str(files.run), "1"])
+    monkeypatch.setattr(supervisor, "Supervisor", lambda *_: SimpleNamespace(run=run))
+    assert supervisor.main() == BROKEN
     assert re.fullmatch(r"qbsweep: .* cannot reach its files: .*Stale file handle\n", capsys.readouterr().err)
 
 
-def test_a_dead_process_leaves_a_note(make_host: Callable[..., host.Host], files: JobFiles) -> None:
-    one = make_host(2)
+def test_a_dead_process_leaves_a_note(make_supervisor: Callable[..., supervisor.Supervisor], files: JobFiles) -> None:
+    one = make_supervisor(2)
     seat, other = one._seats
     seat.name, other.name = "w1", "w2"
     seat.started = other.started = time.monotonic()
@@ -624,8 +634,8 @@ def test_a_dead_process_leaves_a_note(make_host: Callable[..., host.Host], files
     assert "exit code 3" in note.text
 
 
-def test_a_process_that_dies_again_and_again_is_given_up(make_host: Callable[..., host.Host]) -> None:
-    one = make_host()
+def test_a_process_that_dies_again_and_again_is_given_up(make_supervisor: Callable[..., supervisor.Supervisor]) -> None:
+    one = make_supervisor()
     seat = one._seats[0]
     seat.started = time.monotonic()
     assert [one._bury(seat, 1) for _ in range(5)] == [True] * 4 + [False]
@@ -637,9 +647,9 @@ def test_a_process_that_dies_again_and_again_is_given_up(make_host: Callable[...
 
 
 @pytest.fixture
-def pool(files: JobFiles) -> SlurmPool:
+def pool(files: JobFiles) -> JobPool:
     """A pool without workers; block n should take n seconds."""
-    return SlurmPool(files, RECORD, SimpleNamespace(), np.arange(20.0))  # type: ignore[arg-type]
+    return JobPool(files, RECORD, SimpleNamespace(), np.arange(20.0))  # type: ignore[arg-type]
 
 
 def loss(ago: float = 0.0, name: str = "w1") -> Loss:
@@ -657,7 +667,7 @@ def loss(ago: float = 0.0, name: str = "w1") -> Loss:
         (Note("killed", None, "died"), RETURNED),
     ],
 )
-def test_who_is_to_blame(pool: SlurmPool, files: JobFiles, note: Note, cause: str) -> None:
+def test_who_is_to_blame(pool: JobPool, files: JobFiles, note: Note, cause: str) -> None:
     files.write_note("w1", note)
     report = pool.judge(loss())
     assert report is not None
@@ -669,7 +679,7 @@ def test_who_is_to_blame(pool: SlurmPool, files: JobFiles, note: Note, cause: st
     assert (other.cause != RETURNED) == (note.block == 6)
 
 
-def test_a_note_is_waited_for(pool: SlurmPool, files: JobFiles) -> None:
+def test_a_note_is_waited_for(pool: JobPool, files: JobFiles) -> None:
     lost = loss()
     assert pool.judge(lost) is None
     files.write_note("w1", Note("killed", 5, "died"))
@@ -678,7 +688,7 @@ def test_a_note_is_waited_for(pool: SlurmPool, files: JobFiles) -> None:
     assert report.cause == "worker"
 
 
-def test_a_worker_that_vanishes_without_a_word(pool: SlurmPool) -> None:
+def test_a_worker_that_vanishes_without_a_word(pool: JobPool) -> None:
     assert pool.judge(loss(4)) is None
     report = pool.judge(loss(6))
     assert report is not None
@@ -686,7 +696,7 @@ def test_a_worker_that_vanishes_without_a_word(pool: SlurmPool) -> None:
     assert "vanished" in report.error
 
 
-def test_predictions_learn_from_reports(pool: SlurmPool) -> None:
+def test_predictions_learn_from_reports(pool: JobPool) -> None:
     assert pool._predict(10) == 15.0  # half as much again, for safety
     pool.learn(Report(5, 1, seconds=20.0))
     assert pool._predict(10) == 60.0
@@ -723,13 +733,13 @@ def requeued(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ],
 )
 def test_which_jobs_are_called_back(
-    pool: SlurmPool, requeued: list[str], states: list[str], called: list[str], hope: bool
+    pool: JobPool, requeued: list[str], states: list[str], called: list[str], hope: bool
 ) -> None:
     assert pool._revive(jobs(*states)) == hope
     assert requeued == called
 
 
-def test_nobody_is_called_back_for_ever(pool: SlurmPool, requeued: list[str]) -> None:
+def test_nobody_is_called_back_for_ever(pool: JobPool, requeued: list[str]) -> None:
     assert [pool._revive(jobs("FAILED")) for _ in range(10)] == [True] * 8 + [False] * 2
     assert requeued == ["102_0"] * 8
     pool.learn(Report(5, 1, error="died", cause="worker"))
@@ -739,7 +749,7 @@ def test_nobody_is_called_back_for_ever(pool: SlurmPool, requeued: list[str]) ->
     assert requeued == ["102_0"] * 9
 
 
-def test_who_is_held_is_released(pool: SlurmPool, requeued: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_held_is_released(pool: JobPool, requeued: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     released: list[str] = []
     monkeypatch.setattr(slurm, "release", lambda job: released.append(job.id) or True)
     waiting = jobs("RUNNING", "PENDING", "REQUEUE_HOLD", "PENDING")
@@ -748,7 +758,7 @@ def test_who_is_held_is_released(pool: SlurmPool, requeued: list[str], monkeypat
     assert (released, requeued) == (["102_2", "102_3"], [])
 
 
-def test_a_requeue_that_slurm_refuses_is_no_hope(pool: SlurmPool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_requeue_that_slurm_refuses_is_no_hope(pool: JobPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm, "requeue", lambda job: False)
     assert not pool._revive(jobs("FAILED"))
     assert pool._revive(jobs("FAILED", "RUNNING"))
@@ -765,7 +775,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_a_driver_without_workers_gives_up(
     clock: list[float], files: JobFiles, requeued: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool = SlurmPool(files, RECORD, SimpleNamespace(), np.ones(9))  # type: ignore[arg-type]
+    pool = JobPool(files, RECORD, SimpleNamespace(), np.ones(9))  # type: ignore[arg-type]
     asked: list[tuple[str, ...]] = []
     answers: list[list[Job] | None] = [None]
 
@@ -793,7 +803,7 @@ def test_a_driver_without_workers_gives_up(
 
 
 def test_a_slurm_that_is_silent_for_long(clock: list[float], files: JobFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = SlurmPool(files, RECORD, SimpleNamespace(), np.ones(9))  # type: ignore[arg-type]
+    pool = JobPool(files, RECORD, SimpleNamespace(), np.ones(9))  # type: ignore[arg-type]
     monkeypatch.setattr(slurm, "queue", lambda *_: None)
     clock[0] += 2000
     pool.watch(1, waiting=True)  # as long as there are workers, that does not matter
@@ -806,7 +816,7 @@ def test_a_slurm_that_is_silent_for_long(clock: list[float], files: JobFiles, mo
 
 def test_an_allocation_without_workers_begins_again(clock: list[float], files: JobFiles) -> None:
     record = replace(RECORD, layout="allocation")
-    pool = SlurmPool(files, record, SimpleNamespace(), np.ones(9))  # type: ignore[arg-type]
+    pool = JobPool(files, record, SimpleNamespace(), np.ones(9))  # type: ignore[arg-type]
     clock[0] += 100
     pool.watch(0, waiting=True)
     clock[0] += 100
@@ -820,7 +830,7 @@ def test_who_is_idle_twice_is_dismissed(clock: list[float], files: JobFiles) -> 
     client = SimpleNamespace(
         processing=lambda: processing, run=lambda function, workers, **_: dismissed.append(workers)
     )
-    pool = SlurmPool(files, RECORD, client, np.ones(9))  # type: ignore[arg-type]
+    pool = JobPool(files, RECORD, client, np.ones(9))  # type: ignore[arg-type]
     for _ in range(2):
         clock[0] += 20
         pool.watch(3, waiting=False)

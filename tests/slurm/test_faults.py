@@ -47,7 +47,7 @@ def kill_worker_process(sweep: Sweep, chance: random.Random) -> None:
     kill(sweep, chance, "work")
 
 
-def kill_host_process(sweep: Sweep, chance: random.Random) -> None:
+def kill_supervisor(sweep: Sweep, chance: random.Random) -> None:
     kill(sweep, chance, "qbsweep.slurm.supervisor")
 
 
@@ -122,7 +122,7 @@ ALL = [
     cancel_worker,
     cancel_driver,
     kill_worker_process,
-    kill_host_process,
+    kill_supervisor,
     kill_worker_job,
     kill_driver_process,
     kill_node,

@@ -13,10 +13,10 @@ import pytest
 from qbsweep.context import JobContext
 from qbsweep.errors import QbsweepError
 from qbsweep.slurm import registry
-from qbsweep.slurm import supervisor as host
+from qbsweep.slurm import supervisor as module
 from qbsweep.slurm.files import JobFiles, Record
 from qbsweep.slurm.interface import Demand, Job
-from qbsweep.slurm.pool import SlurmPool
+from qbsweep.slurm.pool import JobPool
 
 from ..command import Outcome
 
@@ -179,17 +179,17 @@ def record(memory: Memory, submit: Callable[..., Outcome], out: Path) -> Record:
 
 
 @pytest.fixture
-def supervisor(record: Record, out: Path, tmp_path: Path) -> Iterator[host.Host]:
-    handlers = {number: host.signal.getsignal(number) for number in (host.signal.SIGUSR1, host.signal.SIGTERM)}
-    yield host.Host(JobFiles(out), record, 1, tmp_path)
+def supervisor(record: Record, out: Path, tmp_path: Path) -> Iterator[module.Supervisor]:
+    handlers = {number: module.signal.getsignal(number) for number in (module.signal.SIGUSR1, module.signal.SIGTERM)}
+    yield module.Supervisor(JobFiles(out), record, 1, tmp_path)
     for number, handler in handlers.items():
-        host.signal.signal(number, handler)
+        module.signal.signal(number, handler)
 
 
-def test_its_jobs_ask_it(memory: Memory, record: Record, supervisor: host.Host) -> None:
+def test_its_jobs_ask_it(memory: Memory, record: Record, supervisor: module.Supervisor) -> None:
     """How long they have, and whether their driver is queued."""
-    assert 70 < supervisor._ends - host.time.time() <= 77
-    hope = host._Hope(record)
+    assert 70 < supervisor._ends - module.time.time() <= 77
+    hope = module._Hope(record)
     hope._asked -= 100
     assert hope.holds(1000)
     assert hope.is_queued
@@ -199,7 +199,7 @@ def test_its_jobs_ask_it(memory: Memory, record: Record, supervisor: host.Host) 
 
 
 def test_its_driver_calls_jobs_back(memory: Memory, record: Record, out: Path) -> None:
-    pool = SlurmPool(JobFiles(out), record, SimpleNamespace(), np.ones(4))  # type: ignore[arg-type]
+    pool = JobPool(JobFiles(out), record, SimpleNamespace(), np.ones(4))  # type: ignore[arg-type]
     memory.set_state("FAILED", "m1")
     pool._polled -= 100
     pool.watch(0, waiting=True)
