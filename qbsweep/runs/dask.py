@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import dask
+import distributed.utils
 from distributed import Client, Future, LocalCluster, as_completed
 from distributed.scheduler import KilledWorker
 from distributed.security import Security
 
 from qbsweep.errors import QbsweepError
+from qbsweep.runs import template
 from qbsweep.runs.block import Report, Task, solve_block
 from qbsweep.store.directory import RunDirectory
 
@@ -215,7 +217,9 @@ def _sees(path: str) -> bool:
 @contextlib.contextmanager
 def local_executor(workers: int) -> Iterator[DaskExecutor]:
     """Start local worker processes, one thread each, behind TLS with credentials of this run only."""
-    with dask.config.set(CONFIG):
+    template.start()
+    distributed.utils._forkserver_preload_set = True  # else it preloads pandas, and loads it here
+    with dask.config.set({**CONFIG, "distributed.worker.multiprocessing-method": template.METHOD}):
         cluster = LocalCluster(
             n_workers=workers,
             threads_per_worker=1,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qbsweep.errors import QbsweepError
+from qbsweep.runs import template
 
 if TYPE_CHECKING:
     from qbsweep.runs.loop import Executor
@@ -77,9 +78,11 @@ def opened(
         tell(f"solved in this process{why}")
         yield loop.serial
         return
-    from qbsweep.runs import dask  # starting Dask costs a second that this process alone need not pay
-
     is_local = name in _NAMES
+    if is_local:
+        template.start()  # loads beside this process
+    from qbsweep.runs import dask  # costs a second that this process alone need not pay
+
     make = dask.local_executor(workers or available_cores()) if is_local else dask.remote_executor(name)
     with make as execute:
         execute.require_files(directory)

@@ -104,7 +104,8 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     found = []
     for child in descendants(process):
         with contextlib.suppress(psutil.Error):
-            if "multiprocessing.spawn" in " ".join(child.cmdline()):
+            # They are forked from a template, which is a child of the driver itself.
+            if "multiprocessing.forkserver" in " ".join(child.cmdline()) and child.ppid() != process.pid:
                 found.append(child)
     return found
 

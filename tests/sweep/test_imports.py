@@ -1,6 +1,7 @@
 """What a command loads: a user waits for all of it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,34 @@ def test_a_short_run_loads_neither_dask_nor_xarray_before_its_summary(run: Path,
     modules = set(done.stdout.splitlines()[-1].split())
     assert "zarr" in modules
     assert not modules & {"dask", "distributed", "xarray", "pandas", "numba", "qutip"}
+
+
+def test_workers_load_neither_xarray_nor_pandas_and_have_one_thread(run: Path, tmp_path: Path) -> None:
+    code = (
+        "import json, sys; from pathlib import Path\n"
+        "from qbsweep.runs import executors, loop, opening\n"
+        "from qbsweep.sweep.spec import load_spec\n"
+        "def look():\n"
+        "    import os, sys\n"
+        "    limits = [os.environ.get(f'{name}_NUM_THREADS') for name in ('OMP', 'OPENBLAS', 'MKL')]\n"
+        "    return sorted({name.split('.')[0] for name in sys.modules}), limits\n"
+        "if __name__ == '__main__':\n"
+        "    import pandas, xarray\n"
+        "    with opening.locked(Path(sys.argv[2])) as directory:\n"
+        "        store = opening.prepare(load_spec(Path(sys.argv[1])), directory)\n"
+        "        with executors.opened('local', directory.path, 0.0, workers=2) as execute:\n"
+        "            assert loop.run_blocks(directory, store, execute).complete\n"
+        "            print(json.dumps(list(execute._client.run(look).values())))\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    command = [sys.executable, str(script), str(run.with_name("sweep.yaml")), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 0, done.stderr
+    workers = json.loads(done.stdout.splitlines()[-1])
+    assert len(workers) == 2
+    for modules, limits in workers:
+        assert {"zarr", "distributed"} <= set(modules)
+        assert not set(modules) & {"xarray", "pandas"}
+        assert limits == ["1", "1", "1"]
