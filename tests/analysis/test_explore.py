@@ -42,7 +42,7 @@ def test_it_serves_this_machine_and_ends_with_one_line(sweep: Callable[[str], Pa
             assert [(address.ip, address.port) for address in listening] == [("127.0.0.1", port)]
         finally:
             process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=30)
+        rest, errors = process.communicate(timeout=100)
     assert process.returncode == 0
     assert (rest, errors) == ("ended\n", "")
 

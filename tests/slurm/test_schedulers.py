@@ -125,7 +125,7 @@ def test_from_submit_to_cancel(
     for what, script in memory.scripts.items():
         assert script.startswith("#!/bin/bash\n#MEM fast\n#MEM qb-test-"), what
         assert not {"SBATCH", "scontrol", "srun"} & set(script.replace("#", " ").split())
-        subprocess.run(["/bin/bash", "-n"], input=script, text=True, check=True, timeout=10)
+        subprocess.run(["/bin/bash", "-n"], input=script, text=True, check=True, timeout=60)
     assert "\n        memagain ;;" in memory.scripts["the driver job"]
     assert "\n        memagain --array --hold ;;" in memory.scripts["the worker jobs"]
 

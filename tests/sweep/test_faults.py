@@ -20,7 +20,7 @@ COUPLINGS = 120
 POISON = 60  # index of the poisoned coupling
 BLOCKS = 40
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 class Run:
@@ -63,7 +63,7 @@ class Run:
 
     def finish(self, *options: str) -> tuple[int, str]:
         process = self.start(*options)
-        output, _ = process.communicate(timeout=100)
+        output, _ = process.communicate(timeout=200)
         return process.returncode, output
 
     def wait_for_events(self, process: subprocess.Popen[str], count: int) -> None:
@@ -111,7 +111,7 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def assert_gone(processes: list[psutil.Process]) -> None:
-    _, alive = psutil.wait_procs(processes, timeout=20)
+    _, alive = psutil.wait_procs(processes, timeout=60)
     assert not alive, f"orphans: {[p.cmdline() for p in alive]}"
 
 
@@ -171,7 +171,7 @@ def test_workers_killed_at_random(tmp_path: Path, clean: xr.Dataset, seed: int) 
         chance.choice(workers_of(process)).send_signal(signal.SIGKILL)
         time.sleep(chance.random())
     run.allow(BLOCKS * 9)
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate(timeout=200)
     assert process.returncode == 0, output
     assert_identical(run.dataset(), clean)
     assert_no_block_twice(run.events())
@@ -184,7 +184,7 @@ def test_interrupted_run_says_so_and_resumes(tmp_path: Path, clean: xr.Dataset) 
     run.wait_for_events(process, 3)
     children = descendants(process)
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=200)
     assert process.returncode == 1
     assert "interrupted; the same command goes on where this one stopped" in output
     assert "Traceback" not in output
@@ -203,7 +203,7 @@ def test_a_run_that_is_interrupted_says_one_sentence(tmp_path: Path) -> None:
     run.wait_for_events(process, 3)  # they have written by now
     for one in (*workers_of(process), process):  # as the terminal does
         one.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=100)
+    _, errors = process.communicate(timeout=200)
     assert (process.returncode, errors) == (
         1,
         "qbsweep: interrupted; the same command goes on where this one stopped\n",
@@ -297,7 +297,7 @@ def test_full_disk(tmp_path: Path, clean: xr.Dataset) -> None:
         run.wait_for_events(process, 5)
         fill(disk / "ballast")
         run.allow(BLOCKS * 9)
-        output, _ = process.communicate(timeout=100)
+        output, _ = process.communicate(timeout=200)
         assert process.returncode == 1, output
         assert "No space left on device" in output
         assert "Traceback" not in output

@@ -334,7 +334,7 @@ def test_scheduler_refuses_clients_without_the_credentials_of_the_run() -> None:
     with local_executor(1) as executor:
         address = executor._client.scheduler.address
         assert address.startswith("tls://127.0.0.1")
-        with Client(address, security=executor._client.security, set_as_default=False, timeout=5):
+        with Client(address, security=executor._client.security, set_as_default=False, timeout=60):
             pass  # the same address answers to whoever has them
         with pytest.raises(OSError, match=r"Timed out|certificate"):
             Client(address, security=Security.temporary(), set_as_default=False, timeout=2)
