@@ -11,6 +11,7 @@ import xarray as xr
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.network import Network
 from qbsweep.runs.box import solve_box
+from qbsweep.runs.caller import single_threaded
 from qbsweep.solvers.status import FAILED
 from qbsweep.store.layout import attributes_of, coordinates
 from qbsweep.sweep.given import sweep
@@ -69,7 +70,8 @@ def solve(
     >>> solve(cascaded(3, J=0.0024, kappa=0.003), epsilon=0.01, n_th=[0, 1]).energy_terminal
     """
     spec = _spec(network, {"times": times, "outputs": outputs}, parameters)
-    solution = solve_box(spec, tuple(np.arange(len(axis)) for axis in spec.axes.values()))
+    with single_threaded():
+        solution = solve_box(spec, tuple(np.arange(len(axis)) for axis in spec.axes.values()))
     status = solution.arrays["status"]
     if (status == FAILED).all():
         raise QbsweepError(solution.failures[0].error)

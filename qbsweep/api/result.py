@@ -168,12 +168,14 @@ class Run(Tabulated):
             The optimal couplings; `J_op_error` tells what was reached.
         """
         from qbsweep.analysis.refine import refine
+        from qbsweep.runs.caller import single_threaded
         from qbsweep.runs.watch import counted
 
         def tracked(curves: Iterable[Any]) -> Iterable[Any]:
             return counted(list(curves), "curves") if progress else curves
 
-        return refine(self.path, tolerance, of, tracked)
+        with single_threaded():
+            return refine(self.path, tolerance, of, tracked)
 
     def report(self, out: AnyPath | None = None, png: bool = False) -> Path:
         """Write one HTML page with figures, tables and provenance, which opens without a network.

@@ -9,6 +9,7 @@ from rich.console import Console
 from qbsweep.api.result import Run
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import executors, loop, opening
+from qbsweep.runs.caller import main_hidden, single_threaded
 from qbsweep.runs.plan import Plan, block_costs, make_grid, make_plan
 from qbsweep.runs.state import pending_blocks, progress_of
 from qbsweep.runs.watch import Watcher
@@ -57,7 +58,8 @@ def plan(sweep: Source, block_seconds: float = BLOCK_SECONDS) -> Plan:
     """
     spec = given(sweep)
     require_positive(block_seconds=block_seconds)
-    return make_plan(spec, make_grid(spec, block_seconds))
+    with single_threaded():
+        return make_plan(spec, make_grid(spec, block_seconds))
 
 
 def open(path: AnyPath) -> Run:
@@ -134,6 +136,8 @@ def _run_pending(directory: RunDirectory, store: Store, watch: Watcher, executor
     seconds = plan.seconds * float(costs[pending].sum() / costs.sum())
     watch.detail(aligned(plan.rows(executors.cores(executor, seconds, workers))))
     with (
+        single_threaded(),
+        main_hidden(),
         executors.opened(executor, directory.path, seconds, workers, watch.detail) as execute,
         watch.showing(costs, pending),
     ):

@@ -67,7 +67,8 @@ class Watcher:
             Blocks that are to be solved now.
         """
         self._costs, self._total, self._done = costs, len(costs), len(costs) - len(pending)
-        self._left, self._started = float(costs[pending].sum()), time.monotonic()
+        self._left = float(costs[pending].sum())
+        self._started = self._shown = time.monotonic()
         if self._console.quiet:
             yield
             return
