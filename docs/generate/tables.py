@@ -13,7 +13,7 @@ import qbsweep
 from qbsweep.analysis.registry import ANALYSES
 from qbsweep.cli.main import app
 from qbsweep.solvers.status import STATUS_NAMES
-from qbsweep.sweep import syntax
+from qbsweep.sweep import given, syntax
 from qbsweep.sweep.parameters import PARAMETERS, Parameter
 from qbsweep.sweep.variables import VARIABLES, Variable
 
@@ -128,9 +128,9 @@ def performance() -> str:
 
 def python() -> str:
     """What `import qbsweep as qb` offers, in the order of its declaration, then the analyses."""
-    homes = {name: f"qbsweep.{home}.{name}" for name, home in qbsweep._HOMES.items()}
-    homes["sweep"] = "qbsweep.sweep.given.sweep"  # the room of that name can be called as well
-    parts = [_documented(path, f"qb.{name}") for name, path in homes.items()]
+    offered = {name: getattr(qbsweep, name) for name in qbsweep.__all__ if not name.startswith("_")}
+    offered["sweep"] = given.sweep  # of a room that can be called as well
+    parts = [_documented(f"{value.__module__}.{name}", f"qb.{name}") for name, value in offered.items()]
     parts += ["## The analyses, `ds.qb`", _documented("qbsweep.api.accessor.Accessor.plot", "ds.qb.plot", 3)]
     functions = [(name, analysis.function) for name, analysis in ANALYSES.items()]
     parts += [_documented(f"{f.__module__}.{f.__name__}", f"ds.qb.{name}", 3) for name, f in functions]
