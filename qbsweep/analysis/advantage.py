@@ -7,13 +7,13 @@ import numpy as np
 import xarray as xr
 
 from qbsweep.analysis.declaration import Analysis, Picture
-from qbsweep.analysis.fits import MIN_SAMPLES, UNKNOWN, crossing_near
+from qbsweep.analysis.fits import MIN_SAMPLES, NO_DATA, TOO_FEW, UNKNOWN, crossing_near, logarithms
 from qbsweep.analysis.inputs import absolute_coupling, good_values, in_memory, ratio_of
-from qbsweep.analysis.outputs import labelled, masked_points, over_curves
+from qbsweep.analysis.outputs import Labelled, labelled, masked_points, over_curves
 from qbsweep.arrays import FloatArray
 
 WINDOW, OPEN_BELOW, OPEN_ABOVE, EVERYWHERE = "window", "open below", "open above", "everywhere"
-NONE, TOO_FEW, NO_DATA = "none", "too few points", "no data"
+NONE = "none"
 WINDOW_VERDICTS = (WINDOW, OPEN_BELOW, OPEN_ABOVE, EVERYWHERE, NONE, TOO_FEW, NO_DATA)
 _EQUAL = 1e-12  # relative difference of energies, the solver's accuracy
 
@@ -55,16 +55,16 @@ def nonreciprocal_advantage(ds: xr.Dataset, of: str = "energy_terminal") -> xr.D
     energy, good = good_values(ds, of)
     one, other = (energy.sel(coupling=name, drop=True) for name in ("nonreciprocal", "reciprocal"))
     ratio = ratio_of(one, other)
-    variables: dict[str, tuple[xr.DataArray, str, str]] = {
+    variables: dict[str, Labelled] = {
         "advantage": (ratio, "1", f"nonreciprocal over reciprocal {ds[of].attrs.get('long_name', of)}"),
-        "masked_points": (masked_points(good), "1", "points of the dataset left out"),
+        "masked_points": masked_points(good),
     }
     if "J" in ds.dims:
         variables |= _window_variables(absolute_coupling(ds), ratio)
     return labelled(ds, variables, "nonreciprocal_advantage", of=of)
 
 
-def _window_variables(J: xr.DataArray, ratio: xr.DataArray) -> dict[str, tuple[xr.DataArray, str, str]]:
+def _window_variables(J: xr.DataArray, ratio: xr.DataArray) -> dict[str, Labelled]:
     found = over_curves(reciprocal_window, Window.__annotations__, "J", J, ratio)
     units = J.attrs.get("units", "omega")
     text = "coupling between which the reciprocal network stores more"
@@ -80,9 +80,7 @@ def _window_variables(J: xr.DataArray, ratio: xr.DataArray) -> dict[str, tuple[x
 
 def reciprocal_window(J: FloatArray, ratio: FloatArray) -> Window:
     """Find the widest window, in ln J, in which a sampled ratio E_NC / E_RC is below 1."""
-    known = np.isfinite(ratio) & (ratio > 0) & (J > 0)
-    order = np.argsort(J[known])
-    x, y = np.log(J[known])[order], np.log(ratio[known])[order]
+    x, y = logarithms(J, ratio)
     if not len(x):
         return Window()
     inside = np.concatenate([[False], y < -_EQUAL, [False]])

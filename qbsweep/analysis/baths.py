@@ -17,7 +17,7 @@ def ergotropy_fraction(ds: xr.Dataset) -> xr.Dataset:
     fraction = ratio_of(ergotropy.where(good), energy.where(good))
     variables = {
         "ergotropy_fraction": (fraction, "1", text),
-        "masked_points": (masked_points(good), "1", "points of the dataset left out"),
+        "masked_points": masked_points(good),
     }
     return labelled(ds, variables, "ergotropy_fraction")
 
@@ -44,7 +44,7 @@ def enhancement(ds: xr.Dataset) -> xr.Dataset:
         variables["ergotropy_enhancement"] = (ratio, "1", f"ergotropy {text}")
         fraction = ratio_of(ergotropy.where(good), energy.where(good))
         variables["ergotropy_fraction"] = (fraction, "1", "ergotropy over energy of the terminal battery")
-    variables["masked_points"] = (masked_points(good), "1", "points of the dataset left out")
+    variables["masked_points"] = masked_points(good)
     return labelled(ds, variables, "enhancement")
 
 

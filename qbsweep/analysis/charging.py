@@ -8,14 +8,13 @@ import numpy as np
 import xarray as xr
 
 from qbsweep.analysis.declaration import Analysis, Picture
-from qbsweep.analysis.fits import MIN_SAMPLES, UNKNOWN, Estimate, crossing_near, maximum_near
+from qbsweep.analysis.fits import MIN_SAMPLES, NO_DATA, TOO_FEW, UNKNOWN, Estimate, crossing_near, maximum_near
 from qbsweep.analysis.inputs import in_memory, usable
 from qbsweep.analysis.outputs import labelled, masked_points, over_curves
 from qbsweep.arrays import FloatArray
 from qbsweep.errors import QbsweepError
 
 SETTLED, NOT_SETTLED, PEAK, EDGE = "settled", "not settled", "peak", "edge"
-TOO_FEW, NO_DATA = "too few points", "no data"
 
 
 def _terminal_in_time(ds: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
@@ -68,7 +67,7 @@ def settling_time(ds: xr.Dataset, tolerance: float = 0.01) -> xr.Dataset:
         "settling_time": (found["time"], units, text),
         "settling_time_error": (found["error"], units, "error of the settling time"),
         "verdict": (found["verdict"], "1", f"one of: {', '.join((SETTLED, NOT_SETTLED, TOO_FEW, NO_DATA))}"),
-        "masked_points": (masked_points(good), "1", "points of the dataset left out"),
+        "masked_points": masked_points(good),
     }
     return labelled(ds, variables, "settling_time", tolerance=tolerance)
 
@@ -131,7 +130,7 @@ def charging_power(ds: xr.Dataset) -> xr.Dataset:
         "mean_power_error": (found["mean_error"], units, "error of the largest mean power"),
         "mean_power_time": (found["mean_time"], time_units, "time of the largest mean power"),
         "verdict": (found["verdict"], "1", f"one of: {', '.join((PEAK, EDGE, TOO_FEW, NO_DATA))}"),
-        "masked_points": (masked_points(good), "1", "points of the dataset left out"),
+        "masked_points": masked_points(good),
     }
     return labelled(ds, variables, "charging_power")
 

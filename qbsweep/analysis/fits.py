@@ -25,6 +25,8 @@ _DEGREES = (2, 4, 6)
 _SPARE = 2  # samples beyond the coefficients, at least: residuals need them
 MIN_SAMPLES = _DEGREES[1] + 1 + _SPARE
 """Samples of which two degrees can be compared."""
+TOO_FEW, NO_DATA = "too few points", "no data"
+"""Verdicts on curves of fewer, or of none."""
 _GROWTH = 1.4  # from window to window
 _SIGNIFICANT = 0.2  # relative error of a slope or curvature above which there is none to speak of
 _SAME = 0.3  # relative difference of slopes or curvatures of one thing between two degrees
@@ -44,6 +46,13 @@ class Estimate(NamedTuple):
 
 
 UNKNOWN = Estimate(*[math.nan] * 4)
+
+
+def logarithms(J: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return ln J, ascending, and ln of the values, of the samples where both are finite and positive."""
+    known = np.isfinite(values) & (values > 0) & (J > 0)
+    order = np.argsort(J[known])
+    return np.log(J[known])[order], np.log(values[known])[order]
 
 
 class _Polynomial:

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from qbsweep.analysis.declaration import Analysis, Picture
-from qbsweep.analysis.fits import value_at
+from qbsweep.analysis.fits import logarithms, value_at
 from qbsweep.analysis.inputs import MissingAxisError, absolute_coupling, good_values, in_memory, ratio_of
 from qbsweep.analysis.outputs import labelled, masked_points
 from qbsweep.arrays import FloatArray
@@ -49,7 +49,7 @@ def odd_even_ratio(ds: xr.Dataset, of: str = "energy_terminal") -> xr.Dataset:
     text = f"{what} of even N over the geometric mean of its odd neighbours"
     variables = {
         "ratio": (ratio, "1", text),
-        "masked_points": (masked_points(good), "1", "points of the dataset left out"),
+        "masked_points": masked_points(good),
     }
     if "J" in ds.dims:
         value, error = _log_at_optimum(ds, energy)
@@ -69,10 +69,7 @@ def _log_at_optimum(ds: xr.Dataset, energy: xr.DataArray) -> tuple[xr.DataArray,
         return math.nan if law is None else float(law(N, kappa))
 
     def read(J: FloatArray, values: FloatArray, where: float) -> tuple[float, float]:
-        known = np.isfinite(values) & (values > 0) & (J > 0)
-        order = np.argsort(J[known])
-        x, y = np.log(J[known])[order], np.log(values[known])[order]
-        return value_at(x, y, math.log(where)) if math.isfinite(where) else (math.nan, math.nan)
+        return value_at(*logarithms(J, values), math.log(where)) if math.isfinite(where) else (math.nan, math.nan)
 
     where = xr.apply_ufunc(closed_form, ds["topology"], ds["N"], ds["kappa"], vectorize=True, output_dtypes=[float])
     value, error = xr.apply_ufunc(

@@ -7,9 +7,10 @@ import numpy as np
 import xarray as xr
 
 from qbsweep.analysis.declaration import Analysis, Picture, Theory
+from qbsweep.analysis.fits import NO_DATA
 from qbsweep.analysis.inputs import absolute_coupling, in_memory, usable
 from qbsweep.analysis.outputs import labelled, masked_points, over_curves
-from qbsweep.analysis.peaks import NO_DATA, PEAK, PLATEAU, SEVERAL, VERDICTS, Optimum, find_optimum
+from qbsweep.analysis.peaks import PEAK, PLATEAU, SEVERAL, VERDICTS, Optimum, find_optimum
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.topologies import TOPOLOGIES
 
@@ -68,7 +69,7 @@ def optimal_coupling(ds: xr.Dataset, of: str = "energy_terminal", refined: xr.Da
         "saturation_error": (found["saturation_error"], units, "error of the saturation value"),
         "n_maxima": (found["n_maxima"], "1", "maxima over J, those at an end of the samples included"),
         "verdict": (found["verdict"], "1", f"one of: {', '.join(VERDICTS)}"),
-        "masked_points": (masked_points(good | padding, ["point"]), "1", "points of the curve left out"),
+        "masked_points": masked_points(good | padding, ["point"], "points of the curve left out"),
     }
     return labelled(ds, variables, "optimal_coupling", of=of)
 

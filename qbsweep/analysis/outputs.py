@@ -7,13 +7,15 @@ import xarray as xr
 
 import qbsweep
 
+Labelled = tuple[xr.DataArray, str, str]
+"""Values, units and long name of a variable."""
 
-def masked_points(good: xr.DataArray, over: Collection[Hashable] | None = None) -> xr.DataArray:
+
+def masked_points(
+    good: xr.DataArray, over: Collection[Hashable] | None = None, text: str = "points of the dataset left out"
+) -> Labelled:
     """Count the points left out along some dimensions (all, if none are given)."""
-    count = (~good).sum(over)
-    return count.astype("int64").assign_attrs(
-        units="1", long_name="points left out: pending, failed, suspect or not finite"
-    )
+    return (~good).sum(over).astype("int64"), "1", text
 
 
 def over_curves(
@@ -42,17 +44,14 @@ def over_curves(
     return dict(zip(fields, results, strict=True))
 
 
-def labelled(
-    ds: xr.Dataset, variables: Mapping[str, tuple[xr.DataArray, str, str]], analysis: str, **settings: Any
-) -> xr.Dataset:
+def labelled(ds: xr.Dataset, variables: Mapping[str, Labelled], analysis: str, **settings: Any) -> xr.Dataset:
     """Assemble a result.
 
     Parameters
     ----------
     ds : Dataset
         What was analysed: its labels stay, its identity goes into the attributes.
-    variables : dict
-        Of (values, units, long_name).
+    variables : dict of Labelled
     analysis : str
         Name of the function.
     **settings

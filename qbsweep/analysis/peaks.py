@@ -6,11 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.signal import find_peaks
 
-from qbsweep.analysis.fits import MIN_SAMPLES, Estimate, limit, maximum_near
+from qbsweep.analysis.fits import MIN_SAMPLES, NO_DATA, TOO_FEW, Estimate, limit, maximum_near
 from qbsweep.arrays import FloatArray
 
 PEAK, SEVERAL, EDGE, PLATEAU, FLAT = "peak", "several peaks", "edge", "plateau", "flat"
-TOO_FEW, NO_DATA = "too few points", "no data"
 VERDICTS = (PEAK, SEVERAL, EDGE, PLATEAU, FLAT, TOO_FEW, NO_DATA)
 LOCATED = (PEAK, SEVERAL)
 """Verdicts with a finite optimal coupling."""

@@ -17,10 +17,10 @@ import numpy as np
 import xarray as xr
 
 from qbsweep.analysis.files import to_zarr
-from qbsweep.analysis.fits import MIN_SAMPLES
+from qbsweep.analysis.fits import MIN_SAMPLES, TOO_FEW
 from qbsweep.analysis.inputs import in_memory, require_axis
 from qbsweep.analysis.optimal_coupling import curves, optimal_coupling, with_dims
-from qbsweep.analysis.peaks import EDGE, LOCATED, PLATEAU, TOO_FEW, find_optimum, sorted_samples
+from qbsweep.analysis.peaks import EDGE, LOCATED, PLATEAU, find_optimum, sorted_samples
 from qbsweep.arrays import FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.box import solve_box

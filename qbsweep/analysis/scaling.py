@@ -85,7 +85,7 @@ def scaling_exponent(ds: xr.Dataset, window: tuple[int, int] | None = None, **op
         "local_exponent": (found["local"], "1", "local exponent, d ln y / d ln N"),
         "local_exponent_error": (found["local_error"], "1", "error of the local exponent"),
         "n_values": (found["n_values"].astype("int64"), "1", "values of N in the fit"),
-        "masked_points": (masked_points(located, ["N"]), "1", "values of N without a finite optimal coupling"),
+        "masked_points": masked_points(located, ["N"], "values of N without a finite optimal coupling"),
     }
     of = best.attrs.get("of", "energy_terminal")
     result = labelled(best, variables, "scaling_exponent", window=[low, high], of=of)

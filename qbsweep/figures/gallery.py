@@ -9,6 +9,9 @@ import xarray as xr
 from qbsweep.analysis.declaration import Picture
 from qbsweep.analysis.registry import ANALYSES
 from qbsweep.figures.chart import Chart, against
+from qbsweep.sweep.variables import VARIABLES
+
+_ENERGIES = ("energy_terminal", "ergotropy_terminal", "energy_batteries", "energy_charger")
 
 
 def charts(ds: xr.Dataset, results: Mapping[str, xr.Dataset] | None = None) -> list[Chart]:
@@ -18,21 +21,34 @@ def charts(ds: xr.Dataset, results: Mapping[str, xr.Dataset] | None = None) -> l
 
 
 def of_dataset(ds: xr.Dataset) -> Iterator[Chart]:
-    """Choose charts of a dataset: energies and ergotropies over every numeric axis, in time, and over the modes."""
-    scalars = [name for name in ("energy_terminal", "ergotropy_terminal") if name in ds]
-    if not scalars:
-        scalars = [name for name in ("energy_batteries", "energy_charger") if name in ds][:1]
-    if not _has_noise(ds) and len(scalars) == 2:
-        scalars = scalars[:1]  # in vacuum the ergotropy is the energy
+    """Choose charts of a dataset: energies and ergotropies over every numeric axis, in time, and over the modes.
+
+    Besides these, every other output that it has.
+    """
+    scalars = [*_energies(ds), *(name for name in _outputs(ds, "scalar") if name not in _ENERGIES)]
     for x in numeric_axes(ds):
         for name in scalars:
             yield against(ds, name, x)
     yield from _in_time(ds)
-    for name in ("energy", "ergotropy"):
-        if name in ds and ds.sizes["mode"] > 2 and (name == "energy" or _has_noise(ds)):
+    for name in _outputs(ds, "mode"):
+        if ds.sizes["mode"] > 2:
             yield against(ds, name, "mode", points=True, logx=False)
     if "truncation_error" in ds and numeric_axes(ds):
         yield _of_truncation(ds, "fock_levels" if "fock_levels" in ds.dims else numeric_axes(ds)[0])
+
+
+def _outputs(ds: xr.Dataset, group: str) -> list[str]:
+    """Return the outputs of a group that a dataset has; no ergotropy beside an energy that it equals."""
+    names = [variable.name for variable in VARIABLES.values() if variable.group == group and variable.name in ds]
+    equal = {name.replace("energy", "ergotropy") for name in names if "energy" in name and not _has_noise(ds)}
+    return [name for name in names if name not in equal]
+
+
+def _energies(ds: xr.Dataset) -> list[str]:
+    """Return the energy and ergotropy to show: those of the terminal battery, or one that stands for them."""
+    there = [name for name in _ENERGIES if name in _outputs(ds, "scalar")]
+    terminal = [name for name in there if name.endswith("_terminal")]
+    return terminal or there[:1]
 
 
 def numeric_axes(ds: xr.Dataset) -> list[str]:
@@ -48,9 +64,7 @@ def _has_noise(ds: xr.Dataset) -> bool:
 
 
 def _in_time(ds: xr.Dataset) -> Iterator[Chart]:
-    for name in ("energy_t", "ergotropy_t"):
-        if name not in ds or (name == "ergotropy_t" and not _has_noise(ds)):
-            continue
+    for name in _outputs(ds, "time"):
         what = name.removesuffix("_t")
         title = f"Charging: terminal {what} in time"
         caption = f"{what} of the terminal battery from vacuum at t = 0"

@@ -24,7 +24,7 @@ def charger_share(ds: xr.Dataset, power: float = 1.0) -> xr.Dataset:
     share = ratio_of(charger, charger + ds["energy_terminal"]) ** power
     variables = {
         "share": (share, "1", "energy of the charger over that of charger and terminal battery"),
-        "masked_points": (masked_points(good), "1", "points of the dataset left out"),
+        "masked_points": masked_points(good),
     }
     return labelled(ds, variables, "charger_share", power=power)
 

@@ -44,6 +44,7 @@ CODE = """
 import json, pathlib, sys
 import xarray as xr
 from qbsweep.figures.chart import against
+from qbsweep.figures.gallery import charts
 from qbsweep.runs import loop, opening
 from qbsweep.sweep.spec import load_spec
 
@@ -58,6 +59,7 @@ print(json.dumps({
     "status": ds["status"].values.tolist(),
     "attributes": found.attrs,
     "label": against(ds, "passive_energy_terminal", "n_th").ylabel,
+    "charts": [chart.variable for chart in charts(ds)],
 }))
 """
 
@@ -74,6 +76,7 @@ def test_an_output_needs_a_declaration_and_a_function_in_its_solvers(edited: Edi
     assert found["status"] == [[1, 1], [1, 1]]
     assert found["attributes"]["units"] == "omega"
     assert found["label"].startswith("steady-state passive energy of the terminal battery")
+    assert "passive_energy_terminal" in found["charts"]
 
 
 REFUSED = """
