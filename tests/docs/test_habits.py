@@ -1,6 +1,7 @@
-"""What a commit is checked by is what `make lint` checks."""
+"""What CONTRIBUTING.md tells of rooms and checks is what the configuration has."""
 
 import re
+import tomllib
 
 import yaml
 
@@ -18,3 +19,14 @@ def test_hooks_before_a_commit_are_the_checks_of_make_lint() -> None:
         assert hook["language"] == "system"
         assert hook["always_run"]
         assert not hook["pass_filenames"]
+
+
+def test_the_table_of_rooms_is_the_contract() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = [layer.split(" | ") for layer in contracts[0]["layers"] if layer != "__main__"]
+    floor = {room: len(layers) - number for number, layer in enumerate(layers) for room in layer}
+    text = (ROOT / "CONTRIBUTING.md").read_text().partition("## Rooms")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+    told = [room.rstrip("/") for row in rows for room in re.findall(r"`([\w/]+)`", row)]
+    assert sorted(told) == sorted(floor)
+    assert [floor[room] for room in told] == sorted(floor.values())
