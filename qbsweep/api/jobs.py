@@ -11,8 +11,8 @@ from qbsweep.runs.state import progress_of
 from qbsweep.runs.watch import Watcher
 from qbsweep.slurm import submit as jobs
 from qbsweep.slurm import submitted
-from qbsweep.slurm.commands import MAX_WORKERS
 from qbsweep.slurm.files import Record
+from qbsweep.slurm.interface import MAX_WORKERS
 from qbsweep.slurm.profile import load_profile, parse_minutes
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.grid import BLOCK_SECONDS

@@ -17,7 +17,7 @@ from qbsweep.cli.options import (
     example,
     finish,
 )
-from qbsweep.slurm.commands import MAX_WORKERS
+from qbsweep.slurm.interface import MAX_WORKERS
 from qbsweep.store.grid import BLOCK_SECONDS
 
 app = typer.Typer()

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from qbsweep.context import JobContext
 
+MAX_WORKERS = 10_000
+"""Worker processes of a run."""
 ACTIVE = {
     "PENDING",
     "RUNNING",

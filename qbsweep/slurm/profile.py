@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo
 
 from qbsweep.errors import QbsweepError
-from qbsweep.slurm.commands import MAX_WORKERS
+from qbsweep.slurm.interface import MAX_WORKERS
 from qbsweep.slurm.registry import SCHEDULERS, SLURM
 from qbsweep.sweep.yamlfile import read_yaml
 from qbsweep.text import choices, shown, unknown
