@@ -16,7 +16,6 @@ TITLE = "Slurm"
 MAX_JOBS = 1000
 _SECONDS = 30  # no Slurm command may hang longer: controllers restart, networks break
 _KEPT = ("SLURM_CONF", "SBATCH_ACCOUNT", "SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_RESERVATION")  # the user's defaults
-"""Worker processes in all; more would be too many for one scheduler."""
 _FORMAT = "%i|%j|%T|%r|%N|%L"
 _RESERVED = (
     *("--job-name", "-J", "--array", "-a", "--output", "-o", "--error", "-e", "--open-mode", "--requeue"),

@@ -7,7 +7,7 @@ from typing import Protocol
 from qbsweep.context import JobContext
 
 MAX_WORKERS = 10_000
-"""Worker processes of a run."""
+"""Worker processes in all; more would be too many for one Dask scheduler."""
 ACTIVE = {
     "PENDING",
     "RUNNING",
