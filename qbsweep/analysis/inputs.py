@@ -9,7 +9,6 @@ from qbsweep.errors import QbsweepError
 from qbsweep.solvers.status import OK
 
 REMEDIES = {
-    "topology": "topology: [cascaded, parallel]",
     "coupling": "coupling: [nonreciprocal, reciprocal]",
     "N": "N: {range: [1, 10]}",
     "J": "J: {geomspace: [0.1, 10, 201], unit: J_op}",

@@ -7,7 +7,7 @@ chosen by widgets. Nothing is loaded before a chart is drawn.
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -71,8 +71,6 @@ class Chart:
         A horizontal line.
     points : bool
         Draw every value as a point.
-    defaults : dict
-        What the widgets show first.
     """
 
     name: str
@@ -90,7 +88,6 @@ class Chart:
     joined: bool = True
     level: float | None = None
     points: bool = False
-    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def xlabel(self) -> str:
@@ -125,8 +122,6 @@ class Chart:
 
     def default(self, dim: str) -> int:
         """Return the position that the widget of an axis shows first."""
-        if dim in self.defaults:
-            return int(np.flatnonzero(self.ds[dim].values == self.defaults[dim])[0])
         return typical(self.ds, dim)
 
     def widget_label(self, dim: str, value: Any) -> str:

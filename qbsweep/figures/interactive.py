@@ -7,15 +7,13 @@ from typing import Any
 import holoviews as hv
 import hvplot.xarray  # noqa: F401  so that `ds.hvplot` works wherever these figures do
 import numpy as np
-import xarray as xr
 from bokeh.models import CustomJSTickFormatter
 
 from qbsweep.figures.chart import Chart, Line, against
-from qbsweep.figures.gallery import charts
 from qbsweep.figures.labels import SHORT, value_label
 from qbsweep.figures.style import COLORS, DASHES, HEIGHT, MARKERS, SUSPECT_COLOR, WIDTH
 
-__all__ = ["against", "charts", "figure", "figures", "still"]
+__all__ = ["against", "figure", "still"]
 
 hv.extension("bokeh", logo=False)
 
@@ -34,11 +32,6 @@ def figure(chart: Chart) -> Any:
         return still(chart, {d: names[d].index(label) for d, label in zip(names, labels, strict=True)})
 
     return hv.DynamicMap(draw, kdims=dims).opts(framewise=True)
-
-
-def figures(ds: xr.Dataset, results: Mapping[str, xr.Dataset] | None = None) -> list[Any]:
-    """Draw every chart that fits a dataset and its analyses."""
-    return [figure(chart) for chart in charts(ds, results)]
 
 
 def still(chart: Chart, positions: Mapping[str, int] | None = None) -> Any:

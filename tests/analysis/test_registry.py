@@ -42,7 +42,7 @@ def _starts(node: ast.AST) -> bool:
 def test_nothing_else_knows_its_name(name: str) -> None:
     own = Path(inspect.getfile(ANALYSES[name].function))
     line = f"from qbsweep.analysis.{own.stem} import"
-    rooms = [path for room in ("analysis", "figures", "cli") for path in (PACKAGE / room).glob("*.py")]
+    rooms = [path for room in ("analysis", "figures", "api", "cli") for path in (PACKAGE / room).glob("*.py")]
     others = [path for path in rooms if path not in (own, PACKAGE / "analysis" / "registry.py")]
     # An analysis may be built upon another, and `refine` finds the samples of one: such a module imports it by name.
     above = [path for path in others if path.parent.name == "analysis" and line in path.read_text(encoding="utf-8")]
