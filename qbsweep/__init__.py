@@ -63,14 +63,16 @@ _HOMES = {
 __all__ = ["__version__", *_HOMES]
 
 
-def __getattr__(name: str) -> Any:
-    """Import what is asked for: `import qbsweep` itself is to cost nothing."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'qbsweep' has no attribute '{name}'")
-    home = import_module(f"qbsweep.{_HOMES[name]}")
-    value = home if name == "sweep" else getattr(home, name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # for types only the names above exist
+
+    def __getattr__(name: str) -> Any:
+        """Import what is asked for: `import qbsweep` itself is to cost nothing."""
+        if name not in _HOMES:
+            raise AttributeError(f"module 'qbsweep' has no attribute '{name}'")
+        home = import_module(f"qbsweep.{_HOMES[name]}")
+        value = home if name == "sweep" else getattr(home, name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

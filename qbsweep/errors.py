@@ -3,3 +3,7 @@
 
 class QbsweepError(Exception):
     """A user's mistake: the message says what was wrong, where, and what would be right."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows: the sentence, for the frames above it say nothing about the mistake."""
+        return [f"{type(self).__name__}: {self}"]
