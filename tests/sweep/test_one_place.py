@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import qbsweep
+from qbsweep import context
 from qbsweep.context import JobContext
 from qbsweep.store.directory import RunDirectory
 
@@ -93,3 +94,11 @@ def test_only_the_registry_knows_slurm() -> None:
 )
 def test_the_job_of_a_process(variables: dict[str, str], expected: JobContext) -> None:
     assert JobContext.current(variables) == expected
+
+
+def test_the_job_of_another_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = context.Variables("MEM_ID", "MEM_ARRAY", "MEM_INDEX", "MEM_NAME", "MEM_STARTS", "MEM_NODE")
+    monkeypatch.setattr(context, "_KNOWN", (*context._KNOWN, other))
+    told = {"MEM_ID": "7", "MEM_NAME": "a", "MEM_STARTS": "2", "MEM_NODE": "n"}
+    assert JobContext.current(told) == JobContext("7", "7", "a", 2, "n")
+    assert JobContext.current({"SLURM_JOB_ID": "17"}).job == "17"
