@@ -1,21 +1,16 @@
-"""The datasets of `workflows/` for notebooks: opened, and solved first where they are not there yet."""
+"""The runs of `workflows/` for notebooks: opened, and solved first where they are not there yet."""
 
 import os
 from pathlib import Path
 
-import xarray as xr
-
-from qbsweep.errors import QbsweepError
-from qbsweep.runs import loop, opening
-from qbsweep.runs.state import progress_of
-from qbsweep.sweep.spec import load_spec
+import qbsweep as qb
 
 SMALL = "QBSWEEP_SMALL"
 """Environment variable: use the small variant of a sweep that takes long, of `notebooks/small`, if it has one."""
 
 
-def solve(name: str) -> Path:
-    """Return the run directory of a workflow, complete; what is solved already is not solved again.
+def solved(name: str) -> qb.Run:
+    """Return the run of a workflow, complete; what is solved already is not solved again.
 
     Parameters
     ----------
@@ -26,20 +21,7 @@ def solve(name: str) -> Path:
     small = root / "notebooks" / "small" / f"{name}.yaml"
     use_small = bool(os.environ.get(SMALL)) and small.exists()
     sweep = small if use_small else root / "workflows" / f"{name}.yaml"
-    path = root / "runs" / (f"small-{name}" if use_small else name)
-    with opening.locked(path) as directory:
-        store = opening.prepare(load_spec(sweep), directory)
-        if not progress_of(store).complete:
-            print(f"solving {sweep.relative_to(root)} into {path.relative_to(root)} ...")
-            loop.run_blocks(directory, store, loop.serial)
-    return path
-
-
-def dataset(name: str) -> xr.Dataset:
-    """Return the dataset of a workflow, in memory."""
-    with xr.open_zarr(solve(name) / "data.zarr", chunks=None) as ds:
-        loaded: xr.Dataset = ds.load()
-        return loaded
+    return qb.run(sweep, root / "runs" / (f"small-{name}" if use_small else name))
 
 
 def _root(name: str) -> Path:
@@ -47,4 +29,4 @@ def _root(name: str) -> Path:
     for folder in (here, *here.parents):
         if (folder / "workflows" / f"{name}.yaml").exists():
             return folder
-    raise QbsweepError(f"there is no workflows/{name}.yaml in {here} or above; start in a clone of qbsweep")
+    raise qb.QbsweepError(f"there is no workflows/{name}.yaml in {here} or above; start in a clone of qbsweep")

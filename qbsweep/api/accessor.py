@@ -3,11 +3,14 @@
 import functools
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
 from qbsweep.analysis.registry import ANALYSES
+from qbsweep.errors import QbsweepError
+from qbsweep.text import unknown
 
 
 class Accessor:
@@ -24,15 +27,15 @@ class Accessor:
         def __getattr__(self, name: str) -> Any:
             raise AttributeError(f"there is no analysis '{name}'; there are {', '.join(ANALYSES)}")
 
-    def plot(self, variable: str, x: str, **options: Any) -> Any:
+    def plot(self, variable: str | None = None, x: str | None = None, **options: Any) -> Any:
         """Draw a variable over an axis, with a widget for every axis that is neither it nor has lines of its own.
 
         Parameters
         ----------
-        variable : str
-            Of the dataset.
-        x : str
-            The horizontal axis, or `time` or `mode`.
+        variable : str, optional
+            Of the dataset; default: what tells most of it, of an analysis the picture that it declares.
+        x : str, optional
+            The horizontal axis, or `time` or `mode`; with `variable` only.
         **options
             `by` (axes that have lines of their own), `logx`, `logy`, `points`, `title`, `caption`, `level` (a dashed
             horizontal line), `terminal` (of `energy_t`: the last battery only).
@@ -45,11 +48,26 @@ class Accessor:
         Raises
         ------
         QbsweepError
-            If there is no such variable, or it has no such axis.
+            If there is no such variable, it has no such axis, or there is nothing to draw.
         """
+        from qbsweep.figures.gallery import of_dataset, of_result
         from qbsweep.figures.interactive import against, figure
 
-        return figure(against(self._ds, variable, x, **options))
+        if variable is not None:
+            return figure(against(self._ds, *self._drawable(variable, x), **options))
+        fitting = of_result(self._ds) if "analysis" in self._ds.attrs else of_dataset(self._ds)
+        for chart in fitting:
+            return figure(replace(chart, **options))
+        raise QbsweepError("there is nothing to draw: no axis of numbers has more than one value")
+
+    def _drawable(self, variable: str, x: str | None) -> tuple[str, str]:
+        """Return a variable and an axis that it has."""
+        if variable not in self._ds:
+            raise QbsweepError(unknown("variable", variable, map(str, self._ds.data_vars)))
+        dims = [str(dim) for dim in self._ds[variable].dims if dim in self._ds.coords]
+        if x not in dims:
+            raise QbsweepError(unknown(f"axis of `{variable}`", x, dims) if dims else f"`{variable}` has no axis")
+        return variable, x
 
 
 def _method(function: Callable[..., xr.Dataset]) -> Callable[..., xr.Dataset]:
