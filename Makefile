@@ -3,6 +3,7 @@
 # make check        everything: lint, format, types, import rules, tests
 # make test-slurm   the tests on a private Slurm (slurm/devcluster install)
 # make faults       more of the random faults there: make faults SEEDS=50
+# make notebook     set up Jupyter in .venv, open the notebooks in it
 # make notebooks    run the notebooks on small sweeps
 # make figures      solve the workflows and draw the pictures of the README and the gallery again
 # make docs         build the documentation into build/docs; a warning is an error
@@ -13,7 +14,7 @@ BIN = $(VENV)/bin
 
 SEEDS ?= 50
 
-.PHONY: quickstart test test-slurm faults check lint bench bench-slurm notebooks figures docs clean
+.PHONY: quickstart test test-slurm faults check lint bench bench-slurm notebook notebooks figures docs clean
 
 quickstart: $(VENV)/.user
 	$(BIN)/qbsweep run workflows/quickstart.yaml
@@ -47,6 +48,9 @@ bench: $(VENV)/.dev
 bench-slurm: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/record.py cluster
 
+notebook: $(VENV)/.notebook
+	$(BIN)/jupyter lab notebooks
+
 notebooks: $(VENV)/.dev
 	QBSWEEP_SMALL=1 $(BIN)/python tests/notebooks.py
 
@@ -67,6 +71,10 @@ $(VENV)/bin/python:
 $(VENV)/.user: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet -c constraints.txt -e .
 	@touch $@
+
+$(VENV)/.notebook: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[notebooks]'
+	@touch $@ $(VENV)/.user
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,notebooks,docs]'
