@@ -77,5 +77,5 @@ $(VENV)/.notebook: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.user
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,notebooks,docs]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,figures,docs]'
 	@touch $@ $(VENV)/.user

@@ -239,4 +239,4 @@ class Run(Tabulated):
 def _require(what: str, *modules: str) -> None:
     for name in modules:
         if importlib.util.find_spec(name) is None:
-            raise QbsweepError(f"`{what}` needs {name}; install it with pip install 'qbsweep[notebooks]'")
+            raise QbsweepError(f"`{what}` needs {name}: pip install -e '.[figures]' in the clone of qbsweep brings it")

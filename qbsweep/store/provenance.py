@@ -10,6 +10,8 @@ from typing import Any
 
 import qbsweep
 
+COMMIT_FILE = "commit.txt"
+"""In an installed package: the commit that it was built from."""
 _PACKAGES = ("qbsweep", "numpy", "scipy", "dask", "distributed", "xarray", "zarr")
 
 
@@ -17,10 +19,16 @@ def provenance() -> dict[str, Any]:
     """Return the attributes that let somebody trace a dataset, as plain data."""
     return {
         "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}},
-        "git_commit": git_commit(Path(qbsweep.__file__).parent),
+        "git_commit": commit(Path(qbsweep.__file__).parent),
         "host": socket.gethostname(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def commit(package: Path) -> str:
+    """Return the commit of the package: the one it was built from, else that of its checkout, or 'unknown'."""
+    built = package / COMMIT_FILE
+    return built.read_text(encoding="utf-8") if built.exists() else git_commit(package)
 
 
 def git_commit(directory: Path) -> str:

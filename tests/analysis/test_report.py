@@ -112,7 +112,7 @@ def test_a_missing_extra_is_one_sentence(
     monkeypatch.setattr(api_result.importlib.util, "find_spec", lambda name: None if name == module else found(name))
     code, stdout, err = qbsweep(command, out)
     assert (code, stdout) == (2, "")
-    assert "pip install 'qbsweep[notebooks]'" in err
+    assert "pip install -e '.[figures]'" in err
     assert err.count("\n") == 1
 
 
