@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.polynomial import polynomial
-from scipy import stats
+from scipy.special import stdtrit
 
 from qbsweep.arrays import FloatArray
 
@@ -103,7 +103,7 @@ def _derived_powers(count: int, order: int) -> FloatArray:
 
 @lru_cache(maxsize=1024)
 def _student(freedom: int) -> float:
-    return float(stats.t.ppf(0.975, freedom))
+    return float(stdtrit(freedom, 0.975))
 
 
 def _windows(count: int, index: int) -> Iterator[slice]:

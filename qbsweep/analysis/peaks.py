@@ -4,7 +4,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.signal import find_peaks
 
 from qbsweep.analysis.fits import MIN_SAMPLES, NO_DATA, TOO_FEW, Estimate, limit, maximum_near
 from qbsweep.arrays import FloatArray
@@ -83,6 +82,8 @@ def find_optimum(J: FloatArray, energy: FloatArray) -> Optimum:
     no data               no sample
     ====================  ==================================================================
     """
+    from scipy.signal import find_peaks  # with scipy.stats, which is slow to load
+
     J, energy = sorted_samples(J, energy)
     if not len(J):
         return Optimum()

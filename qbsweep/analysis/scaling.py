@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import stats
+from scipy.special import stdtrit
 
 from qbsweep.analysis.declaration import Analysis, Picture
 from qbsweep.analysis.fits import MIN_SAMPLES, limit, slope_at
@@ -111,6 +111,8 @@ def _asymptote(best: xr.Dataset, like: xr.DataArray) -> xr.DataArray:
 
 def _power_law(N: FloatArray, y: FloatArray, error: FloatArray) -> tuple[Any, ...]:
     """Fit one curve y(N); see `scaling_exponent`."""
+    from scipy.stats import linregress  # loading it takes longer than all the rest of this room
+
     slopes, slope_errors = np.full((2, len(N)), np.nan)
     known = np.isfinite(y) & (y > 0)
     count = int(known.sum())
@@ -118,8 +120,8 @@ def _power_law(N: FloatArray, y: FloatArray, error: FloatArray) -> tuple[Any, ..
     if count < 3:
         return *unknown, count, slopes, slope_errors
     x, values = np.log(N[known]), np.log(y[known])
-    fit = stats.linregress(x, values)
-    statistical = fit.stderr * stats.t.ppf(0.975, count - 2)
+    fit = linregress(x, values)
+    statistical = fit.stderr * stdtrit(count - 2, 0.975)
     weights = (x - x.mean()) / np.sum((x - x.mean()) ** 2)
     measured = np.linalg.norm(weights * error[known] / y[known])
     local = np.array([slope_at(x, values, where) for where in x])

@@ -2,6 +2,8 @@
 
 import ast
 import inspect
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -113,3 +115,9 @@ def test_curves_in_time_are_taken_near_the_optimum_only(synthetic: Make) -> None
     assert found["J"].item() == J[450]  # not in units of J_op: the middle
     np.testing.assert_allclose(found["settling_time"], np.log(100), rtol=1e-3)
     assert ANALYSES["settling_time"].seconds(ds) > MOST_SECONDS > ANALYSES["settling_time"].seconds(ds.isel(J=0))
+
+
+def test_knowing_the_analyses_does_not_load_what_they_compute_with() -> None:
+    code = "import sys, qbsweep.analysis.registry; print('scipy.stats' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "False\n"
