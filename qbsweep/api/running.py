@@ -10,7 +10,7 @@ from qbsweep.api.result import Run
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import executors, loop, opening
 from qbsweep.runs.caller import main_hidden, single_threaded
-from qbsweep.runs.plan import Plan, block_costs, make_grid, make_plan
+from qbsweep.runs.plan import Plan, make_grid, make_plan, predicted_blocks
 from qbsweep.runs.state import pending_blocks, progress_of
 from qbsweep.runs.watch import Watcher
 from qbsweep.store.dataset import Store
@@ -42,7 +42,7 @@ def load(file: AnyPath) -> SweepSpec:
 
 
 def plan(sweep: Source, block_seconds: float = BLOCK_SECONDS) -> Plan:
-    """Check a sweep and predict what it costs; nothing is run but a few timed pilot points.
+    """Check a sweep and predict what it costs; nothing is solved.
 
     Parameters
     ----------
@@ -132,14 +132,15 @@ def run(
 def _run_pending(directory: RunDirectory, store: Store, watch: Watcher, executor: str, workers: int | None) -> None:
     plan = make_plan(store.spec, store.grid)
     write_plan(directory, plan)
-    costs, pending = block_costs(store.spec, store.grid), pending_blocks(store)
-    seconds = plan.seconds * float(costs[pending].sum() / costs.sum())
-    watch.detail(aligned(plan.rows(executors.cores(executor, seconds, workers))))
+    blocks, pending = predicted_blocks(store.spec, store.grid), pending_blocks(store)
+    seconds = float(blocks[pending].sum())
+    cores = executors.cores(executor, seconds, workers)
+    watch.detail(aligned(plan.rows(cores)))
     with (
         single_threaded(),
         main_hidden(),
         executors.opened(executor, directory.path, seconds, workers, watch.detail) as execute,
-        watch.showing(costs, pending),
+        watch.showing(blocks, pending, cores),
     ):
         loop.run_blocks(directory, store, execute, watch)
     watch.detail(f"finished in {duration(watch.seconds)}")

@@ -15,6 +15,7 @@ from qbsweep.text import duration
 
 _LINE_SECONDS = 5.0
 _REDRAW_SECONDS = 0.2
+_TRUST = 0.1  # share of all predicted seconds that counts as measured just as predicted
 
 
 class Watcher:
@@ -36,7 +37,8 @@ class Watcher:
     def __init__(self, console: Console, talks: bool = True) -> None:
         self._console, self._talks = console, talks
         self._total = self._done = self._points = self._failed = 0
-        self._left = self._spent = 0.0
+        self._left = self._spent = self._trusted = 0.0
+        self._workers = 1
         self.unwritten: dict[str, int] = {}
         self._started = self._shown = time.monotonic()
         self._view: _Lines | _Bar | _Cell | None = None
@@ -55,19 +57,32 @@ class Watcher:
         """Seconds since the start."""
         return time.monotonic() - self._started
 
+    @property
+    def seconds_left(self) -> float:
+        """Seconds that the remaining blocks should take, at the pace of those that are done.
+
+        The pace counts by what was predicted: a few cheap blocks at the start say little about dear ones.
+        """
+        pace = (self.seconds + self._trusted / self._workers) / max(self._spent + self._trusted, 1e-30)
+        return max(self._left, 0.0) * pace
+
     @contextlib.contextmanager
-    def showing(self, costs: FloatArray, pending: Sequence[int]) -> Iterator[None]:
+    def showing(self, costs: FloatArray, pending: Sequence[int], workers: int = 1) -> Iterator[None]:
         """Show progress while the context lasts.
 
         Parameters
         ----------
         costs : ndarray
-            Modelled cost of every block, in any unit: blocks differ, so their number says little about the time left.
+            Predicted seconds of every block on one core: blocks differ, so their number says little about the time
+            left.
         pending : sequence of int
             Blocks that are to be solved now.
+        workers : int
+            How many of them are solved at once.
         """
         self._costs, self._total, self._done = costs, len(costs), len(costs) - len(pending)
         self._left = float(costs[pending].sum())
+        self._trusted, self._workers = _TRUST * self._left, workers
         self._started = self._shown = time.monotonic()
         if self._console.quiet:
             yield
@@ -93,8 +108,8 @@ class Watcher:
 
     def _text(self) -> str:
         parts = [f"{self._points / max(self.seconds, 1e-9):,.0f} points/s"]
-        if self._done < self._total and self._spent > 0:
-            parts.append(f"{duration(self.seconds * max(self._left, 0.0) / self._spent)} left")
+        if self._done < self._total:
+            parts.append(f"{duration(self.seconds_left)} left")
         if self._failed:
             parts.append(f"{self._failed:,} failed")
         return ", ".join(parts)

@@ -21,7 +21,7 @@ from qbsweep.runs import loop, opening
 from qbsweep.runs.attempts import record_attempt
 from qbsweep.runs.block import Report
 from qbsweep.runs.dask import DaskExecutor
-from qbsweep.runs.plan import block_costs
+from qbsweep.runs.plan import predicted_blocks
 from qbsweep.runs.state import Progress, pending_blocks, progress_of
 from qbsweep.runs.watch import Watcher
 from qbsweep.slurm.connection import listening_client, load_credentials
@@ -84,7 +84,7 @@ def drive(path: Path, console: Console) -> int:
 
 
 def _run(directory: RunDirectory, store: Store, files: JobFiles, record: Record, console: Console) -> Progress:
-    costs = block_costs(store.spec, store.grid)
+    costs = predicted_blocks(store.spec, store.grid)
     with listening_client(record.interface, load_credentials(files.credentials)) as (client, address):
         identity = secrets.token_hex(8)
         try:
@@ -92,7 +92,9 @@ def _run(directory: RunDirectory, store: Store, files: JobFiles, record: Record,
             port, node = client.scheduler_info()["services"].get("dashboard"), socket.gethostname()
             print(f"scheduler at {address}; dashboard: ssh -L {port}:127.0.0.1:{port} {node}", flush=True)
             pool = JobPool(files, record, client, costs)
-            progress = _run_to_the_end(directory, store, DaskExecutor(client, pool), pool, console, costs)
+            progress = _run_to_the_end(
+                directory, store, DaskExecutor(client, pool), pool, console, costs, record.workers
+            )
             _patiently(files.finished.touch)
             return progress
         finally:
@@ -103,7 +105,13 @@ def _run(directory: RunDirectory, store: Store, files: JobFiles, record: Record,
 
 
 def _run_to_the_end(
-    directory: RunDirectory, store: Store, executor: DaskExecutor, pool: JobPool, console: Console, costs: FloatArray
+    directory: RunDirectory,
+    store: Store,
+    executor: DaskExecutor,
+    pool: JobPool,
+    console: Console,
+    costs: FloatArray,
+    workers: int,
 ) -> Progress:
     """Run all blocks; what could not be written for want of room is tried again, for half an hour."""
     until = time.monotonic() + _ROOM_SECONDS
@@ -115,7 +123,7 @@ def _run_to_the_end(
             pool.learn(report)
             watcher(report)
 
-        with watcher.showing(costs, pending_blocks(store)):
+        with watcher.showing(costs, pending_blocks(store), workers):
             progress = loop.run_blocks(directory, store, executor, watch)
         if progress.complete:
             return progress

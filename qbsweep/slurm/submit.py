@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qbsweep.errors import QbsweepError
-from qbsweep.runs.plan import Plan, block_costs, make_grid, make_plan
+from qbsweep.runs.plan import Plan, make_grid, make_plan, predicted_blocks
 from qbsweep.slurm.files import JobFiles, Record
 from qbsweep.slurm.profile import Profile
 from qbsweep.slurm.resources import resources
@@ -74,9 +74,7 @@ def decide(
             f"{where} must not have quotes, backslashes or control characters in its path; give an --out"
         )
     grid, pending = _pending(spec, where, retry_failed, block_seconds)
-    plan, costs = make_plan(spec, grid), block_costs(spec, grid)
-    seconds = costs * (plan.seconds / max(float(costs.sum()), 1e-30))
-    todo = seconds[pending].tolist()
+    plan, todo = make_plan(spec, grid), predicted_blocks(spec, grid)[pending].tolist()
     wanted = resources(profile, plan, todo, workers, minutes)
     token = secrets.token_hex(4)
     name = f"qb-{spec.name}-{token}"

@@ -124,32 +124,19 @@ class Solved:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """What the cost of a point depends on.
+class Cost:
+    """What a product of points takes.
 
     Attributes
     ----------
-    n_modes, n_times, n_scalars : int
-        Modes, times (0 without evolution), and numbers to compute at every point.
-    sizes : dict of int
-        Lengths of the axes of the product that the points are part of.
-    steady : bool
-        Whether the steady state is asked for.
-    is_tree, is_squeezed, is_uniform : bool
-        Whether the graph has no loops, some bath squeezes, and the times are equally spaced from 0.
-    points : callable
-        Makes representative `Points`: the largest bath and drive, a median coupling. Not cheap at large N.
+    seconds : Labelled
+        Of a point, on one core of 2023, over those axes of the product that it depends on.
+    memory : float
+        Bytes of the largest point.
     """
 
-    n_modes: int
-    n_times: int
-    n_scalars: int
-    sizes: Mapping[str, int]
-    steady: bool
-    is_tree: bool
-    is_squeezed: bool
-    is_uniform: bool
-    points: Callable[[], Points]
+    seconds: Labelled
+    memory: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +150,13 @@ class Solver:
     solve : callable
         ``(points, names of variables) -> Solved``.
     cost : callable
-        ``problem -> (seconds, bytes)`` of a point on one core; raises QbsweepError if it cannot be solved at all.
+        ``(points, names of variables, sizes) -> Cost`` without solving anything. The points are a sample of a product
+        with axes of these sizes. Raises QbsweepError if one cannot be solved at all.
     """
 
     outputs: Collection[str]
     solve: Callable[[Points, Sequence[str]], Solved]
-    cost: Callable[[Problem], tuple[float, float]]
+    cost: Callable[[Points, Sequence[str], Mapping[str, int]], Cost]
 
 
 def require_outputs(solver: str, names: Sequence[str], known: Collection[str]) -> None:

@@ -9,19 +9,18 @@ import numpy as np
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.fock.cost import predict_memory, predict_seconds
+from qbsweep.physics.fock.expected import expected_solutions
 from qbsweep.physics.fock.levels import levels_by_role
 from qbsweep.physics.fock.model import FockModel, fock_model
 from qbsweep.physics.fock.point import FockResult, solve_model
-from qbsweep.physics.fock.verdict import Verdict, judge, measured_error, solve_auto
+from qbsweep.physics.fock.verdict import BESIDE, Verdict, judge, measured_error, solve_auto
 from qbsweep.physics.network import scaled
-from qbsweep.solvers.interface import Labelled, Points, Problem, Setting, Solved, Solver, require_outputs
+from qbsweep.solvers.interface import Cost, Labelled, Points, Setting, Solved, Solver, require_outputs
 from qbsweep.solvers.status import FAILED, OK, SUSPECT
 
 _GIGABYTE = 1e9
 _FIRST_LEVELS = 4  # of a climb
-_TYPICAL_LEVELS = 8  # what a climb is expected to end with, for its predicted cost
 _FAR = 3  # times the levels used: an extrapolation beyond says nothing
-_COARSER = 2  # levels less, for the extrapolation of how many would have sufficed
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +163,39 @@ class _Point:
         """Whether the levels are to be found."""
         return self.settings["fock_levels"] == "auto"
 
-    def solve(self, outputs: Sequence[str]) -> tuple[FockResult, Verdict]:
-        """Solve for the steady state if an output needs it, and for the times if one needs them."""
-        steady = any(name in _STEADY for name in outputs)
+    @property
+    def tolerance(self) -> float:
+        """Largest acceptable truncation error."""
+        return float(self.settings["tolerance"])
+
+    def wanted(self, outputs: Sequence[str]) -> tuple[bool, list[float] | None]:
+        """Return whether an output needs the steady state, and the times if one needs them."""
         timed = any(name in _IN_TIME for name in outputs) and self.times is not None
         times = self.times.tolist() if timed and self.times is not None else None
-        tolerance, engine = float(self.settings["tolerance"]), str(self.settings["engine"])
+        return any(name in _STEADY for name in outputs), times
+
+    def cost(self, outputs: Sequence[str]) -> tuple[float, float]:
+        """Predict seconds and bytes of all solutions that this point takes; see `lindblad_cost`."""
+        steady, times = self.wanted(outputs)
+        smallest = self.model.with_levels((2,) * self.model.network.n_modes) if self.climbs else self.model
+        _require_memory(smallest, self.budget, steady=steady, times=times)
+        models = expected_solutions(
+            self.model,
+            climbs=self.climbs,
+            memory_budget=self.budget,
+            tolerance=self.tolerance,
+            times=times,
+            steady=steady,
+        )
+        count, end = (len(times), times[-1]) if times else (0, None)
+        seconds = sum(predict_seconds(model, steady=steady, times=count, end=end) for model in models)
+        needed = (predict_memory(model, steady=steady, times=count, end=end) for model in models)
+        return seconds, max(needed, default=0.0)
+
+    def solve(self, outputs: Sequence[str]) -> tuple[FockResult, Verdict]:
+        """Solve for the steady state if an output needs it, and for the times if one needs them."""
+        steady, times = self.wanted(outputs)
+        tolerance, engine = self.tolerance, str(self.settings["engine"])
         if self.climbs:
             found = solve_auto(
                 self.model,
@@ -186,8 +212,8 @@ class _Point:
             return result, judge(result, math.inf, tolerance=tolerance)
         error = measured_error(self.model, result, times, engine=engine)
         tried = [(max(self.model.levels), error)]
-        if error > tolerance and self.model.gaussian and min(self.model.levels) > 1 + _COARSER:
-            coarser = self.model.with_levels(tuple(d - _COARSER for d in self.model.levels))
+        if error > tolerance and self.model.gaussian and min(self.model.levels) > 1 + BESIDE:
+            coarser = self.model.with_levels(tuple(d - BESIDE for d in self.model.levels))
             solved = solve_model(coarser, times=times, steady=steady, engine=engine)
             tried.insert(0, (max(coarser.levels), measured_error(coarser, solved, times)))
         return result, judge(result, error, tolerance=tolerance, tried=tried)
@@ -208,31 +234,25 @@ def _too_large(model: FockModel, needed: float, budget: float) -> str:
     )
 
 
-def lindblad_cost(problem: Problem) -> tuple[float, float]:
-    """Predict the seconds and bytes of a point by the fast engine on one core, from a representative point.
+def lindblad_cost(points: Points, outputs: Sequence[str], sizes: Mapping[str, int]) -> Cost:
+    """Predict the seconds and bytes of every point by the fast engine; see `interface.Solver`.
 
     Raises
     ------
     QbsweepError
         If a point of these levels does not fit the `memory` of the sweep.
     """
-    points = problem.points()
-    point = _Point.of(points, dict.fromkeys(points.sizes, 0))
-    model, budget = point.model, point.budget
-    end = None if point.times is None else float(point.times[-1])
-    if point.climbs:
-        typical = model.with_levels((_TYPICAL_LEVELS,) * model.network.n_modes)
-        while min(typical.levels) > 2 and _bytes(typical, problem, end) > budget:
-            typical = typical.with_levels(tuple(d - 1 for d in typical.levels))
-        model = typical
-    needed = _bytes(model, problem, end)
-    if needed > budget:
-        raise QbsweepError(_too_large(model, needed, budget))
-    return predict_seconds(model, steady=problem.steady, times=problem.n_times, end=end), needed
-
-
-def _bytes(model: FockModel, problem: Problem, end: float | None) -> float:
-    return predict_memory(model, steady=problem.steady, times=problem.n_times, end=end)
+    axes, shape = tuple(points.sizes), tuple(points.sizes.values())
+    seconds, memory = np.empty(shape), 0.0
+    for index in np.ndindex(shape):
+        try:
+            point = _Point.of(points, dict(zip(axes, index, strict=True)))
+        except QbsweepError:
+            seconds[index] = 0.0  # refused at once when it is to be solved
+            continue
+        seconds[index], needed = point.cost(outputs)
+        memory = max(memory, needed)
+    return Cost(Labelled(axes, seconds), memory)
 
 
 SOLVER = Solver(tuple(_OUTPUTS), solve_lindblad, lindblad_cost)

@@ -5,7 +5,7 @@ second ones with the bath's P and |Q|. The angle theta_r of a uniform bath turns
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,10 +15,11 @@ import numpy as np
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.gaussian import bath_ergotropy, bath_occupation
-from qbsweep.physics.moments.dynamics import evolved_populations
+from qbsweep.physics.moments.cost import evolution_seconds, family_seconds, steady_seconds
+from qbsweep.physics.moments.dynamics import evolved_populations, uniform_step
 from qbsweep.physics.moments.family import Family, family
 from qbsweep.physics.moments.steady import anomaly_ratios, coherent_populations
-from qbsweep.solvers.interface import Labelled, Points, Problem, Solved, Solver, require_outputs
+from qbsweep.solvers.interface import Cost, Labelled, Points, Solved, Solver, require_outputs
 
 _FAMILY = ("J", "kappa")
 """Axes along which the drift matrices differ; a `member` has one of each."""
@@ -28,6 +29,8 @@ _BATH = ("epsilon", "omega", "n_th", "r")
 _TILE = 4096  # members at once in the steady state: rows of 32 kB stay in the cache
 _TILE_ENTRIES = 2**22  # and at very large N not more than 32 MB of them
 _TILE_BYTES = 4_000_000  # working set of the time evolution
+
+_NUMBER, _SQUEEZED_NUMBER = 4e-9, 12e-9  # seconds of a number of the results
 
 
 class _Bath:
@@ -236,20 +239,29 @@ def _time_tile(n_modes: int, n_times: int, baths: int) -> int:
     return max(1, _TILE_BYTES // (8 * n_times * n_modes * (n_modes + 1 + baths)))
 
 
-def moments_cost(problem: Problem) -> tuple[float, float]:
-    """Predict the seconds and bytes of a point; measured on one core of a 2020s machine."""
-    n_modes, n_times = problem.n_modes, problem.n_times
-    per_matrix = 20e-9 + 5e-9 * n_modes
-    if not problem.is_tree:
-        per_matrix += 2e-6 + 1.5e-9 * n_modes**3
-    if problem.is_squeezed:  # as if every network needed a solve for its pair moments
-        per_matrix += 6e-9 * n_modes**2 if problem.is_tree else 3e-8 * n_modes**3
-    if n_times:
-        per_matrix += 2e-9 * n_modes**2 * (n_modes + 1) * n_times**0.5 + 4e-9 * n_modes**2 * n_times + 20e-6
-    if n_times and not problem.is_uniform:
-        per_matrix += n_times * (5e-6 + 1e-8 * n_modes**3)
-    baths = math.prod(size for name, size in problem.sizes.items() if name not in _FAMILY)
-    return per_matrix / baths + 4e-9 * problem.n_scalars, 8.0 * n_modes**2 * max(n_times, 1)
+def moments_cost(points: Points, outputs: Sequence[str], sizes: Mapping[str, int]) -> Cost:
+    """Predict the seconds and bytes of a point: its share of what a whole product takes; see `interface.Solver`."""
+    net, bath = family(points.network), _Bath(points)
+    members = math.prod(sizes[name] for name in _FAMILY)
+    count = members * math.prod(sizes[name] for name in _BATH)
+    lengths = {"mode": net.n_modes, "time": points.n_times}
+    seconds = family_seconds(net)
+    if any(name in _STEADY for name in outputs):
+        squeezed = bath.is_squeezed and any("ergotropy" in name for name in outputs if name in _STEADY)
+        seconds += steady_seconds(net, members, squeezed=squeezed)
+    if points.times is not None and any(name in _IN_TIME for name in outputs):
+        seconds += evolution_seconds(
+            net,
+            members,
+            points.n_times,
+            uniform=uniform_step(points.times.values.reshape(-1, points.n_times)) is not None,
+            fluctuations=not bath.is_vacuum,
+            squeezed=bath.is_squeezed,
+        )
+    for name in outputs:
+        numbers = count * math.prod(lengths[dim] for dim in _OUTPUTS[name].dims)
+        seconds += numbers * (_SQUEEZED_NUMBER if bath.is_squeezed and "ergotropy" in name else _NUMBER)
+    return Cost(Labelled((), np.array(seconds / count)), 8.0 * net.n_modes**2 * max(points.n_times, 1))
 
 
 def _solve(points: Points, outputs: Sequence[str]) -> Solved:

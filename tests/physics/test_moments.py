@@ -11,11 +11,11 @@ from qbsweep.errors import QbsweepError
 from qbsweep.physics.network import scaled
 from qbsweep.physics.topologies import cascaded, parallel
 from qbsweep.solvers import moments
-from qbsweep.solvers.interface import Problem
 from qbsweep.solvers.moments import moments_cost, solve_moments
 from qbsweep.sweep.variables import OUTPUTS, STEADY_SCALARS, VARIABLES
 
 from .products import moments as solved_moments
+from .products import product
 
 TIMES = (0.0, 0.4, 3.0, 20.0)
 AXES = {
@@ -266,21 +266,19 @@ def test_only_ratios_of_rates_matter(networks, points, data, unit, n_th, r):
 # ---------------------------------------------------------------------------- cost
 
 
-def test_predicted_cost_grows_with_the_work():
-    def seconds(**changes: int) -> float:
-        size = {"n_modes": 9, "n_times": 0, "n_scalars": 4, **changes}
-        sizes = {"J": 5, "kappa": 1, "n_th": size.pop("baths", 1)}
-        shape = {"is_tree": True, "is_squeezed": False, "is_uniform": True}
-        shape |= {name: size.pop(name) for name in list(size) if name in shape}
-        return moments_cost(
-            Problem(**size, **shape, sizes=sizes, steady=True, points=lambda: pytest.fail("not needed"))
-        )[0]
+def test_predicted_cost_grows_with_the_work(ring):
+    def seconds(network=None, members=5, baths=1, **given):
+        points = product(network or cascaded(8, 1.0, 1.0), **given)
+        outputs = ["energy_terminal", "ergotropy_terminal"] + (["energy_t"] if "times" in given else [])
+        sizes = {"J": members, "kappa": 1, "epsilon": 1, "omega": 1, "n_th": baths, "r": 1}
+        return float(moments_cost(points, outputs, sizes).seconds.values)
 
+    times, uneven = np.linspace(0, 10, 100), np.geomspace(1, 10, 100)
     assert seconds() > 0
-    assert seconds(n_modes=1001) > 10 * seconds()
-    assert seconds(n_times=100) > seconds()
+    assert seconds(cascaded(1000, 1.0, 1.0), 1000) > 10 * seconds(members=1000)
+    assert seconds(members=100) < seconds() < seconds(times=times) < seconds(times=times, n_th=1.0)
+    assert 2 * seconds(times=times) < seconds(times=uneven)
     assert seconds(baths=100) < seconds()
-    assert seconds(n_scalars=8) > seconds()
-    assert seconds(is_tree=False) > 10 * seconds()
-    assert seconds(is_squeezed=True) > seconds()
-    assert seconds(n_times=100, is_uniform=False) > 2 * seconds(n_times=100)
+    assert seconds(ring(9), 1000) > 2 * seconds(members=1000)
+    squeezed = cascaded(8, 1.0, 1.0, realization="phase-zero")  # the other realization needs no pair moments
+    assert seconds(squeezed, r=0.5) > 1.5 * seconds(squeezed)

@@ -25,11 +25,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.slurm]
 def test_fig1_equals_the_local_serial_dataset(make_sweep: Callable[..., Sweep], tmp_path: Path) -> None:
     sweep = make_sweep(sleep=0)
     sweep.sweep = ROOT / "workflows" / "fig1.yaml"
-    printed = sweep.submit("--block-seconds", "1e-3")
+    printed = sweep.submit("--block-seconds", "2e-2")
     assert "submitted: driver" in printed
     assert f"qbsweep status {sweep.out}" in printed
     local = ["run", str(sweep.sweep), "--out", str(tmp_path / "local"), "--executor", "serial"]
-    assert sweep.qbsweep(*local, "--block-seconds", "1e-3").returncode == 0
+    assert sweep.qbsweep(*local, "--block-seconds", "2e-2").returncode == 0
     sweep.wait_for_the_end()
     with xr.open_zarr(tmp_path / "local" / "data.zarr") as ds:
         expected = ds.drop_vars("solve_seconds").load()

@@ -24,8 +24,8 @@ from qbsweep.sweep.spec import load_spec, parse_spec
 
 from ..command import Outcome, qbsweep
 
-SMALL_BLOCKS = ("--block-seconds", "1e-5")
-FULL_SECONDS = 1e-4
+SMALL_BLOCKS = ("--block-seconds", "1e-4")
+FULL_SECONDS = 1e-3
 
 
 def start(sweep: Path, out: Path, *options: str) -> Outcome:
@@ -476,7 +476,7 @@ IN_ONE_BLOCK = ("in the middle", "larger N with modes and times")
 )
 def test_extension(tmp_path: Path, case: str, small: bool) -> None:
     before, after, extra = GROWTH[case]
-    blocks = ("--block-seconds", "2e-5" if extra else "1e-6") if small else ()
+    blocks = ("--block-seconds", "4e-4" if extra else "1e-4") if small else ()
     sweep = written(tmp_path, text(before, extra), "small.yaml")
     large = written(tmp_path, text(after, extra), "large.yaml")
     out, fresh = tmp_path / "out", tmp_path / "fresh"

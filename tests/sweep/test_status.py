@@ -64,7 +64,7 @@ def test_the_light_look_equals_the_whole_reading(
 def test_a_finished_and_an_extended_run(tmp_path: Path) -> None:
     for sweep in (SWEEPS["cube"], SWEEPS["cube"].replace("[0, 1, 2]", "[0, 0.5, 1, 2]")):
         with opening.locked(tmp_path / "out") as directory:
-            store = opening.prepare(parse_spec(sweep), directory, block_seconds=2e-5)
+            store = opening.prepare(parse_spec(sweep), directory, block_seconds=1e-4)
             before = progress_of(status_files(directory))
             assert before == read_by_xarray(directory, store.grid)
             assert not before.complete

@@ -42,6 +42,7 @@ class _Rates:
 # By whether rho is complex: the fused step, and with it the vectors of the Krylov method.
 _EVOLUTION = {False: _Rates(1.0e-5, 3.0e-9, 1.05e-10, 1.1e-9), True: _Rates(1.7e-5, 1.3e-9, 2.7e-10, 1.9e-9)}
 _STEADY = {False: _Rates(1.8e-5, 0.5e-9, 1.2e-10, 4.2e-9), True: _Rates(1.7e-5, 1.9e-9, 2.0e-10, 9.5e-9)}
+_ENDLESS = 10**8
 _SPARSE_CALL = 7e-6
 _SPARSE_ENTRY = {False: 1.35e-9, True: 4.5e-9}  # applied
 _SPARSE_ASSEMBLY = {False: 4.5e-8, True: 1.1e-7}  # built
@@ -99,7 +100,10 @@ def block_entries(model: FockModel) -> tuple[int, int]:
 
 def _degree(model: FockModel, end: float) -> int:
     """Return the Liouvillian applications of one evolution to time `end`, if no step is repeated."""
-    return degree(_spectrum(model).ellipse, end, TOLERANCE / math.sqrt(model.dimension))
+    ellipse = _spectrum(model).ellipse
+    if not end * (ellipse.half_height + ellipse.half_width) < _ENDLESS:
+        return _ENDLESS  # as good as never: more than `propagate` would try
+    return degree(ellipse, end, TOLERANCE / math.sqrt(model.dimension))
 
 
 def predict_memory(model: FockModel, *, steady: bool = True, times: int = 0, end: float | None = None) -> float:

@@ -59,7 +59,9 @@ def expected_solutions(
     times: Sequence[float] | FloatArray | None = None,
     steady: bool = True,
 ) -> list[FockModel]:
-    """Return the models that will be solved for one point: those of a climb, or of a verdict, included.
+    """Return the models that will be solved for one point: all of a climb, and what only a verdict needs.
+
+    None where the first of a climb does not fit.
 
     Parameters
     ----------
@@ -70,6 +72,13 @@ def expected_solutions(
     memory_budget, tolerance, times, steady
         See there.
     """
+    grid = None if times is None else list(times)
+
+    def fits(candidate: FockModel) -> bool:
+        return is_affordable(candidate, memory_budget, grid, steady)
+
+    if climbs and not fits(model):
+        return []
     if all(model.qubits):
         return [model]
     try:
@@ -77,9 +86,8 @@ def expected_solutions(
         error = expected_error(model, times, steady=steady)
     except (QbsweepError, ArithmeticError, np.linalg.LinAlgError):
         return [model]  # the point will say what is wrong with it
-    grid = None if times is None else list(times)
     if climbs:
-        return _climb(model, error, tolerance, lambda candidate: is_affordable(candidate, memory_budget, grid, steady))
+        return _climb(model, error, tolerance, fits)
     if not model.gaussian:
         return [model, finer_model(model)]
     if error(model.levels) > tolerance and min(model.levels) > 1 + BESIDE:
@@ -91,7 +99,7 @@ def _climb(
     model: FockModel,
     error: Callable[[tuple[int, ...]], float],
     tolerance: float,
-    is_affordable: Callable[[FockModel], bool],
+    fits: Callable[[FockModel], bool],
 ) -> list[FockModel]:
     """Return the models of a climb whose errors are as expected."""
     solved = [model]
@@ -102,7 +110,7 @@ def _climb(
         # Without exact moments the next solution comes first, and the error after it.
         larger = next_model(model, climbed if model.gaussian else before, tolerance)
         is_met = climbed[-1][1] <= tolerance
-        if (is_met and model.gaussian) or not is_affordable(larger):
+        if (is_met and model.gaussian) or not fits(larger):
             return solved
         solved.append(larger)
         if is_met:

@@ -127,17 +127,18 @@ def _directed_diagonal(net: Family, parents: tuple[int, ...], J: Array, kappa: A
     return result
 
 
-def _depths(parents: tuple[int, ...]) -> list[int]:
-    depths = [0] * len(parents)
+def depths(parents: tuple[int, ...]) -> list[int]:
+    """Return how many hops every mode of a tree is away from the charger."""
+    hops = [0] * len(parents)
     for mode in parents_first(parents)[1:]:
-        depths[mode] = depths[parents[mode]] + 1
-    return depths
+        hops[mode] = hops[parents[mode]] + 1
+    return hops
 
 
 @lru_cache(maxsize=8)
 def _ancestor_pairs(parents: tuple[int, ...]) -> list[list[tuple[int, int]]]:
     """All pairs (j, k) that some X_mm depends on, grouped by summed depth, each unordered pair once."""
-    depth = _depths(parents)
+    depth = depths(parents)
     levels: list[list[tuple[int, int]]] = [[] for _ in range(2 * max(depth) + 1)]
     wanted = {(mode, mode) for mode in range(len(parents))}
     for total in range(2 * max(depth), -1, -1):

@@ -1,0 +1,85 @@
+"""What the moments of a family cost, in seconds on one core of 2023, before they are solved.
+
+Counted operations times measured seconds of one: products of matrices, passes over entries, calls of numpy.
+"""
+
+import math
+
+from qbsweep.physics.moments.family import Family
+from qbsweep.physics.moments.steady import depths
+
+_FLOPS = 45e9  # of products of matrices that fill the cache, per second
+_ENTRY = 1e-9  # one pass over one number
+_MODE = 22e-6  # a network's mode and edge: built, split into a family, eliminated
+_PAIR = 10e-6  # a pair moment of a tree: a few calls of numpy
+_DEPTH = 5e-8  # a pair, looked at once a level to find those that matter
+_MATRIX = 1e-6  # a matrix of a stack, whatever its size
+_EVOLUTION = 0.4e-3  # an evolution, whatever its size
+_STEP = 55e-6  # a step of an uneven grid
+_TAYLOR = 12  # products of an exponential: its polynomial, and some squarings
+_CAYLEY = 100  # products that a pair equation takes to converge
+
+
+def family_seconds(net: Family) -> float:
+    """Return the seconds of building a network and its family, once a call."""
+    return 0.2e-3 + _MODE * net.n_modes
+
+
+def steady_seconds(net: Family, members: int, *, squeezed: bool = False) -> float:
+    """Return the seconds of the steady moments of all members.
+
+    Parameters
+    ----------
+    squeezed : bool
+        Whether the anomalous moments are wanted, too.
+    """
+    n = net.n_modes
+    if net.parents is None:
+        seconds = members * (_MATRIX + _product(net, 1 / 3) + 4 * n**2 * _ENTRY)
+    else:
+        seconds = 5 * members * n * _ENTRY
+    if not squeezed or net.keeps_squeezing:
+        return seconds
+    if net.parents is not None and net.is_resolvent:
+        return seconds + n * 1e-5 + 10 * members * n * _ENTRY
+    if net.parents is not None and net.is_directed:
+        of_modes = depths(net.parents)
+        pairs, levels = sum(of_modes) + n, 2 * max(of_modes) + 1  # a mode depends on it and each ancestor in turn
+        return seconds + pairs * (_PAIR + _DEPTH * levels + 10 * members * _ENTRY)
+    return seconds + _pair_seconds(net, members)
+
+
+def evolution_seconds(
+    net: Family, members: int, times: int, *, uniform: bool, fluctuations: bool = False, squeezed: bool = False
+) -> float:
+    """Return the seconds of the moments of all members at all times.
+
+    Parameters
+    ----------
+    uniform : bool
+        Whether the times are equally spaced from 0.
+    fluctuations, squeezed : bool
+        Whether the second moments, and among them the anomalous ones, are wanted.
+    """
+    n, evolutions = net.n_modes, 2 if fluctuations else 1
+    one = _MATRIX * _TAYLOR + (_TAYLOR * _product(net)) + 20 * n**2 * _ENTRY
+    if uniform:
+        seconds = evolutions * members * (one + math.log2(times + 1) * (_MATRIX + _product(net)))
+    else:
+        seconds = evolutions * times * (_STEP + members * one)
+    seconds += _EVOLUTION * (evolutions + squeezed) + 8 * members * n * times * _ENTRY
+    if fluctuations:
+        seconds += members * (times * _product(net) + 4 * n**2 * times * _ENTRY)
+    if squeezed and not net.keeps_squeezing:
+        seconds += members * (times * _product(net) + 4 * n**2 * times * _ENTRY) + _pair_seconds(net, members)
+    return seconds
+
+
+def _product(net: Family, share: float = 1.0) -> float:
+    """Return the seconds of a product of two matrices, or of a share of it."""
+    return share * 2 * net.n_modes**3 * (4 if net.dtype.kind == "c" else 1) / _FLOPS
+
+
+def _pair_seconds(net: Family, members: int) -> float:
+    """Return the seconds of whole matrices of pair moments."""
+    return members * (20 * _MATRIX + _CAYLEY * _product(net))
