@@ -1,9 +1,9 @@
 """What `plan` predicts against what is measured, for every workflow and every sweep of `sweeps/` beside this file.
 
-`python tests/benchmarks/predictions.py [NAME ...]`, a few minutes for all. Computing is CPU time of a serial run in this
-process, which other users of the machine disturb least; the compiled kernels are loaded before. `plan` is the CPU time
-of the whole command. `left` is the worst ratio of the time left, as it was shown between a tenth and nine tenths of the
-run, to what was left.
+`python tests/benchmarks/predictions.py [NAME ...]`, a few minutes for all. Computing is CPU time of a serial run in
+this process, which other users of the machine disturb least; the compiled kernels are loaded before. `left` is the
+worst ratio of the time left that was shown to what was left, at a quarter, half and three quarters of the run. `plan`
+is the CPU time of the whole command.
 """
 
 import os
@@ -68,17 +68,17 @@ def run_seconds(file: Path, out: Path) -> tuple[float, float]:
             progress = loop.run_blocks(directory, store, loop.serial, watch)
         seconds = time.process_time() - started
     assert progress.complete, progress
-    end = shown[-1][0]
-    ratios = [left / (end - at) for at, left in shown if 0.1 * end < at < 0.9 * end]
+    at, left = np.array(shown).T
+    looked_at = [np.searchsorted(at, share * at[-1]) for share in (0.25, 0.5, 0.75)]
+    ratios = [left[n] / (at[-1] - at[n]) for n in looked_at if at[n] < 0.9 * at[-1]]
     return seconds, max(ratios, key=lambda ratio: abs(np.log(ratio)), default=float("nan"))
 
 
 def main(names: list[str]) -> None:
     load_kernels()
     print(f"this machine takes {slowness():.2f} times as long as the reference\n")
-    print(
-        f"{'sweep':22} {'points':>9} {'blocks':>6} {'predicted':>10} {'measured':>10} {'ratio':>6} {'left':>6} {'plan':>7}"
-    )
+    heads = ("sweep", "points", "blocks", "predicted", "measured", "ratio", "left", "plan")
+    print("{:22} {:>9} {:>6} {:>10} {:>10} {:>6} {:>6} {:>7}".format(*heads))
     ratios = []
     for file in (file for folder in FOLDERS for file in sorted(folder.glob("*.yaml"))):
         if names and file.stem not in names:
@@ -89,8 +89,8 @@ def main(names: list[str]) -> None:
             seconds, left = run_seconds(file, Path(folder) / "out")
         ratios.append(plan.seconds / seconds)
         print(
-            f"{file.stem:22} {plan.points:9,} {plan.blocks:6,} {plan.seconds:8.2f} s {seconds:8.2f} s {ratios[-1]:6.2f} "
-            f"{left:6.2f} {plan_seconds(file):5.2f} s",
+            f"{file.stem:22} {plan.points:9,} {plan.blocks:6,} {plan.seconds:8.2f} s {seconds:8.2f} s "
+            f"{ratios[-1]:6.2f} {left:6.2f} {plan_seconds(file):5.2f} s",
             flush=True,
         )
     within = sum(0.5 <= ratio <= 2 for ratio in ratios)

@@ -24,7 +24,7 @@ from qbsweep.sweep.spec import load_spec, parse_spec
 
 from ..command import Outcome, qbsweep
 
-SMALL_BLOCKS = ("--block-seconds", "1e-4")
+SMALL_BLOCKS = ("--block-seconds", "2e-5")
 FULL_SECONDS = 1e-3
 
 
