@@ -44,6 +44,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/record.py solver
 	$(BIN)/python tests/benchmarks/record.py workflow
 	$(BIN)/python tests/benchmarks/record.py lindblad
+	$(BIN)/python tests/benchmarks/record.py predictions
 
 bench-slurm: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/record.py cluster
