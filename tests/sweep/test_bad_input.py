@@ -14,6 +14,7 @@ import pytest
 from qbsweep.runs.opening import locked
 
 from ..command import MAX_SENTENCE, Outcome
+from ..command import qbsweep as in_this_process
 
 FIXED = {"topology": "cascaded", "N": "2", "J": "0.1", "kappa": "0.003", "epsilon": "0.01"}
 
@@ -49,10 +50,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run directory, never to be changed."""
     folder = tmp_path_factory.mktemp("finished")
     (folder / "sweep.yaml").write_text(GOOD)
-    command = [sys.executable, "-W", "error", "-m", "qbsweep", "run", str(folder / "sweep.yaml")]
-    command += ["--executor", "serial", "--out", str(folder / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    outcome = in_this_process("run", folder / "sweep.yaml", "--executor", "serial", "--out", folder / "out")
+    assert (outcome.code, outcome.err) == (0, "")
     return folder / "out"
 
 

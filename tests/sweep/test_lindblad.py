@@ -21,6 +21,8 @@ from qbsweep.solvers import moments
 from qbsweep.solvers.interface import Points
 from qbsweep.sweep.spec import SweepSpec, load_spec, parse_spec
 
+from ..command import qbsweep
+
 BASE = "topology: cascaded, J: {value: 1, unit: J_op}, kappa: 0.003, epsilon: 0.001"
 
 
@@ -174,27 +176,22 @@ def test_two_hundred_points_of_both_solvers_survive_a_kill(tmp_path: Path) -> No
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
-    def start(out: str, executor: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "qbsweep", "run", str(sweep), "--out", str(tmp_path / out)]
-        command += ["--executor", executor, "--workers", "2", "--block-seconds", "0.02"]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    def options(out: str, executor: str) -> list[str]:
+        return ["run", str(sweep), "--out", str(tmp_path / out), "--executor", executor, "--block-seconds", "0.02"]
 
     def events(out: str) -> list[dict]:
         file = tmp_path / out / "events.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
-    whole = start("whole", "serial")
-    output, _ = whole.communicate(timeout=110)
-    assert whole.returncode == 0, output
-    killed = start("killed", "local")
+    assert qbsweep(*options("whole", "serial")).code == 0
+    command = [sys.executable, "-m", "qbsweep", *options("killed", "local"), "--workers", "2"]
+    killed = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     deadline = time.monotonic() + 60
     while len(events("killed")) < 5 and time.monotonic() < deadline:
         time.sleep(0.02)
     killed.kill()
     killed.communicate()
-    resumed = start("killed", "serial")
-    output, _ = resumed.communicate(timeout=110)
-    assert resumed.returncode == 0, output
+    assert qbsweep(*options("killed", "serial")).code == 0
     blocks = [event["block"] for event in events("killed")]
     assert len(blocks) == len(set(blocks)) == len(events("whole"))
     with xr.open_zarr(tmp_path / "whole/data.zarr") as a, xr.open_zarr(tmp_path / "killed/data.zarr") as b:
