@@ -49,7 +49,8 @@ def analyze_command(
     """
     from qbsweep.api.result import Run
 
-    run, limits = Run(directory), None if window is None else _window(window)
+    limits = None if window is None else _window(window)
+    run = Run(directory)
     if tolerance is not None:
         run.refine(tolerance)
     results = run.analyze(limits)

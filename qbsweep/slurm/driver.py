@@ -31,7 +31,7 @@ from qbsweep.slurm.registry import SCHEDULERS
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.records import append_line, read_lines
-from qbsweep.text import duration
+from qbsweep.text import command, duration
 
 _LOCK_SECONDS = 600.0  # a driver of the same job that the cluster believes dead may still be at work
 _MAX_STARTS = 5  # drivers in a row that end without a farewell and without a finished block
@@ -187,8 +187,8 @@ def _count_start(files: JobFiles, blocks_done: int) -> None:
         fruitless += 1
     if fruitless >= _MAX_STARTS:
         raise QbsweepError(
-            f"{fruitless} drivers in a row ended before a block was finished; `qbsweep logs {files.run}` may say why, "
-            "`qbsweep submit` begins anew"
+            f"{fruitless} drivers in a row ended before a block was finished; "
+            f"`{command('logs', files.run)}` may say why, `qbsweep submit` begins anew"
         )
     _note_start(files, {"event": "start", "blocks_done": blocks_done, "job": JobContext.current().job})
 

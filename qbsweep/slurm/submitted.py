@@ -9,6 +9,7 @@ from typing import Any
 from qbsweep.errors import QbsweepError
 from qbsweep.slurm.files import JobFiles
 from qbsweep.slurm.registry import SCHEDULERS
+from qbsweep.text import command
 
 
 def refuse_if_queued(path: Path) -> None:
@@ -27,7 +28,7 @@ def refuse_if_queued(path: Path) -> None:
             why = f" ({job.reason})" if job.reason else ""
             raise QbsweepError(
                 f"{path} is submitted already: job {job.id} is {job.state}{why}; "
-                f"`qbsweep status {path}` follows it, `qbsweep cancel {path}` stops it"
+                f"`{command('status', path)}` follows it, `{command('cancel', path)}` stops it"
             )
 
 
