@@ -1,5 +1,6 @@
 """Hook of mkdocs: what the package declares becomes tables, wherever a page says ``<!-- generated: name -->``."""
 
+import html
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -104,7 +105,11 @@ def commands() -> str:
         arguments = [p for p in shown if p.param_type_name == "argument"]
         options = [p for p in shown if p.param_type_name == "option"]
         usage = " ".join([f"qbsweep {name}", *(p.metavar or p.name.upper() for p in arguments)])
-        parts += [f"## {name}", command.help or "", f"```console\n$ {usage}{' [OPTIONS]' if options else ''}\n```"]
+        parts += [
+            f"## {name}",
+            html.escape(command.help or "", quote=False),
+            f"```console\n$ {usage}{' [OPTIONS]' if options else ''}\n```",
+        ]
         rows = [_option(p) for p in options]
         parts += [table(("option", "meaning", "default"), rows)] if rows else []
     return "\n\n".join(parts)
@@ -112,7 +117,11 @@ def commands() -> str:
 
 def _option(p: Any) -> tuple[str, str, str]:
     flag = p.is_flag or p.default in (None, ())
-    return ", ".join(f"`{name}`" for name in p.opts), p.help or "", "" if flag else f"`{p.default}`"
+    return (
+        ", ".join(f"`{name}`" for name in p.opts),
+        html.escape(p.help or "", quote=False),
+        "" if flag else f"`{p.default}`",
+    )
 
 
 def performance() -> str:

@@ -67,4 +67,5 @@ def test_declared_parameters_variables_and_commands_are_in_the_reference(site: P
     commands = (site / "reference" / "commands.html").read_text()
     for name in ("plan", "run", "submit", "status", "analyze", "report", "verify"):
         assert f'id="{name}"' in commands
+    assert "default runs/&lt;name&gt;" in commands  # not taken for a tag
     assert "<!-- generated" not in text + commands
