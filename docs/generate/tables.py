@@ -128,8 +128,9 @@ def performance() -> str:
     """What the benchmarks printed when they were last run; a heading for every part of their output."""
     parts = []
     for file in sorted(BENCHMARKS.glob("*.txt")):
-        parts.append(f"## Output of {file.stem}.py")
-        for section in re.split(r"\n\s*\n", file.read_text().strip("\n")):
+        machine, *sections = re.split(r"\n\s*\n", file.read_text().strip("\n"))
+        parts += [f"## Output of {file.stem}.py", html.escape("; ".join(machine.splitlines()), quote=False) + "."]
+        for section in sections:
             title, _, body = section.strip("\n").partition("\n")
             parts.append(f"{title}\n\n```text\n{body or title}\n```")
     return "\n\n".join(parts)
