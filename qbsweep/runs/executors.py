@@ -72,9 +72,9 @@ def opened(
     """
     check(name)
     if decided(name, seconds, workers) == "serial":
-        why = "; starting workers would take longer" if name == "auto" else ""
         from qbsweep.runs import loop
 
+        why = "; starting workers would take longer" if name == "auto" else ""
         tell(f"solved in this process{why}")
         yield loop.serial
         return
