@@ -18,6 +18,7 @@ from qbsweep.text import Tabulated, duration, size_of
 _MIN_BLOCK_SECONDS = 0.05  # scheduling a block costs 2 ms
 _MIN_BLOCKS = 64  # for balance and for progress that can be watched
 _BLOCK_BYTES = 64_000_000
+_TOLD = 10_000  # blocks, one by one, in plan.json
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -39,6 +40,8 @@ class Plan(Tabulated):
         Uncompressed size of the dataset.
     files : int
         Chunk files of the data variables.
+    block_seconds : tuple of float
+        Predicted seconds of every block; empty if there are very many.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Plan(Tabulated):
     point_memory: int
     bytes: int
     files: int
+    block_seconds: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain data."""
@@ -103,6 +107,7 @@ def predicted_blocks(spec: SweepSpec, grid: Grid) -> FloatArray:
 def make_plan(spec: SweepSpec, grid: Grid) -> Plan:
     """Predict what a sweep costs, from models and the speed of this machine; nothing is solved."""
     stored = stored_variables(spec)
+    seconds = predicted_blocks(spec, grid)
     point_bytes = bytes_per_point(spec)
     return Plan(
         name=spec.name,
@@ -112,9 +117,10 @@ def make_plan(spec: SweepSpec, grid: Grid) -> Plan:
         block_shape=grid.block_shape,
         points=grid.n_points,
         blocks=grid.n_blocks,
-        seconds=float(predicted_blocks(spec, grid).sum()),
+        seconds=float(seconds.sum()),
         block_bytes=math.prod(grid.block_shape) * point_bytes,
         point_memory=int(point_costs(spec).memory),
         bytes=grid.n_points * point_bytes,
         files=grid.n_blocks * len(stored),
+        block_seconds=tuple(float(f"{one:.3g}") for one in seconds) if grid.n_blocks <= _TOLD else (),
     )

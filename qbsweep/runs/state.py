@@ -2,12 +2,14 @@
 
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from qbsweep.runs.pace import seconds_left
 from qbsweep.solvers.status import PENDING, STATUS_NAMES, SUSPECT
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.lock import lock_holder
+from qbsweep.store.records import read_json
 from qbsweep.store.status import StatusFiles, status_files
 from qbsweep.text import duration
 
@@ -17,11 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Counts of points by status, and of blocks."""
+    """Counts of points by status, and of blocks; the numbers of blocks that are not done."""
 
     points: dict[str, int]
     blocks: int
     blocks_done: int
+    pending: tuple[int, ...] = field(default=(), compare=False)
 
     @property
     def complete(self) -> bool:
@@ -38,11 +41,13 @@ class Progress:
 
 def progress_of(dataset: "Store | StatusFiles") -> Progress:
     """Count what `status` says."""
-    points, done = Counter[int](), 0
-    for count in dataset.counts():
+    points, pending = Counter[int](), []
+    for number, count in enumerate(dataset.counts()):
         points.update(count)
-        done += not count[PENDING]
-    return Progress({name: points[code] for code, name in STATUS_NAMES.items()}, dataset.grid.n_blocks, done)
+        if count[PENDING]:
+            pending.append(number)
+    by_name = {name: points[code] for code, name in STATUS_NAMES.items()}
+    return Progress(by_name, dataset.grid.n_blocks, dataset.grid.n_blocks - len(pending), tuple(pending))
 
 
 def progress_in(directory: RunDirectory) -> Progress:
@@ -81,7 +86,7 @@ def state(directory: RunDirectory, queue: dict[str, Any] | None = None) -> dict[
         "blocks": progress.blocks,
         "blocks_done": progress.blocks_done,
         "points_per_second": rate,
-        "eta_seconds": progress.points["pending"] / rate if rate and running else None,
+        "eta_seconds": _eta(directory, progress, rate) if running else None,
         "running": holder,
         "levels_needed": needed,
         "levels_unknown": unknown,
@@ -117,14 +122,34 @@ def suspect_text(needed: int | None, unknown: int) -> str:
     return "; ".join(parts)
 
 
+def _eta(directory: RunDirectory, progress: Progress, rate: float | None) -> float | None:
+    """Return the seconds left by the plan and the pace of the blocks; without a plan, by points; None before any."""
+    predicted = (read_json(directory.plan_file) or {}).get("block_seconds") or ()
+    events = _events_now(directory)
+    if len(predicted) != progress.blocks or not events:
+        return progress.points["pending"] / rate if rate else None
+    elapsed = time.time() - min(event["time"] - event.get("seconds", 0.0) for event in events)
+    return seconds_left(
+        left=sum(predicted[block] for block in progress.pending),
+        spent=sum(predicted[event["block"]] for event in events),
+        elapsed=elapsed,
+        workers=len({(event.get("host"), event.get("pid")) for event in events}),
+    )
+
+
+def _events_now(directory: RunDirectory) -> list[dict[str, Any]]:
+    """Return the events of the run that goes on, or of all: an earlier one says nothing about this."""
+    holder = lock_holder(directory.lock_file)
+    since = holder["started"] if holder else 0.0
+    return [e for e in directory.events() if {"time", "points"} <= set(e) and e["time"] >= since]
+
+
 def recent_rate(directory: RunDirectory, window: int = 50) -> float | None:
     """Return points per second over the last events, None if there are too few to tell."""
-    holder = lock_holder(directory.lock_file)
-    since = holder["started"] if holder else 0.0  # an earlier run says nothing about this one
-    events = [e for e in directory.events() if {"time", "points"} <= set(e) and e["time"] >= since][-window:]
+    events = _events_now(directory)[-window:]
     if len(events) < 2:
         return None
-    now = time.time() if holder else events[-1]["time"]
+    now = time.time() if lock_holder(directory.lock_file) else events[-1]["time"]
     return float(sum(e["points"] for e in events[1:]) / max(now - events[0]["time"], 1e-3))
 
 

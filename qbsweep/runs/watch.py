@@ -11,11 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, t
 
 from qbsweep.arrays import FloatArray
 from qbsweep.runs.block import Report
+from qbsweep.runs.pace import seconds_left
 from qbsweep.text import duration
 
 _LINE_SECONDS = 5.0
 _REDRAW_SECONDS = 0.2
-_TRUST = 0.1  # share of all predicted seconds that counts as measured just as predicted
 
 
 class Watcher:
@@ -37,7 +37,7 @@ class Watcher:
     def __init__(self, console: Console, talks: bool = True) -> None:
         self._console, self._talks = console, talks
         self._total = self._done = self._points = self._failed = 0
-        self._left = self._spent = self._trusted = 0.0
+        self._left = self._spent = 0.0
         self._workers = 1
         self.unwritten: dict[str, int] = {}
         self._started = self._shown = time.monotonic()
@@ -59,12 +59,8 @@ class Watcher:
 
     @property
     def seconds_left(self) -> float:
-        """Seconds that the remaining blocks should take, at the pace of those that are done.
-
-        The pace counts by what was predicted: a few cheap blocks at the start say little about dear ones.
-        """
-        pace = (self.seconds + self._trusted / self._workers) / max(self._spent + self._trusted, 1e-30)
-        return max(self._left, 0.0) * pace
+        """Seconds that the remaining blocks should take."""
+        return seconds_left(self._left, self._spent, self.seconds, self._workers)
 
     @contextlib.contextmanager
     def showing(self, costs: FloatArray, pending: Sequence[int], workers: int = 1) -> Iterator[None]:
@@ -82,7 +78,7 @@ class Watcher:
         """
         self._costs, self._total, self._done = costs, len(costs), len(costs) - len(pending)
         self._left = float(costs[pending].sum())
-        self._trusted, self._workers = _TRUST * self._left, workers
+        self._workers = workers
         self._started = self._shown = time.monotonic()
         if self._console.quiet:
             yield

@@ -1,5 +1,6 @@
 """The light look at what is solved, against the whole reading of the dataset."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import xarray as xr
 
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import loop, opening
+from qbsweep.runs import state as state_module
 from qbsweep.runs.state import Progress, progress_in, progress_of
-from qbsweep.solvers.status import STATUS_NAMES
+from qbsweep.solvers.status import OK, STATUS_NAMES
 from qbsweep.store.allocate import allocate
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.grid import Grid
+from qbsweep.store.records import append_line
 from qbsweep.store.status import status_files
 from qbsweep.sweep.spec import SweepSpec, dump_spec, parse_spec
 
@@ -103,3 +106,25 @@ def test_what_looks_other_than_a_run_left_it_is_for_the_store_to_judge(tmp_path:
             progress_in(directory)
     else:
         assert progress_in(directory).complete
+
+
+def test_the_time_left_of_a_run_goes_by_what_its_blocks_should_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by points: half of them are in cheap blocks that come first."""
+    spec = parse_spec(SWEEPS["cube"])
+    directory, store = allocated(tmp_path / "out", spec, (1, 1, 3))
+    predicted = [0.1] * 7 + [10.0] * 7
+    directory.plan_file.write_text(json.dumps({"digest": spec.digest(), "block_seconds": predicted}))
+    now = 1e9
+    monkeypatch.setattr(state_module.time, "time", lambda: now)
+    monkeypatch.setattr(state_module, "lock_holder", lambda path: {"started": now - 5})
+    assert state_module.state(directory)["eta_seconds"] is None
+    for block in range(7):
+        region = store.grid.block(block)
+        store.set_status(region, np.full((1, 1, 3), OK, np.int8))
+        event = {"block": block, "points": 3, "seconds": 0.2, "time": now - 1.4 + 0.2 * (block + 1)}
+        append_line(directory.events_file, event)
+    assert state_module.state(directory)["eta_seconds"] == pytest.approx(70, rel=0.2)
+    directory.plan_file.write_text(json.dumps({"digest": spec.digest()}))  # of an older build
+    assert state_module.state(directory)["eta_seconds"] == pytest.approx(1.4, rel=0.3)
