@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from qbsweep.arrays import FloatArray
-from qbsweep.runs.costs import block_costs, block_sums, point_costs
+from qbsweep.runs.costs import OPENING, block_costs, block_sums, point_costs
 from qbsweep.runs.executors import START_SECONDS, cores
 from qbsweep.runs.speed import slowness
 from qbsweep.store.grid import BLOCK_SECONDS, Grid, fit_blocks
@@ -117,7 +117,7 @@ def make_plan(spec: SweepSpec, grid: Grid) -> Plan:
         block_shape=grid.block_shape,
         points=grid.n_points,
         blocks=grid.n_blocks,
-        seconds=float(seconds.sum()),
+        seconds=float(seconds.sum()) + OPENING * slowness(),
         block_bytes=math.prod(grid.block_shape) * point_bytes,
         point_memory=int(point_costs(spec).memory),
         bytes=grid.n_points * point_bytes,
