@@ -20,7 +20,8 @@ def edited(tmp_path: Path) -> Edited:
     """Return a function that edits a copy of the package and returns one that runs Python code with it."""
 
     def edit(edits: Edits) -> Callable[..., str]:
-        shutil.copytree(ROOT / "qbsweep", tmp_path / "qbsweep", ignore=shutil.ignore_patterns("__pycache__"))
+        # With its compiled code, numba's too: a copy keeps the times that say for which source it is.
+        shutil.copytree(ROOT / "qbsweep", tmp_path / "qbsweep")
         for name, pairs in edits.items():
             path = tmp_path / "qbsweep" / name
             text = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -28,6 +29,8 @@ def edited(tmp_path: Path) -> Edited:
                 assert not old or text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {name}"
                 text = text.replace(old, new, 1) if old else text + new
             path.write_text(text, encoding="utf-8")
+            for compiled in path.parent.glob(f"__pycache__/{path.stem}.*"):
+                compiled.unlink()
 
         def run(code: str, *arguments: str) -> str:
             environment = {**os.environ, "PYTHONPATH": str(tmp_path)}

@@ -46,9 +46,10 @@ EDITS = {
     ],
 }
 USE = """
-import json, subprocess, sys
+import contextlib, io, json, sys
 import xarray as xr
 import qbsweep as qb
+from qbsweep.cli.main import main
 from qbsweep.figures.gallery import charts
 
 parameters = {"topology": "cascaded", "J": 0.002, "kappa": 0.003, "epsilon": 0.01}
@@ -60,12 +61,19 @@ csv = (run.path / "analysis" / "charger_share.csv").read_text()
 ds = run.dataset
 own = ds.qb.charger_share(power=2.0)["share"].values.tolist()
 shown = {chart.title: (chart.ylabel, chart.level) for chart in charts(ds, results)}
-command = [sys.executable, "-m", "qbsweep", "analyze", str(run.path)]
-table, printed = (
-    subprocess.run([*command, *more], capture_output=True, text=True, check=True).stdout for more in ([], ["--json"])
-)
+
+
+
+def printed(*options):
+    sys.argv = ["qbsweep", "analyze", str(run.path), *options]
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
+        main()
+    return out.getvalue()
+
+
+table, rows = printed(), json.loads(printed("--json"))["results"]["charger_share"]
 page = run.report().read_text()
-print(json.dumps([on_disk, csv, own, shown, table, json.loads(printed)["results"]["charger_share"], dir(ds.qb), page]))
+print(json.dumps([on_disk, csv, own, shown, table, rows, dir(ds.qb), page]))
 """
 
 
