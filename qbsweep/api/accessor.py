@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from qbsweep.analysis.registry import ANALYSES
+from qbsweep.api.result import require
 from qbsweep.errors import QbsweepError
 from qbsweep.text import unknown
 
@@ -48,8 +49,9 @@ class Accessor:
         Raises
         ------
         QbsweepError
-            If there is no such variable, it has no such axis, or there is nothing to draw.
+            If there is no such variable, it has no such axis, there is nothing to draw, or hvplot is missing.
         """
+        require("plot", "hvplot")
         from qbsweep.figures.gallery import of_dataset, of_result
         from qbsweep.figures.interactive import against, figure
 

@@ -193,7 +193,7 @@ class Run(Tabulated):
             The page.
         """
         directory = existing(self.path)
-        _require("report", "hvplot", "matplotlib")
+        require("report", "hvplot", "matplotlib")
         from qbsweep.figures import report
 
         target = directory.report if out is None else Path(out)
@@ -207,7 +207,7 @@ class Run(Tabulated):
 
     def explore(self) -> Any:
         """Return a view to explore the dataset in a notebook: choose variable, axes and values (a Panel object)."""
-        _require("explore", "hvplot", "panel")
+        require("explore", "hvplot", "panel")
         from qbsweep.figures.explore import explorer
 
         return explorer(self.dataset)
@@ -223,7 +223,7 @@ class Run(Tabulated):
             Whether to open the page; its address is printed in any case.
         """
         directory = existing(self.path)
-        _require("explore", "hvplot", "panel")
+        require("explore", "hvplot", "panel")
         from qbsweep.figures import explore
 
         explore.serve(directory.data, port, browser, print)
@@ -236,7 +236,8 @@ class Run(Tabulated):
             return {"run": str(self.path), "state": str(error)}
 
 
-def _require(what: str, *modules: str) -> None:
+def require(what: str, *modules: str) -> None:
+    """Refuse to do something for which an optional package is missing."""
     for name in modules:
         if importlib.util.find_spec(name) is None:
             raise QbsweepError(f"`{what}` needs {name}: pip install -e '.[figures]' in the clone of qbsweep brings it")
