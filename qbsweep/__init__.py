@@ -16,6 +16,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from qbsweep.version import __version__
+
 if TYPE_CHECKING:
     from qbsweep.api.jobs import job_scripts as job_scripts
     from qbsweep.api.jobs import submit as submit
@@ -32,14 +34,13 @@ if TYPE_CHECKING:
     from qbsweep.physics.topologies import cascaded as cascaded
     from qbsweep.physics.topologies import parallel as parallel
     from qbsweep.runs.plan import Plan as Plan
-    from qbsweep.sweep.given import sweep as sweep
-    from qbsweep.sweep.spec import SweepSpec as SweepSpec
-    from qbsweep.sweep.syntax import json_schema as json_schema
+    from qbsweep.sweeps.given import sweep as sweep
+    from qbsweep.sweeps.spec import SweepSpec as SweepSpec
+    from qbsweep.sweeps.syntax import json_schema as json_schema
 
-__version__ = "0.1.0"
 
 _HOMES = {
-    "sweep": "sweep",
+    "sweep": "sweeps.given",
     "load": "api.running",
     "plan": "api.running",
     "run": "api.running",
@@ -48,10 +49,10 @@ _HOMES = {
     "job_scripts": "api.jobs",
     "solve": "api.points",
     "verify": "api.paper",
-    "json_schema": "sweep.syntax",
+    "json_schema": "sweeps.syntax",
     "Run": "api.result",
     "Plan": "runs.plan",
-    "SweepSpec": "sweep.spec",
+    "SweepSpec": "sweeps.spec",
     "Network": "physics.network",
     "Edge": "physics.network",
     "cascaded": "physics.topologies",
@@ -70,7 +71,7 @@ if not TYPE_CHECKING:  # for types only the names above exist
         if name not in _HOMES:
             raise AttributeError(f"module 'qbsweep' has no attribute '{name}'")
         home = import_module(f"qbsweep.{_HOMES[name]}")
-        value = home if name == "sweep" else getattr(home, name)
+        value = getattr(home, name)
         globals()[name] = value
         return value
 

@@ -14,9 +14,9 @@ import qbsweep
 from qbsweep.analysis.registry import ANALYSES
 from qbsweep.cli.main import app
 from qbsweep.solvers.status import STATUS_NAMES
-from qbsweep.sweep import given, syntax
-from qbsweep.sweep.parameters import PARAMETERS, Parameter
-from qbsweep.sweep.variables import VARIABLES, Variable
+from qbsweep.sweeps import given, syntax
+from qbsweep.sweeps.parameters import PARAMETERS, Parameter
+from qbsweep.sweeps.variables import VARIABLES, Variable
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)

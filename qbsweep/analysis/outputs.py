@@ -5,7 +5,7 @@ from typing import Any
 
 import xarray as xr
 
-import qbsweep
+from qbsweep.version import __version__
 
 Labelled = tuple[xr.DataArray, str, str]
 """Values, units and long name of a variable."""
@@ -71,6 +71,6 @@ def labelled(ds: xr.Dataset, variables: Mapping[str, Labelled], analysis: str, *
         **settings,
         "source_dataset_id": ds.attrs.get("dataset_id", "unknown"),
         "source_spec_digest": ds.attrs.get("spec_digest", "unknown"),
-        "qbsweep_version": qbsweep.__version__,
+        "qbsweep_version": __version__,
     }
     return result

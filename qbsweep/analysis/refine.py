@@ -30,10 +30,10 @@ from qbsweep.store.dataset import readable
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.provenance import provenance
 from qbsweep.store.replace import recover_tree, replace_tree
-from qbsweep.sweep.axes import Axis
-from qbsweep.sweep.changes import check_extends
-from qbsweep.sweep.spec import SweepSpec, dump_spec, parse_spec
-from qbsweep.sweep.variables import STEADY_SCALARS, VARIABLES, VERDICT
+from qbsweep.sweeps.axes import Axis
+from qbsweep.sweeps.changes import check_extends
+from qbsweep.sweeps.spec import SweepSpec, dump_spec, parse_spec
+from qbsweep.sweeps.variables import STEADY_SCALARS, VARIABLES, VERDICT
 
 _POINTS = 8  # per round and curve
 _ROUNDS = 12

@@ -16,9 +16,9 @@ from qbsweep.slurm.interface import MAX_WORKERS
 from qbsweep.slurm.profile import load_profile, parse_minutes
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.grid import BLOCK_SECONDS
-from qbsweep.sweep.given import Source
-from qbsweep.sweep.given import sweep as given
-from qbsweep.sweep.spec import SweepSpec
+from qbsweep.sweeps.given import Source
+from qbsweep.sweeps.given import sweep as given
+from qbsweep.sweeps.spec import SweepSpec
 from qbsweep.text import aligned
 
 

@@ -14,10 +14,10 @@ from qbsweep.runs.box import solve_box
 from qbsweep.runs.caller import single_threaded
 from qbsweep.solvers.status import FAILED
 from qbsweep.store.layout import attributes_of, coordinates
-from qbsweep.sweep.given import sweep
-from qbsweep.sweep.parameters import PARAMETERS
-from qbsweep.sweep.spec import SweepSpec
-from qbsweep.sweep.variables import VARIABLES
+from qbsweep.sweeps.given import sweep
+from qbsweep.sweeps.parameters import PARAMETERS
+from qbsweep.sweeps.spec import SweepSpec
+from qbsweep.sweeps.variables import VARIABLES
 from qbsweep.text import unknown
 
 _OF_NETWORK = tuple(name for name, p in PARAMETERS.items() if p.part == "network")

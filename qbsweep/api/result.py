@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from qbsweep.api.results import Results
-    from qbsweep.sweep.spec import SweepSpec
+    from qbsweep.sweeps.spec import SweepSpec
 
 AnyPath = str | os.PathLike[str]
 

@@ -17,9 +17,9 @@ from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.grid import BLOCK_SECONDS
 from qbsweep.store.replace import replace_text
-from qbsweep.sweep.given import Source
-from qbsweep.sweep.given import sweep as given
-from qbsweep.sweep.spec import SweepSpec
+from qbsweep.sweeps.given import Source
+from qbsweep.sweeps.given import sweep as given
+from qbsweep.sweeps.spec import SweepSpec
 from qbsweep.text import aligned, duration
 
 AnyPath = str | os.PathLike[str]

@@ -9,7 +9,7 @@ import xarray as xr
 from qbsweep.analysis.declaration import Picture
 from qbsweep.analysis.registry import ANALYSES
 from qbsweep.figures.chart import Chart, against
-from qbsweep.sweep.variables import VARIABLES
+from qbsweep.sweeps.variables import VARIABLES
 
 _ENERGIES = ("energy_terminal", "ergotropy_terminal", "energy_batteries", "energy_charger")
 

@@ -5,8 +5,8 @@ from typing import Any
 import xarray as xr
 
 from qbsweep.analysis.registry import ANALYSES
-from qbsweep.sweep.parameters import PARAMETERS
-from qbsweep.sweep.variables import VARIABLES
+from qbsweep.sweeps.parameters import PARAMETERS
+from qbsweep.sweeps.variables import VARIABLES
 
 SHORT = {
     **{p.name: p.label for p in PARAMETERS.values() if p.label},

@@ -10,7 +10,6 @@ import xarray as xr
 from bokeh.embed import components
 from bokeh.resources import Resources
 
-import qbsweep
 from qbsweep.analysis.refine import open_refined
 from qbsweep.analysis.registry import analyze
 from qbsweep.analysis.rows import analysis_rows
@@ -22,8 +21,9 @@ from qbsweep.figures.standalone import embedded
 from qbsweep.runs.state import state, suspect_text
 from qbsweep.store.dataset import readable
 from qbsweep.store.directory import existing
-from qbsweep.sweep.parameters import PARAMETERS
+from qbsweep.sweeps.parameters import PARAMETERS
 from qbsweep.text import number
+from qbsweep.version import __version__
 
 BUDGET = 60_000
 """Values of a figure: half a megabyte of the page."""
@@ -156,7 +156,7 @@ def _values(ds: xr.Dataset) -> str:
 def _provenance(ds: xr.Dataset, directory: Path) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in ds.attrs.get("versions", {}).items())
     attributes = {name: ds.attrs.get(name) for name in ("dataset_id", "spec_digest", "created", "host", "git_commit")}
-    now = f"{datetime.now(UTC).isoformat(timespec='seconds')} by qbsweep {qbsweep.__version__}"
+    now = f"{datetime.now(UTC).isoformat(timespec='seconds')} by qbsweep {__version__}"
     rows = {**attributes, "versions": versions, "run directory": directory.resolve(), "this page": now}
     return _table(["", ""], [[name, str(value)] for name, value in rows.items() if value], css="plain")
 

@@ -9,9 +9,9 @@ import numpy as np
 from qbsweep.arrays import FloatArray
 from qbsweep.solvers.status import FAILED, PENDING
 from qbsweep.store.dataset import Store
-from qbsweep.sweep.axes import Axis
-from qbsweep.sweep.parameters import CALLS
-from qbsweep.sweep.variables import STEADY_SCALARS
+from qbsweep.sweeps.axes import Axis
+from qbsweep.sweeps.parameters import CALLS
+from qbsweep.sweeps.variables import STEADY_SCALARS
 from qbsweep.text import Table, in_brackets, number
 
 _MAX_ROWS = 16

@@ -21,10 +21,10 @@ from qbsweep.solvers.registry import solver
 from qbsweep.solvers.status import FAILED, OK
 from qbsweep.store.grid import Indices
 from qbsweep.store.layout import sizes
-from qbsweep.sweep.axes import Scalar
-from qbsweep.sweep.parameters import CALLS, PARAMETERS, VALUES
-from qbsweep.sweep.spec import SweepSpec
-from qbsweep.sweep.variables import VARIABLES, VERDICT, computed_by
+from qbsweep.sweeps.axes import Scalar
+from qbsweep.sweeps.parameters import CALLS, PARAMETERS, VALUES
+from qbsweep.sweeps.spec import SweepSpec
+from qbsweep.sweeps.variables import VARIABLES, VERDICT, computed_by
 
 MAX_LOGGED_FAILURES = 50
 """So many failures of a block are logged one by one, the rest of them as a number."""

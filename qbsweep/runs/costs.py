@@ -17,10 +17,10 @@ from qbsweep.solvers.interface import Cost
 from qbsweep.solvers.registry import solver
 from qbsweep.store.grid import Grid
 from qbsweep.store.layout import bytes_per_point, stored_variables
-from qbsweep.sweep.axes import Axis
-from qbsweep.sweep.parameters import CALLS, PARAMETERS, VALUES
-from qbsweep.sweep.spec import SweepSpec
-from qbsweep.sweep.variables import VERDICT, computed_by
+from qbsweep.sweeps.axes import Axis
+from qbsweep.sweeps.parameters import CALLS, PARAMETERS, VALUES
+from qbsweep.sweeps.spec import SweepSpec
+from qbsweep.sweeps.variables import VERDICT, computed_by
 
 MAX_CALLS = 32
 """So many combinations of networks and settings are looked at per solver."""

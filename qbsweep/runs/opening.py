@@ -12,8 +12,8 @@ from qbsweep.store.extend import extended
 from qbsweep.store.grid import BLOCK_SECONDS
 from qbsweep.store.lock import Lock
 from qbsweep.store.provenance import provenance
-from qbsweep.sweep.changes import check_extends
-from qbsweep.sweep.spec import SweepSpec, dump_spec
+from qbsweep.sweeps.changes import check_extends
+from qbsweep.sweeps.spec import SweepSpec, dump_spec
 
 
 def open_run(path: Path) -> tuple[RunDirectory, Store]:

@@ -12,7 +12,7 @@ from qbsweep.runs.executors import START_SECONDS, cores
 from qbsweep.runs.speed import slowness
 from qbsweep.store.grid import BLOCK_SECONDS, Grid, fit_blocks
 from qbsweep.store.layout import bytes_per_point, stored_variables
-from qbsweep.sweep.spec import SweepSpec
+from qbsweep.sweeps.spec import SweepSpec
 from qbsweep.text import Tabulated, duration, size_of
 
 _MIN_BLOCK_SECONDS = 0.05  # scheduling a block costs 2 ms

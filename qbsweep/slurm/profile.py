@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, Va
 from qbsweep.errors import QbsweepError
 from qbsweep.slurm.interface import MAX_WORKERS
 from qbsweep.slurm.registry import SCHEDULERS, SLURM
-from qbsweep.sweep.yamlfile import read_yaml
+from qbsweep.sweeps.yamlfile import read_yaml
 from qbsweep.text import choices, shown, unknown
 
 LAYOUTS = ("jobs", "allocation")

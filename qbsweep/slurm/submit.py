@@ -19,7 +19,7 @@ from qbsweep.solvers.status import FAILED, PENDING
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.grid import Grid
-from qbsweep.sweep.spec import SweepSpec
+from qbsweep.sweeps.spec import SweepSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ import zarr.codecs
 from qbsweep.store.directory import FORMAT
 from qbsweep.store.grid import Grid
 from qbsweep.store.layout import Coordinate, attributes_of, coordinates, sizes, stored_variables
-from qbsweep.sweep.spec import SweepSpec, dump_spec
-from qbsweep.sweep.variables import VARIABLES
+from qbsweep.sweeps.spec import SweepSpec, dump_spec
+from qbsweep.sweeps.variables import VARIABLES
 
 _NOT_A_NUMBER = "AAAAAAAA+H8="  # as xarray writes the attribute `_FillValue`
 

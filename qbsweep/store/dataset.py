@@ -23,7 +23,7 @@ from qbsweep.store.directory import FORMAT
 from qbsweep.store.grid import Grid, Slices
 from qbsweep.store.layout import stored_fixed, stored_variables
 from qbsweep.store.status import StatusFiles
-from qbsweep.sweep.spec import parse_spec
+from qbsweep.sweeps.spec import parse_spec
 
 Arrays = Mapping[str, NDArray[Any]]
 

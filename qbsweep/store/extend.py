@@ -11,7 +11,7 @@ from qbsweep.store.dataset import Store
 from qbsweep.store.directory import REFINED
 from qbsweep.store.grid import Grid
 from qbsweep.store.replace import recover_tree
-from qbsweep.sweep.spec import SweepSpec
+from qbsweep.sweeps.spec import SweepSpec
 
 
 def extended(store: Store, spec: SweepSpec, grid: Grid, path: Path, provenance: Mapping[str, Any]) -> None:

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from qbsweep.physics.topologies import optimal_coupling
 from qbsweep.solvers.status import STATUS_NAMES
-from qbsweep.sweep.axes import Axis
-from qbsweep.sweep.parameters import PARAMETERS
-from qbsweep.sweep.spec import SweepSpec
-from qbsweep.sweep.variables import VARIABLES, Variable
+from qbsweep.sweeps.axes import Axis
+from qbsweep.sweeps.parameters import PARAMETERS
+from qbsweep.sweeps.spec import SweepSpec
+from qbsweep.sweeps.variables import VARIABLES, Variable
 
 
 class Coordinate(NamedTuple):

@@ -8,8 +8,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import qbsweep
-
 COMMIT_FILE = "commit.txt"
 """In an installed package: the commit that it was built from."""
 _PACKAGES = ("qbsweep", "numpy", "scipy", "dask", "distributed", "xarray", "zarr")
@@ -19,7 +17,7 @@ def provenance() -> dict[str, Any]:
     """Return the attributes that let somebody trace a dataset, as plain data."""
     return {
         "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}},
-        "git_commit": commit(Path(qbsweep.__file__).parent),
+        "git_commit": commit(Path(__file__).parents[1]),
         "host": socket.gethostname(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }

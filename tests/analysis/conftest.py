@@ -10,7 +10,7 @@ import xarray as xr
 
 from qbsweep.physics import closed_forms
 from qbsweep.runs import loop, opening
-from qbsweep.sweep.spec import load_spec
+from qbsweep.sweeps.spec import load_spec
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 

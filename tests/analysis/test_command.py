@@ -14,7 +14,7 @@ import zarr
 from qbsweep.physics import closed_forms
 from qbsweep.runs import loop, opening
 from qbsweep.store.replace import recover_tree, replace_tree
-from qbsweep.sweep.spec import load_spec
+from qbsweep.sweeps.spec import load_spec
 
 from ..command import Outcome, qbsweep
 

@@ -14,7 +14,7 @@ import zarr
 
 from qbsweep.api import result as api_result
 from qbsweep.runs import loop, opening
-from qbsweep.sweep.spec import load_spec
+from qbsweep.sweeps.spec import load_spec
 
 from ..command import qbsweep
 from .browser import browser

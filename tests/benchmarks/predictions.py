@@ -29,7 +29,7 @@ from qbsweep.runs.block import Report  # noqa: E402
 from qbsweep.runs.plan import make_grid, make_plan, predicted_blocks  # noqa: E402
 from qbsweep.runs.speed import slowness  # noqa: E402
 from qbsweep.runs.watch import Watcher  # noqa: E402
-from qbsweep.sweep.spec import load_spec  # noqa: E402
+from qbsweep.sweeps.spec import load_spec  # noqa: E402
 
 HERE = Path(__file__).parent
 FOLDERS = (HERE.parents[1] / "workflows", HERE / "sweeps")

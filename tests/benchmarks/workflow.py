@@ -25,7 +25,7 @@ from qbsweep.physics.matrices import damping_matrix, drift_matrix  # noqa: E402
 from qbsweep.physics.topologies import cascaded  # noqa: E402
 from qbsweep.runs.box import solve_box  # noqa: E402
 from qbsweep.runs.plan import make_grid  # noqa: E402
-from qbsweep.sweep.spec import load_spec  # noqa: E402
+from qbsweep.sweeps.spec import load_spec  # noqa: E402
 
 KAPPA, EPSILON, WORKERS = 0.003, 0.01, 2
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qbsweep.runs.plan import make_grid
-from qbsweep.sweep.spec import load_spec
+from qbsweep.sweeps.spec import load_spec
 
 from ..readme_commands import PAGES, ROOT, blocks
 
@@ -58,8 +58,8 @@ def test_equations_are_mathml(site: Path) -> None:
 
 
 def test_declared_parameters_variables_and_commands_are_in_the_reference(site: Path) -> None:
-    from qbsweep.sweep.parameters import PARAMETERS
-    from qbsweep.sweep.variables import VARIABLES
+    from qbsweep.sweeps.parameters import PARAMETERS
+    from qbsweep.sweeps.variables import VARIABLES
 
     text = (site / "reference" / "sweep-file.html").read_text()
     for name in (*PARAMETERS, *VARIABLES):

@@ -12,7 +12,7 @@ from qbsweep.physics.network import scaled
 from qbsweep.physics.topologies import cascaded, parallel
 from qbsweep.solvers import moments
 from qbsweep.solvers.moments import moments_cost, solve_moments
-from qbsweep.sweep.variables import OUTPUTS, STEADY_SCALARS, VARIABLES
+from qbsweep.sweeps.variables import OUTPUTS, STEADY_SCALARS, VARIABLES
 
 from .products import moments as solved_moments
 from .products import product

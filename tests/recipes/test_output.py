@@ -30,9 +30,9 @@ LINDBLAD = [
         '    "energy_batteries": _Output(',
     )
 ]
-RECIPE = {"sweep/variables.py": declared(), "solvers/moments.py": MOMENTS, "solvers/lindblad.py": LINDBLAD}
+RECIPE = {"sweeps/variables.py": declared(), "solvers/moments.py": MOMENTS, "solvers/lindblad.py": LINDBLAD}
 OF_ONE_SOLVER = {
-    "sweep/variables.py": declared(', solvers=("moments",)'),
+    "sweeps/variables.py": declared(', solvers=("moments",)'),
     "solvers/moments.py": MOMENTS,
 }
 SWEEP = """
@@ -46,7 +46,7 @@ import xarray as xr
 from qbsweep.figures.chart import against
 from qbsweep.figures.gallery import charts
 from qbsweep.runs import loop, opening
-from qbsweep.sweep.spec import load_spec
+from qbsweep.sweeps.spec import load_spec
 
 pathlib.Path("sweep.yaml").write_text(sys.argv[1])
 with opening.locked(pathlib.Path("out")) as directory:
@@ -82,7 +82,7 @@ def test_an_output_needs_a_declaration_and_a_function_in_its_solvers(edited: Edi
 REFUSED = """
 import pathlib, sys
 from qbsweep.errors import QbsweepError
-from qbsweep.sweep.spec import load_spec
+from qbsweep.sweeps.spec import load_spec
 
 pathlib.Path("sweep.yaml").write_text(sys.argv[1])
 try:

@@ -16,7 +16,7 @@ DECLARATION = """        Parameter(
         ),
 """
 RECIPE = {
-    "sweep/parameters.py": [
+    "sweeps/parameters.py": [
         (
             '        Parameter(\n            "omega",\n',
             DECLARATION + '        Parameter(\n            "omega",\n',
@@ -45,8 +45,8 @@ import xarray as xr
 from qbsweep.figures.labels import axis_label
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import loop, opening
-from qbsweep.sweep.spec import load_spec
-from qbsweep.sweep.syntax import json_schema
+from qbsweep.sweeps.spec import load_spec
+from qbsweep.sweeps.syntax import json_schema
 
 pathlib.Path("sweep.yaml").write_text(sys.argv[1])
 with opening.locked(pathlib.Path("out")) as directory:

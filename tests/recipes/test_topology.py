@@ -106,7 +106,7 @@ def test_a_topology_without_a_law_has_no_unit_of_its_own(edited: Edited, tmp_pat
     code = """
 from pathlib import Path
 from qbsweep.errors import QbsweepError
-from qbsweep.sweep.spec import load_spec
+from qbsweep.sweeps.spec import load_spec
 try:
     load_spec(Path("hubs.yaml"))
 except QbsweepError as error:

@@ -26,7 +26,7 @@ from qbsweep.slurm.profile import load_profile
 from qbsweep.slurm.submit import decide
 from qbsweep.solvers.status import FAILED
 from qbsweep.store.dataset import Store
-from qbsweep.sweep.spec import load_spec
+from qbsweep.sweeps.spec import load_spec
 
 from ..command import Outcome
 

@@ -41,7 +41,7 @@ from qbsweep.solvers.status import FAILED, PENDING
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.records import append_line
-from qbsweep.sweep.spec import load_spec
+from qbsweep.sweeps.spec import load_spec
 
 RECORD = Record(
     token="01234567",

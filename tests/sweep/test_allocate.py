@@ -8,7 +8,7 @@ import xarray as xr
 from qbsweep.runs.plan import make_grid
 from qbsweep.store.allocate import allocate
 from qbsweep.store.layout import coordinates
-from qbsweep.sweep.spec import parse_spec
+from qbsweep.sweeps.spec import parse_spec
 
 SWEEPS = {
     "couplings": """

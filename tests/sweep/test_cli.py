@@ -20,7 +20,7 @@ from qbsweep.runs import loop
 from qbsweep.runs.block import Report, Task, solve_block
 from qbsweep.runs.plan import make_grid
 from qbsweep.solvers.status import FAILED, OK
-from qbsweep.sweep.spec import load_spec, parse_spec
+from qbsweep.sweeps.spec import load_spec, parse_spec
 
 from ..command import Outcome, qbsweep
 

@@ -12,8 +12,8 @@ from qbsweep.runs.costs import MAX_CALLS, MAX_POINTS, block_costs, block_sums, p
 from qbsweep.runs.plan import make_grid, make_plan
 from qbsweep.solvers import lindblad, moments
 from qbsweep.store.grid import Grid
-from qbsweep.sweep.given import sweep
-from qbsweep.sweep.spec import load_spec
+from qbsweep.sweeps.given import sweep
+from qbsweep.sweeps.spec import load_spec
 
 WORKFLOWS = sorted((Path(__file__).parents[2] / "workflows").glob("*.yaml"))
 FIXED = {"topology": "cascaded", "N": 1, "J": 0.003, "kappa": 0.003, "epsilon": 0.001}

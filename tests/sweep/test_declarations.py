@@ -3,8 +3,8 @@
 import pytest
 
 from qbsweep.solvers.registry import MODULES, solver
-from qbsweep.sweep.parameters import PARAMETERS, SOLVERS
-from qbsweep.sweep.variables import VARIABLES, computed_by
+from qbsweep.sweeps.parameters import PARAMETERS, SOLVERS
+from qbsweep.sweeps.variables import VARIABLES, computed_by
 
 
 def test_every_declared_solver_exists() -> None:

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.box import solve_box
-from qbsweep.sweep import parse, syntax, variables
-from qbsweep.sweep.axes import Axis
-from qbsweep.sweep.parameters import PARAMETERS
-from qbsweep.sweep.spec import SweepSpec, dump_spec, load_spec, parse_spec, resolve
-from qbsweep.sweep.yamlfile import read_yaml
+from qbsweep.sweeps import parse, syntax, variables
+from qbsweep.sweeps.axes import Axis
+from qbsweep.sweeps.parameters import PARAMETERS
+from qbsweep.sweeps.spec import SweepSpec, dump_spec, load_spec, parse_spec, resolve
+from qbsweep.sweeps.yamlfile import read_yaml
 
 WORKFLOWS = sorted((Path(__file__).parents[2] / "workflows").glob("*.yaml"))
 FIXED = {"topology": "cascaded", "N": "2", "J": "0.1", "kappa": "0.003", "epsilon": "0.01"}

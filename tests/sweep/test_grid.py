@@ -13,8 +13,8 @@ from hypothesis.extra import numpy as st_numpy
 from qbsweep.runs.plan import BLOCK_SECONDS, make_grid, make_plan
 from qbsweep.store.grid import Grid, boxes, fit_blocks
 from qbsweep.store.layout import bytes_per_point, stored_variables
-from qbsweep.sweep import parse
-from qbsweep.sweep.spec import SweepSpec, resolve
+from qbsweep.sweeps import parse
+from qbsweep.sweeps.spec import SweepSpec, resolve
 
 MAX_BLOCK_BYTES = 64_000_000
 

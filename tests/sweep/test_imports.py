@@ -72,7 +72,7 @@ def test_a_short_run_loads_neither_dask_nor_xarray_before_its_summary(run: Path,
     code = (
         "import sys; from pathlib import Path\n"
         "from qbsweep.runs import executors, loop, opening\n"
-        "from qbsweep.sweep.spec import load_spec\n"
+        "from qbsweep.sweeps.spec import load_spec\n"
         "with opening.locked(Path(sys.argv[2])) as directory:\n"
         "    store = opening.prepare(load_spec(Path(sys.argv[1])), directory)\n"
         "    with executors.opened('auto', directory.path, 0.0) as execute:\n"
@@ -91,7 +91,7 @@ def test_workers_load_neither_xarray_nor_pandas_and_have_one_thread(run: Path, t
     code = (
         "import json, sys; from pathlib import Path\n"
         "from qbsweep.runs import executors, loop, opening\n"
-        "from qbsweep.sweep.spec import load_spec\n"
+        "from qbsweep.sweeps.spec import load_spec\n"
         "def look():\n"
         "    import os, sys\n"
         "    limits = [os.environ.get(f'{name}_NUM_THREADS') for name in ('OMP', 'OPENBLAS', 'MKL')]\n"

@@ -19,7 +19,7 @@ from qbsweep.runs.box import solve_box
 from qbsweep.runs.plan import make_grid, make_plan
 from qbsweep.solvers import moments
 from qbsweep.solvers.interface import Points
-from qbsweep.sweep.spec import SweepSpec, load_spec, parse_spec
+from qbsweep.sweeps.spec import SweepSpec, load_spec, parse_spec
 
 from ..command import qbsweep
 
@@ -162,7 +162,7 @@ def test_plan_predicts_memory_and_time(tmp_path: Path) -> None:
 def test_levels_survive_the_way_through_the_dataset(tmp_path: Path) -> None:
     spec = load(tmp_path, "solver: lindblad, N: 1", "sweep: {fock_levels: [4, auto, {charger: 6, battery: 2}]}")
     assert spec.axes["fock_levels"].values == ["4", "auto", "charger 6, battery 2"]
-    from qbsweep.sweep.spec import dump_spec
+    from qbsweep.sweeps.spec import dump_spec
 
     assert parse_spec(dump_spec(spec)).digest() == spec.digest()
 

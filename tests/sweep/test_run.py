@@ -27,8 +27,8 @@ from qbsweep.store.directory import RunDirectory
 from qbsweep.store.grid import Grid
 from qbsweep.store.lock import Lock, lock_holder
 from qbsweep.store.records import append_line
-from qbsweep.sweep.axes import Axis
-from qbsweep.sweep.spec import SweepSpec, parse_spec
+from qbsweep.sweeps.axes import Axis
+from qbsweep.sweeps.spec import SweepSpec, parse_spec
 
 SWEEP = """
 name: small
@@ -44,7 +44,7 @@ def spec(tmp_path: Path) -> SweepSpec:
 
 
 def load(folder: Path, text: str) -> SweepSpec:
-    from qbsweep.sweep.spec import load_spec
+    from qbsweep.sweeps.spec import load_spec
 
     path = folder / "sweep.yaml"
     path.write_text(text)

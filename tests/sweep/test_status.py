@@ -19,7 +19,7 @@ from qbsweep.store.directory import RunDirectory
 from qbsweep.store.grid import Grid
 from qbsweep.store.records import append_line
 from qbsweep.store.status import status_files
-from qbsweep.sweep.spec import SweepSpec, dump_spec, parse_spec
+from qbsweep.sweeps.spec import SweepSpec, dump_spec, parse_spec
 
 FIXED = "name: small\nparameters: {topology: cascaded, kappa: 0.003, epsilon: 0.01"
 SWEEPS = {

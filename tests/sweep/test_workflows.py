@@ -8,7 +8,7 @@ import xarray as xr
 
 from qbsweep.physics import closed_forms, topologies
 from qbsweep.runs import loop, opening
-from qbsweep.sweep.spec import load_spec
+from qbsweep.sweeps.spec import load_spec
 
 pytestmark = pytest.mark.xdist_group("workflows")  # they share one run of all workflows
 WORKFLOWS = sorted((Path(__file__).parents[2] / "workflows").glob("*.yaml"))

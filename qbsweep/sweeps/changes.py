@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from qbsweep.errors import QbsweepError
-from qbsweep.sweep.axes import Scalar
-from qbsweep.sweep.spec import SweepSpec
+from qbsweep.sweeps.axes import Scalar
+from qbsweep.sweeps.spec import SweepSpec
 
 _SHOWN = 3
 

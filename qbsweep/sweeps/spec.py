@@ -12,13 +12,13 @@ from qbsweep.errors import QbsweepError
 from qbsweep.physics.fock.levels import QUBIT, levels_by_role
 from qbsweep.physics.network import Network
 from qbsweep.physics.topologies import TOPOLOGIES, optimal_coupling
-from qbsweep.sweep import parse, variables
-from qbsweep.sweep.axes import Axis, Scalar, fixed_axis, swept_axis, time_axis
-from qbsweep.sweep.mistakes import GrammarError, Mistakes
-from qbsweep.sweep.networks import build_network, check_network
-from qbsweep.sweep.parameters import PARAMETERS
-from qbsweep.sweep.syntax import NetworkForm, SweepFile
-from qbsweep.sweep.yamlfile import dump_yaml, parse_yaml, read_yaml
+from qbsweep.sweeps import parse, variables
+from qbsweep.sweeps.axes import Axis, Scalar, fixed_axis, swept_axis, time_axis
+from qbsweep.sweeps.mistakes import GrammarError, Mistakes
+from qbsweep.sweeps.networks import build_network, check_network
+from qbsweep.sweeps.parameters import PARAMETERS
+from qbsweep.sweeps.syntax import NetworkForm, SweepFile
+from qbsweep.sweeps.yamlfile import dump_yaml, parse_yaml, read_yaml
 from qbsweep.text import choices, unknown
 
 MAX_POINTS = 10**10

@@ -14,8 +14,8 @@ from pydantic import (
 )
 
 from qbsweep.physics.fock.levels import ROLES, levels_by_role, levels_label
-from qbsweep.sweep import variables
-from qbsweep.sweep.parameters import PARAMETERS, Parameter
+from qbsweep.sweeps import variables
+from qbsweep.sweeps.parameters import PARAMETERS, Parameter
 from qbsweep.text import shown
 
 MAX_AXIS_VALUES = 10_000_000

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qbsweep.arrays import FloatArray
-from qbsweep.sweep import parse
-from qbsweep.sweep.mistakes import GrammarError, Where
-from qbsweep.sweep.parameters import PARAMETERS
-from qbsweep.sweep.syntax import MAX_AXIS_VALUES, AxisForm, FixedForm
+from qbsweep.sweeps import parse
+from qbsweep.sweeps.mistakes import GrammarError, Where
+from qbsweep.sweeps.parameters import PARAMETERS
+from qbsweep.sweeps.syntax import MAX_AXIS_VALUES, AxisForm, FixedForm
 from qbsweep.text import unknown
 
 Scalar = str | int | float

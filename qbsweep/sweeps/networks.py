@@ -6,8 +6,8 @@ from dataclasses import replace
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.network import Edge, Network
 from qbsweep.physics.topologies import TOPOLOGIES, uniform_edge
-from qbsweep.sweep.mistakes import GrammarError
-from qbsweep.sweep.syntax import EdgeForm, NetworkForm
+from qbsweep.sweeps.mistakes import GrammarError
+from qbsweep.sweeps.syntax import EdgeForm, NetworkForm
 
 
 def build_network(form: NetworkForm | None, topology: str, N: int, coupling: str, realization: str) -> Network:

@@ -11,10 +11,10 @@ from pydantic import (
     ValidationError,
 )
 
-from qbsweep.sweep import variables
-from qbsweep.sweep.mistakes import GrammarError, Mistakes, Where
-from qbsweep.sweep.parameters import PARAMETERS
-from qbsweep.sweep.syntax import (
+from qbsweep.sweeps import variables
+from qbsweep.sweeps.mistakes import GrammarError, Mistakes, Where
+from qbsweep.sweeps.parameters import PARAMETERS
+from qbsweep.sweeps.syntax import (
     VALUE_TYPES,
     AxisForm,
     EdgeForm,

@@ -9,7 +9,7 @@ import numpy as np
 
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.network import Edge, Network
-from qbsweep.sweep.spec import SweepSpec, load_spec, spec_of
+from qbsweep.sweeps.spec import SweepSpec, load_spec, spec_of
 
 Source = SweepSpec | Mapping[str, Any] | str | os.PathLike[str]
 """What describes a sweep: itself, the content of a sweep file as a dictionary, or the path of one."""

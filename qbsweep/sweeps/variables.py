@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from qbsweep.sweep.parameters import SOLVERS, TRUNCATED
+from qbsweep.sweeps.parameters import SOLVERS, TRUNCATED
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""What the user asked for: the sweep file, its axes and its networks."""
