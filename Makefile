@@ -20,7 +20,7 @@ quickstart: $(VENV)/.user
 	$(BIN)/qbsweep run workflows/quickstart.yaml
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto --dist loadgroup -m 'not slurm'
+	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not slurm'
 
 # Mostly waiting, so more processes than cores do no harm; but what loads the machine, or has little time, runs alone.
 ALONE = (hundred or thousand or (longer and allocation))

@@ -17,7 +17,7 @@ hypothesis.settings.load_profile("qbsweep")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow tests, so that no core idles while the last of them ends."""
+    """Begin with the files of slow tests, so that no core idles while the last of them ends."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 

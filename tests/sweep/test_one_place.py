@@ -3,7 +3,7 @@
 import ast
 import re
 import socket
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,14 +24,17 @@ FILES = sorted(
 """Names of all files and folders of a run directory."""
 
 
-def strings(path: Path) -> Iterator[tuple[str, bool]]:
+@cache
+def strings(path: Path) -> tuple[tuple[str, bool], ...]:
     """All strings of a module but its docstrings, parts of f-strings included, and whether it is joined to a path."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     joined = {id(node.right) for node in ast.walk(tree) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
-            yield node.value, id(node) in joined
+    return tuple(
+        (node.value, id(node) in joined)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation
+    )
 
 
 def test_a_run_directory_has_these_files() -> None:

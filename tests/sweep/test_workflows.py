@@ -10,7 +10,6 @@ from qbsweep.physics import closed_forms, topologies
 from qbsweep.runs import loop, opening
 from qbsweep.sweeps.spec import load_spec
 
-pytestmark = pytest.mark.xdist_group("workflows")  # they share one run of all workflows
 WORKFLOWS = sorted((Path(__file__).parents[2] / "workflows").glob("*.yaml"))
 
 
