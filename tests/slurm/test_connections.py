@@ -22,7 +22,7 @@ MANY_WORKERS = """
 import asyncio, logging, sys
 from pathlib import Path
 from distributed import Worker
-from qbsweep.cluster import load_credentials
+from qbsweep.slurm.connection import load_credentials
 
 async def main():
     logging.getLogger("distributed").setLevel(logging.CRITICAL)

@@ -55,10 +55,10 @@ def test_ten_thousand_small_blocks(make_sweep: Callable[..., Sweep], record_prop
     sweep = make_sweep(sleep=0)
     sweep.sweep.write_text(
         "name: many\nparameters: {topology: cascaded, N: 3, kappa: 0.003, epsilon: 0.01}\n"
-        "sweep: {J: {geomspace: [1e-4, 1e-1, 220000]}}\noutputs: [energy_terminal]\n"
+        "sweep: {J: {geomspace: [1e-4, 1e-1, 440000]}}\noutputs: [energy_terminal]\n"
     )
     sweep.profile.write_text("cpus: 4\nmemory: 1GB\n")
-    sweep.submit("--workers", "8", "--block-seconds", "5e-7")
+    sweep.submit("--workers", "8", "--block-seconds", "1e-6")
     blocks = json.loads((sweep.out / "plan.json").read_text())["blocks"]
     assert blocks >= 10_000
     sizes = []
