@@ -54,6 +54,7 @@ def still(chart: Chart, positions: Mapping[str, int] | None = None) -> Any:
             show_legend=len(lines) > 1 or chart.has_suspect or chart.reference is not None,
             logx=chart.logx,
             logy=chart.logy,
+            ylim=_limits(chart, lines),
             xlabel=chart.xlabel,
             ylabel=chart.ylabel,
             show_grid=True,
@@ -63,6 +64,15 @@ def still(chart: Chart, positions: Mapping[str, int] | None = None) -> Any:
             hooks=[partial(_finish, chart=chart)],
         )
     )
+
+
+def _limits(chart: Chart, lines: Sequence[Line]) -> tuple[float | None, float | None]:
+    """Return the range of a logarithmic axis on which all values are one: holoviews would look away from it."""
+    drawn = np.concatenate([line.y for line in lines])
+    drawn = drawn[drawn > 0]
+    if not chart.logy or not len(drawn) or np.ptp(drawn) > 1e-3 * drawn.max():
+        return None, None
+    return float(drawn.min()) / 2, float(drawn.max()) * 2
 
 
 def _curve(chart: Chart, line: Line) -> Any:

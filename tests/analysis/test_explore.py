@@ -91,3 +91,16 @@ def test_starting_up_does_not_load_the_figures() -> None:
     code = "import sys, qbsweep.cli.main; print(sorted({'panel', 'holoviews', 'hvplot', 'bokeh'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("energy", [0.00326, 3.26, 326.0])
+def test_a_constant_on_a_logarithmic_axis_lies_within_its_plot(
+    synthetic: Callable[..., xr.Dataset], energy: float
+) -> None:
+    import holoviews as hv
+
+    ds = synthetic([[energy] * 4, [1e3 * energy] * 4], {"theta_r": [0, 1], "n_th": [0.0, 1.0, 2.0, 3.0]})
+    figure = ds.isel(theta_r=[0]).qb.plot("energy_terminal", "n_th", logy=True)
+    drawn = hv.render(figure)
+    assert drawn.y_range.start < energy < drawn.y_range.end
+    assert drawn.y_range.end < 10 * energy
