@@ -20,6 +20,12 @@ def ended(sweep: Sweep, node: str, code: int) -> bool:
     return any(words <= set(line.split()) for line in (sweep.cluster.dir / "log/jobcomp.txt").read_text().splitlines())
 
 
+def blamed(sweep: Sweep) -> set[str]:
+    """Return the causes of the failed attempts on record."""
+    record = sweep.out / "attempts.jsonl"
+    return {json.loads(line)["cause"] for line in record.read_text().splitlines()} if record.exists() else set()
+
+
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("folder", ["out", "out/data.zarr"], ids=["everything", "dataset"])
 def test_a_node_that_cannot_reach_the_files(
@@ -35,7 +41,9 @@ def test_a_node_that_cannot_reach_the_files(
     sweep.wait(lambda: ended(sweep, node, 77), f"a worker job that gives up on {node}", 60)
     sweep.wait_for_the_end()
     sweep.assert_complete(clean, faults=1)
-    assert not (sweep.out / "attempts.jsonl").exists(), sweep.story()
+    # A worker whose host is gone before it has handed its block back can leave no note there: that attempt counts as
+    # "vanished", of which six are allowed. Nothing is held against the block itself.
+    assert blamed(sweep) <= ({"vanished"} if folder == "out" else set()), sweep.story()
     assert not (sweep.out / "failures.jsonl").exists(), sweep.story()
 
 
