@@ -15,9 +15,9 @@ import numpy as np
 import xarray as xr
 
 from qbsweep.analysis.inputs import typical
-from qbsweep.arrays import FloatArray
+from qbsweep.arrays import Array, FloatArray
 from qbsweep.figures.labels import axis_label, meaning, unit, value_label
-from qbsweep.solvers.status import OK, SUSPECT
+from qbsweep.solvers.status import NO_VERDICT, OK, SUSPECT, VERDICT_CODES, VERDICT_NAMES
 
 MAX_LINES = 6
 _LINE_ORDER = ("coupling", "solver", "frame", "quantity", "n_th", "topology", "realization", "r", "fock_levels", "N")
@@ -35,15 +35,15 @@ class Line:
         Number of its colour, of its dash pattern.
     y : ndarray
         NaN where a point is pending or failed.
-    suspect : ndarray
-        The values of suspect points, NaN elsewhere.
+    suspect : dict of ndarray
+        The values of suspect points by their verdict, NaN elsewhere.
     """
 
     label: str
     color: int
     dash: int
     y: FloatArray
-    suspect: FloatArray
+    suspect: Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,9 +116,13 @@ class Chart:
         return [str(dim) for dim in self.ds[self.variable].dims if dim not in hidden]
 
     @cached_property
-    def has_suspect(self) -> bool:
-        """Whether a dataset has suspect points at all: if so, they have their place in the legend."""
-        return bool("status" in self.ds and (self.ds["status"] == SUSPECT).any())
+    def doubts(self) -> tuple[str, ...]:
+        """The verdicts of the suspect points of the dataset: each has its place in the legend, whatever is shown."""
+        suspect = self.ds["status"].values == SUSPECT if "status" in self.ds else np.zeros(1, bool)
+        if not suspect.any():
+            return ()
+        codes = set(self.ds["verdict"].values[suspect].tolist()) if "verdict" in self.ds else set()
+        return tuple(VERDICT_NAMES[code] for code in sorted(codes - {NO_VERDICT})) or ("suspect",)
 
     def default(self, dim: str) -> int:
         """Return the position that the widget of an axis shows first."""
@@ -128,8 +132,8 @@ class Chart:
         """Write a value as a widget shows it."""
         return value_label(dim, value, unit(self.ds[dim]))
 
-    def values(self, positions: Mapping[str, int] | None = None) -> tuple[FloatArray, FloatArray]:
-        """Return values and those of suspect points, NaN where there is none.
+    def values(self, positions: Mapping[str, int] | None = None) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """Return values, and those of suspect points by their verdict, NaN where there is none.
 
         Parameters
         ----------
@@ -138,7 +142,8 @@ class Chart:
 
         Returns
         -------
-        values, suspect : ndarray, shape (choices, lines, x)
+        values : ndarray, shape (choices, lines, x)
+        suspect : dict of ndarray
         """
         one = self.ds[self._needed].isel(dict(positions or {})).load()
         y = one[self.variable]
@@ -146,29 +151,40 @@ class Chart:
             y = y.sel(mode=one["N"]).drop_vars("mode")
         order = [dim for dim in (*self.selectors, *self.by, self.x) if dim in y.dims]
         shape = (-1, math.prod(self.ds.sizes[dim] for dim in self.by), self.ds.sizes[self.x])
-        energies = np.asarray(y.transpose(*order).values, dtype=float)
+        energies = np.asarray(y.transpose(*order).values, dtype=float).reshape(shape)
+
+        def codes(name: str) -> Array:
+            return np.asarray(one[name].broadcast_like(y).transpose(*order).values).reshape(shape)
+
         if "status" not in one:
-            return energies.reshape(shape), np.full(energies.shape, np.nan).reshape(shape)
-        status = one["status"].broadcast_like(y).transpose(*order).values
+            return energies, {}
+        status = codes("status")
+        doubted = {
+            word: codes("verdict") == VERDICT_CODES[word] if word in VERDICT_CODES else status == SUSPECT
+            for word in self.doubts
+        }
         known = np.where(np.isin(status, [OK, SUSPECT]), energies, np.nan)
-        return known.reshape(shape), np.where(status == SUSPECT, energies, np.nan).reshape(shape)
+        return known, {word: np.where(where, energies, np.nan) for word, where in doubted.items()}
 
     @property
     def _needed(self) -> list[str]:
-        return [self.variable, *(["status"] if "status" in self.ds else [])]
+        return [self.variable, *(name for name in ("status", "verdict") if "status" in self.ds and name in self.ds)]
 
     def lines(self, positions: Mapping[str, int] | None = None) -> list[Line]:
         """Return the lines for one choice of the selectors (by position), by default the first shown."""
         chosen = {dim: self.default(dim) for dim in self.selectors} | dict(positions or {})
-        return self._lines(*(array[0] for array in self.values(chosen)))
+        return self._lines(*self.values(chosen), choice=0)
 
     def all_lines(self) -> list[list[Line]]:
         """Return the lines for every choice of the selectors, the last one changing fastest."""
-        return [self._lines(y, suspect) for y, suspect in zip(*self.values(), strict=True)]
+        values, suspect = self.values()
+        return [self._lines(values, suspect, choice) for choice in range(len(values))]
 
-    def _lines(self, y: FloatArray, suspect: FloatArray) -> list[Line]:
-        styles = [style[:3] for style in self._styles]
-        return [Line(*style, *pair) for style, *pair in zip(styles, y, suspect, strict=True)]
+    def _lines(self, values: FloatArray, suspect: Mapping[str, FloatArray], choice: int) -> list[Line]:
+        return [
+            Line(*style[:3], values[choice, line], {word: marked[choice, line] for word, marked in suspect.items()})
+            for line, style in enumerate(self._styles)
+        ]
 
     @cached_property
     def _styles(self) -> list[tuple[str, int, int, dict[str, int]]]:

@@ -11,7 +11,7 @@ from bokeh.models import CustomJSTickFormatter
 
 from qbsweep.figures.chart import Chart, Line, against
 from qbsweep.figures.labels import SHORT, value_label
-from qbsweep.figures.style import COLORS, DASHES, HEIGHT, MARKERS, SUSPECT_COLOR, WIDTH
+from qbsweep.figures.style import COLORS, DASHES, HEIGHT, MARKERS, SUSPECT_COLOR, SUSPECT_MARKERS, WIDTH
 
 __all__ = ["against", "figure", "still"]
 
@@ -40,7 +40,7 @@ def still(chart: Chart, positions: Mapping[str, int] | None = None) -> Any:
     parts: list[Any] = [_curve(chart, line) for line in lines] if chart.joined else []
     if chart.points:
         parts += [_points(chart, line) for line in lines]
-    parts += [_suspect(chart, lines)] if chart.has_suspect else []
+    parts += [_suspect(chart, lines, word) for word in chart.doubts]
     parts += [_reference(chart, *one) for one in chart.references(positions)]
     if chart.level is not None:
         parts.append(hv.HLine(chart.level).opts(color="#888888", line_width=1, line_dash="dashed"))
@@ -51,7 +51,7 @@ def still(chart: Chart, positions: Mapping[str, int] | None = None) -> Any:
             title=chart.title,
             legend_position="right",
             toolbar="above",
-            show_legend=len(lines) > 1 or chart.has_suspect or chart.reference is not None,
+            show_legend=len(lines) > 1 or bool(chart.doubts) or chart.reference is not None,
             logx=chart.logx,
             logy=chart.logy,
             ylim=_limits(chart, lines),
@@ -89,17 +89,18 @@ def _points(chart: Chart, line: Line) -> Any:
     return scatter.opts(color=fill, line_color=COLORS[line.color % 8], marker=marker, size=6)
 
 
-def suspect_marks(chart: Chart, lines: Sequence[Line]) -> tuple[Any, Any]:
-    """Return where the suspect points of all lines are; of long lines, some."""
+def suspect_marks(chart: Chart, lines: Sequence[Line], word: str) -> tuple[Any, Any]:
+    """Return where the points of all lines are that are suspect for one reason; of long lines, some."""
     step = max(1, len(chart.x_values) // 8) if len(chart.x_values) > 25 else 1
     x = np.tile(chart.x_values[::step], max(1, len(lines)))
-    y = np.concatenate([_positive(chart, line.suspect)[::step] for line in lines])
+    y = np.concatenate([_positive(chart, line.suspect[word])[::step] for line in lines])
     return x, y
 
 
-def _suspect(chart: Chart, lines: Sequence[Line]) -> Any:
-    style = {"marker": "circle", "size": 10, "line_color": SUSPECT_COLOR, "line_width": 1.2, "fill_alpha": 0}
-    return hv.Scatter(suspect_marks(chart, lines), chart.x, _vdim(chart), label="suspect").opts(**style)
+def _suspect(chart: Chart, lines: Sequence[Line], word: str) -> Any:
+    style = {"size": 10, "line_color": SUSPECT_COLOR, "line_width": 1.2, "fill_alpha": 0}
+    marks = hv.Scatter(suspect_marks(chart, lines, word), chart.x, _vdim(chart), label=word)
+    return marks.opts(marker=SUSPECT_MARKERS[word], **style)
 
 
 def _reference(chart: Chart, label: str, color: int, dash: int, y: Any) -> Any:

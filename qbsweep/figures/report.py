@@ -19,6 +19,7 @@ from qbsweep.figures.gallery import charts
 from qbsweep.figures.labels import meaning, unit
 from qbsweep.figures.standalone import embedded
 from qbsweep.runs.state import state, suspect_text
+from qbsweep.solvers.status import VERDICTS
 from qbsweep.store.dataset import readable
 from qbsweep.store.directory import existing
 from qbsweep.sweeps.parameters import PARAMETERS
@@ -99,15 +100,12 @@ def _span(array: xr.DataArray) -> str:
 def _trust(state: dict[str, Any], ds: xr.Dataset, failures: Sequence[dict[str, Any]]) -> str:
     names = ("ok", "suspect", "failed", "pending")
     parts = [_table(["points", *names], [[f"{state['points']:,}", *(f"{state[name]:,}" for name in names)]])]
-    if "truncation_error" in ds:
-        parts.append(
-            "<p>Truncated solutions are compared with exact ones where there are, with larger ones elsewhere.</p>"
-        )
-    else:
-        parts.append("<p>Every point is from the moment solver, which is exact for linear networks.</p>")
+    if state["verdicts"]:
+        parts.append(_verdicts(state["verdicts"]))
     if state["suspect"]:
-        remedy = suspect_text(state["levels_needed"], state["levels_unknown"])
-        parts.append(f"<p>Suspect points are drawn with red rings and left out of the analyses: {_text(remedy)}.</p>")
+        parts.append(
+            f"<p>Suspect points are marked red and left out of the analyses: {_text(suspect_text(state))}.</p>"
+        )
     if state["failed"] or failures:
         shown = [[_labels(record["labels"]), f"{record['points']}", record["error"]] for record in failures]
         parts.append("<p>Failed points are gaps in the figures. What is on record:</p>")
@@ -117,6 +115,16 @@ def _trust(state: dict[str, Any], ds: xr.Dataset, failures: Sequence[dict[str, A
     if state["pending"]:
         parts.append(f"<p>{state['pending']:,} points are not solved yet; they are gaps in the figures.</p>")
     return "".join(parts)
+
+
+def _verdicts(count: dict[str, int]) -> str:
+    """Draw how many points each verdict has, as a bar, and say what they mean."""
+    shown = [
+        f'<span class="{word}" style="flex-grow: {points}" title="{points:,} {word}"></span>'
+        for word, points in count.items()
+    ]
+    rows = [[word, f"{points:,}", VERDICTS[word]] for word, points in count.items()]
+    return f'<div class="verdicts">{"".join(shown)}</div>' + _table(["verdict", "points", "meaning"], rows)
 
 
 def _labels(labels: dict[str, Any]) -> str:
@@ -147,10 +155,19 @@ def _values(ds: xr.Dataset) -> str:
     dims = [str(dim) for dim in ds["status"].dims]
     names = [str(name) for name in ds.data_vars if ds[name].dims == ds["status"].dims]
     if ds["status"].size == 1:
-        rows = [[meaning(name, ds[name]), f"{number(ds[name].values.item())} {unit(ds[name])}"] for name in names]
+        rows = [
+            [meaning(name, ds[name]), f"{_value(ds[name], ds[name].values.item())} {unit(ds[name])}"] for name in names
+        ]
         return _table(["variable", "value"], rows)
     frame = ds[names].load().to_dataframe().reset_index()[[*dims, *names]]
-    return _table([*dims, *names], [[number(value) for value in row] for row in frame.values.tolist()])
+    rows = [[_value(ds[name], value) for name, value in row.items()] for row in frame.to_dict("records")]
+    return _table([*dims, *names], rows)
+
+
+def _value(array: xr.DataArray, value: Any) -> str:
+    """Write a value as a number, or as what a code stands for."""
+    codes = dict(zip(array.attrs.get("flag_values", ()), array.attrs.get("flag_meanings", "").split(), strict=True))
+    return str(codes[value]) if codes else number(value)
 
 
 def _provenance(ds: xr.Dataset, directory: Path) -> str:

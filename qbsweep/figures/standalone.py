@@ -83,7 +83,7 @@ def _states(chart: Chart) -> list[FloatArray]:
         positions = dict(zip(chart.selectors, choice, strict=True))
         values = [np.where(line.y > 0, line.y, np.nan) if chart.logy else line.y for line in lines]
         shown = (values if chart.joined else []) + (values if chart.points else [])
-        shown += [suspect_marks(chart, lines)[1]] if chart.has_suspect else []
+        shown += [suspect_marks(chart, lines, word)[1] for word in chart.doubts]
         collected.append(shown + _theory(chart, positions))
     return [np.asarray(glyph, dtype=np.float32) for glyph in zip(*collected, strict=True)]
 

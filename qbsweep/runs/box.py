@@ -18,7 +18,7 @@ from qbsweep.arrays import Array
 from qbsweep.physics.topologies import optimal_coupling
 from qbsweep.solvers.interface import Labelled, Points, Solved, values_of
 from qbsweep.solvers.registry import solver
-from qbsweep.solvers.status import FAILED, OK
+from qbsweep.solvers.status import FAILED, NO_VERDICT, OK, SUSPECT
 from qbsweep.store.grid import Indices
 from qbsweep.store.layout import sizes
 from qbsweep.sweeps.axes import Scalar
@@ -79,6 +79,7 @@ def solve_box(spec: SweepSpec, indices: Indices) -> Solution:
     for call, place in _calls(spec, chosen):
         targets = {name: array[(*place, ...)] for name, array in solution.arrays.items()}
         _solve_call(call, targets, solution.failures)
+    solution.arrays["verdict"][solution.arrays["status"] == FAILED] = NO_VERDICT
     points = max(1, solution.arrays["status"].size)
     solution.arrays["solve_seconds"][...] = (time.perf_counter() - started) / points
     return solution
@@ -206,7 +207,7 @@ def _flag_non_finite(call: _Call, solved: Solved, status: Array, failures: list[
         extra = VARIABLES[name].extra_dims
         finite = np.isfinite(solved.arrays[name].along((*call.dims, *extra)))
         bad |= ~finite.all(axis=tuple(range(-len(extra), 0)))
-    bad &= status == OK
+    bad &= np.isin(status, (OK, SUSPECT))
     if not bad.any():
         return
     status[bad] = FAILED

@@ -3,10 +3,20 @@
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qbsweep.runs.pace import seconds_left
-from qbsweep.solvers.status import PENDING, STATUS_NAMES, SUSPECT
+from qbsweep.solvers.status import (
+    NUMERICAL_TOLERANCE,
+    PENDING,
+    STATUS_NAMES,
+    SUSPECT,
+    SUSPECT_BRANCHES,
+    SUSPECT_NUMERICS,
+    SUSPECT_TRUNCATION,
+    VERDICT_CODES,
+    VERDICT_NAMES,
+)
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.lock import lock_holder
 from qbsweep.store.records import read_json
@@ -14,7 +24,11 @@ from qbsweep.store.status import StatusFiles, status_files
 from qbsweep.text import duration
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qbsweep.store.dataset import Store
+
+_Counted = TypeVar("_Counted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +66,20 @@ def progress_of(dataset: "Store | StatusFiles") -> Progress:
 
 def progress_in(directory: RunDirectory) -> Progress:
     """Count what `status` says in a run directory; raises QbsweepError if its dataset is damaged."""
+    return _counted(directory, progress_of)
+
+
+def verdicts_in(directory: RunDirectory) -> dict[str, int]:
+    """Count the points by who vouches for them; empty where nothing is solved, or by an earlier version."""
+    count = _counted(directory, lambda dataset: dataset.verdicts())
+    return {VERDICT_NAMES[code]: count[code] for code in sorted(count)}
+
+
+def _counted(directory: RunDirectory, count: "Callable[[Store | StatusFiles], _Counted]") -> "_Counted":
     try:
-        return progress_of(status_files(directory))
+        return count(status_files(directory))
     except Exception:  # whatever it is: the store reads more, and has a sentence for what is wrong
-        return progress_of(_store(directory))
+        return count(_store(directory))
 
 
 def _store(directory: RunDirectory) -> "Store":
@@ -77,6 +101,7 @@ def state(directory: RunDirectory, queue: dict[str, Any] | None = None) -> dict[
     rate = recent_rate(directory)
     running = holder is not None
     needed, unknown = levels_needed(_store(directory)) if progress.points["suspect"] else (None, 0)
+    verdicts = verdicts_in(directory)
     return {
         "directory": str(directory.path),
         "state": _state_name(running, progress, queue),
@@ -88,6 +113,7 @@ def state(directory: RunDirectory, queue: dict[str, Any] | None = None) -> dict[
         "points_per_second": rate,
         "eta_seconds": _eta(directory, progress, rate) if running else None,
         "running": holder,
+        "verdicts": verdicts,
         "levels_needed": needed,
         "levels_unknown": unknown,
         "exit_code": progress.exit_code,
@@ -103,22 +129,32 @@ def _state_name(running: bool, progress: Progress, queue: dict[str, Any] | None)
 
 
 def levels_needed(store: "Store") -> tuple[int | None, int]:
-    """Return the Fock levels that would have met the tolerance at all suspect points where that is known.
+    """Return the Fock levels that would have met the tolerance at all truncated suspect points where that is known.
 
-    And the number of suspect points where it is not.
+    And the number of those where it is not.
     """
     if "levels_needed" not in store.spec.outputs:
-        return None, int((store.status() == SUSPECT).sum())
-    needed = store.read_one("levels_needed")[store.status() == SUSPECT]
+        return None, 0
+    suspect = store.status() == SUSPECT
+    if "verdict" in store.variables:
+        verdict = store.read_one("verdict")
+        suspect &= (verdict == VERDICT_CODES[SUSPECT_TRUNCATION]) | (verdict == VERDICT_CODES[SUSPECT_BRANCHES])
+    needed = store.read_one("levels_needed")[suspect]
     known = needed[needed > 0]
     return (int(known.max()) if len(known) else None), int(len(needed) - len(known))
 
 
-def suspect_text(needed: int | None, unknown: int) -> str:
-    """Say what would mend the suspect points."""
-    parts = [f"`fock_levels: {needed}` should meet the tolerance"] if needed else []
-    if unknown:
-        parts.append(f"{unknown:,} of them cannot tell how many levels they need")
+def suspect_text(data: dict[str, Any]) -> str:
+    """Say what is wrong with the suspect points, and what would mend them."""
+    parts, verdicts = [], data["verdicts"]
+    if SUSPECT_BRANCHES in verdicts:
+        parts.append(f"{verdicts[SUSPECT_BRANCHES]:,} miss a classical branch, or cannot weigh their branches")
+    if SUSPECT_NUMERICS in verdicts:
+        parts.append(f"{verdicts[SUSPECT_NUMERICS]:,} have a `numerical_error` above {NUMERICAL_TOLERANCE:g}")
+    if data["levels_needed"]:
+        parts.append(f"`fock_levels: {data['levels_needed']}` should meet the tolerance")
+    if data["levels_unknown"]:
+        parts.append(f"{data['levels_unknown']:,} cannot tell how many levels they need")
     return "; ".join(parts)
 
 
@@ -156,17 +192,16 @@ def recent_rate(directory: RunDirectory, window: int = 50) -> float | None:
 def state_rows(data: dict[str, Any]) -> dict[str, str]:
     """Return the state of a run as a table of two columns."""
     parts = ", ".join(f"{data[name]:,} {name}" for name in ("ok", "suspect", "failed", "pending"))
-    rows = {
-        "state": data["state"],
-        "points": f"{data['points']:,}: {parts}",
-        "blocks": f"{data['blocks_done']:,} of {data['blocks']:,}",
-    }
+    rows = {"state": data["state"], "points": f"{data['points']:,}: {parts}"}
+    if data["verdicts"]:
+        rows["verdicts"] = ", ".join(f"{count:,} {word}" for word, count in data["verdicts"].items())
+    rows["blocks"] = f"{data['blocks_done']:,} of {data['blocks']:,}"
     if data["points_per_second"]:
         rows["rate"] = f"{data['points_per_second']:,.0f} points/s"
     if data["eta_seconds"] is not None:
         rows["left"] = duration(data["eta_seconds"])
     if data["suspect"]:
-        rows["suspect"] = suspect_text(data["levels_needed"], data["levels_unknown"])
+        rows["suspect"] = suspect_text(data)
     if data["running"]:
         rows["run by"] = f"process {data['running']['pid']} on {data['running']['host']}"
     return rows | (_job_rows(data["slurm"]) if data["slurm"] else {})

@@ -16,7 +16,15 @@ from qbsweep.physics.fock.point import FockResult, solve_model
 from qbsweep.physics.fock.verdict import BESIDE, Verdict, judge, measured_error, solve_auto
 from qbsweep.physics.network import scaled
 from qbsweep.solvers.interface import Cost, Labelled, Points, Setting, Solved, Solver, require_outputs
-from qbsweep.solvers.status import FAILED, OK, SUSPECT
+from qbsweep.solvers.status import (
+    CERTIFIED,
+    CONVERGED,
+    FAILED,
+    OK,
+    SUSPECT,
+    SUSPECT_TRUNCATION,
+    VERDICT_CODES,
+)
 
 _GIGABYTE = 1e9
 _FIRST_LEVELS = 4  # of a climb
@@ -30,6 +38,7 @@ class _Answer:
     result: FockResult
     verdict: Verdict
     omega: float
+    gaussian: bool
 
     def steady(self, name: str) -> FloatArray:
         """Steady energy or ergotropy of every mode, shape (modes,)."""
@@ -38,6 +47,12 @@ class _Answer:
     def in_time(self, name: str) -> FloatArray:
         """Energy or ergotropy of every mode in time, shape (modes, times)."""
         return np.asarray(self.omega * getattr(self.result, f"{name}_t"))
+
+    @property
+    def verdict_code(self) -> int:
+        """The code of who vouches for it."""
+        vouches = CERTIFIED if self.gaussian else CONVERGED
+        return VERDICT_CODES[SUSPECT_TRUNCATION if self.verdict.suspect else vouches]
 
     @property
     def levels_needed(self) -> int:
@@ -72,6 +87,8 @@ _VERDICT = {
     "top_population": _Output(lambda answer: answer.verdict.top_population),
     "levels_used": _Output(lambda answer: max(answer.result.levels), dtype="int16"),
     "levels_needed": _Output(lambda answer: answer.levels_needed, dtype="int16"),
+    "numerical_error": _Output(lambda answer: answer.result.error, dtype="float32"),
+    "verdict": _Output(lambda answer: answer.verdict_code, dtype="int8"),
 }
 _OUTPUTS = _STEADY | _IN_TIME | _VERDICT
 
@@ -109,7 +126,8 @@ def solve_lindblad(points: Points, outputs: Sequence[str]) -> Solved:
     for index in np.ndindex(shape):
         where = dict(zip(axes, index, strict=True))
         try:
-            result, verdict = _Point.of(points, where).solve(outputs)
+            point = _Point.of(points, where)
+            result, verdict = point.solve(outputs)
         except (QbsweepError, ArithmeticError, np.linalg.LinAlgError) as error:
             status[index], reasons[index] = FAILED, str(error)
             continue
@@ -117,7 +135,7 @@ def solve_lindblad(points: Points, outputs: Sequence[str]) -> Solved:
             status[index], reasons[index] = FAILED, result.reason
             continue
         status[index] = SUSPECT if verdict.suspect else OK
-        answer = _Answer(result, verdict, points.at(where)["omega"])
+        answer = _Answer(result, verdict, points.at(where)["omega"], point.model.gaussian)
         for name, array in arrays.items():
             array[index] = _OUTPUTS[name].of(answer)
     labelled = {name: Labelled((*axes, *_OUTPUTS[name].dims), array) for name, array in arrays.items()}

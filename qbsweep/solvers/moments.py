@@ -20,6 +20,7 @@ from qbsweep.physics.moments.dynamics import evolved_populations, uniform_step
 from qbsweep.physics.moments.family import Family, family
 from qbsweep.physics.moments.steady import anomaly_ratios, coherent_populations
 from qbsweep.solvers.interface import Cost, Labelled, Points, Solved, Solver, require_outputs
+from qbsweep.solvers.status import EXACT, NUMERICAL_TOLERANCE, OK, SUSPECT, SUSPECT_NUMERICS, VERDICT_CODES
 
 _FAMILY = ("J", "kappa")
 """Axes along which the drift matrices differ; a `member` has one of each."""
@@ -95,6 +96,11 @@ class _Steady:
         """Yield a quantity mode by mode: all of them at once would not stay in the cache."""
         return (quantity(mode) for mode in range(self.net.n_modes))
 
+    @property
+    def numerical_error(self) -> FloatArray:
+        """Estimate of the largest error of what was asked for, shape (members,)."""
+        return np.full(len(self.J), np.finfo(float).eps)
+
     def energy_of_batteries(self) -> FloatArray:
         """Energy of all modes but the charger, shape (members, *bath)."""
         return self.bath.energy(_beside_bath(self._coherent[1:].sum(axis=0)), float(self.net.n_modes - 1))
@@ -122,6 +128,11 @@ class _Evolved:
         )
         second = (0.0 if moment is None else _beside_bath(moment) for moment in (filling, deficit))
         return (_beside_bath(coherent), *second)  # type: ignore[return-value]
+
+    @property
+    def numerical_error(self) -> FloatArray:
+        """Estimate of the largest error over modes and times, shape (members,)."""
+        return np.full(len(self.J), np.finfo(float).eps)
 
     def energy(self) -> FloatArray:
         """Of every mode and time, shape (members, *bath, mode, time)."""
@@ -161,6 +172,7 @@ _IN_TIME = {
     "ergotropy_t": _Output(lambda state: state.ergotropy(), ("mode", "time")),
 }
 _OUTPUTS = _STEADY | _IN_TIME
+_VERDICT = ("numerical_error", "verdict")
 
 
 def solve_moments(points: Points, outputs: Sequence[str]) -> dict[str, Labelled]:
@@ -175,7 +187,8 @@ def solve_moments(points: Points, outputs: Sequence[str]) -> dict[str, Labelled]
     Returns
     -------
     dict of Labelled
-        Over (J, kappa, epsilon, omega, n_th, r), then mode (N + 1) and time where the variable has them.
+        Over (J, kappa, epsilon, omega, n_th, r), then mode (N + 1) and time where the variable has them; beside them
+        `numerical_error` over (J, kappa).
         Relative accuracy 1e-12 in the steady state and 1e-9 in time, tested against closed forms and 30-digit
         references; energies under 2e-308 lose digits and become 0.
 
@@ -197,14 +210,17 @@ def solve_moments(points: Points, outputs: Sequence[str]) -> dict[str, Labelled]
     shape = (math.prod(members), *(sizes[name] for name in _BATH))
     lengths = {"mode": points.network.n_modes, "time": points.n_times}
     results = {name: np.empty((*shape, *(lengths[dim] for dim in _OUTPUTS[name].dims))) for name in outputs}
+    error = np.zeros(shape[0])
     for tile, state in _states(points, any(name in _STEADY for name in outputs), bool(in_time)):
         for name, target in results.items():
             if (name in _IN_TIME) == isinstance(state, _Evolved):
                 _OUTPUTS[name].write(state, target[tile])
-    return {
+        error[tile] = np.maximum(error[tile], state.numerical_error)
+    solved = {
         name: Labelled((*_FAMILY, *_BATH, *_OUTPUTS[name].dims), array.reshape(*members, *array.shape[1:]))
         for name, array in results.items()
     }
+    return solved | {"numerical_error": Labelled(_FAMILY, error.reshape(members))}
 
 
 def _states(points: Points, steady: bool, in_time: bool) -> Iterator[tuple[slice, _Steady | _Evolved]]:
@@ -265,7 +281,11 @@ def moments_cost(points: Points, outputs: Sequence[str], sizes: Mapping[str, int
 
 
 def _solve(points: Points, outputs: Sequence[str]) -> Solved:
-    return Solved(solve_moments(points, outputs))
+    arrays = solve_moments(points, outputs)
+    trusted = arrays["numerical_error"].values <= NUMERICAL_TOLERANCE
+    verdict = np.where(trusted, VERDICT_CODES[EXACT], VERDICT_CODES[SUSPECT_NUMERICS]).astype(np.int8)
+    status = np.where(trusted, OK, SUSPECT).astype(np.int8)
+    return Solved(arrays | {"verdict": Labelled(_FAMILY, verdict)}, Labelled(_FAMILY, status))
 
 
-SOLVER = Solver(tuple(_OUTPUTS), _solve, moments_cost)
+SOLVER = Solver((*_OUTPUTS, *_VERDICT), _solve, moments_cost)

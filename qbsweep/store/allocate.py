@@ -14,6 +14,7 @@ import zarr.codecs
 from qbsweep.store.directory import FORMAT
 from qbsweep.store.grid import Grid
 from qbsweep.store.layout import Coordinate, attributes_of, coordinates, sizes, stored_variables
+from qbsweep.store.status import BYTES
 from qbsweep.sweeps.spec import SweepSpec, dump_spec
 from qbsweep.sweeps.variables import VARIABLES
 
@@ -53,8 +54,7 @@ def allocate(path: Path, spec: SweepSpec, grid: Grid, provenance: Mapping[str, A
                 chunks=grid.block_shape + tail,
                 dtype=variable.dtype,
                 fill_value=variable.fill,
-                # One byte a point, which `StatusFiles` reads without zarr.
-                compressors=None if name == "status" else compressor,
+                compressors=None if name in BYTES else compressor,
                 dimension_names=grid.dims + variable.extra_dims,
                 attributes=attributes_of(spec, variable),
             )

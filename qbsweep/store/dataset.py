@@ -24,6 +24,7 @@ from qbsweep.store.grid import Grid, Slices
 from qbsweep.store.layout import stored_fixed, stored_variables
 from qbsweep.store.status import StatusFiles
 from qbsweep.sweeps.spec import parse_spec
+from qbsweep.sweeps.variables import VERDICT
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -60,7 +61,7 @@ class Store:
                 self.id = str(group.attrs["dataset_id"])
                 self.provenance: dict[str, Any] = {name: group.attrs.get(name) for name in PROVENANCE}
                 self.spec = parse_spec(str(group.attrs["spec"]))
-                self._arrays = {name: _array(group, name) for name in stored_variables(self.spec)}
+                self._arrays = {name: _array(group, name) for name in _declared(path, stored_variables(self.spec))}
                 for name in ("mode", *self.spec.axes, *stored_fixed(self.spec)):
                     _array(group, name)
         if version != FORMAT:
@@ -71,6 +72,11 @@ class Store:
         self.digest = self.spec.digest()
         self.grid = Grid(tuple(self.spec.axes), self._arrays["status"].shape, self._arrays["status"].chunks)
         self._status = StatusFiles(path, self.grid)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of its variables."""
+        return tuple(self._arrays)
 
     def status(self) -> NDArray[np.int8]:
         """Return the status of every point, in the grid's shape."""
@@ -97,6 +103,11 @@ class Store:
         """Count the points of every block by their status."""
         with readable(self.path):
             yield from self._status.counts()
+
+    def verdicts(self) -> Counter[int]:
+        """Count the points that have a verdict by it."""
+        with readable(self.path):
+            return self._status.verdicts()
 
     def read(self, region: Slices) -> dict[str, NDArray[Any]]:
         """Return all variables of a region, `status` included."""
@@ -177,6 +188,12 @@ def _damaged(path: Path, error: Exception) -> str:
         f"{path} is damaged or not a qbsweep dataset ({_one_line(error)}); "
         "nothing was changed; move it away or give another --out"
     )
+
+
+def _declared(path: Path, names: Sequence[str]) -> list[str]:
+    """Return the variables that a dataset was allocated with: one of an earlier version lacks later verdicts."""
+    allocated = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["consolidated_metadata"]["metadata"]
+    return [name for name in names if name in allocated or name not in VERDICT]
 
 
 def _array(group: zarr.Group, name: str) -> Any:

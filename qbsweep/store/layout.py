@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qbsweep.physics.topologies import optimal_coupling
-from qbsweep.solvers.status import STATUS_NAMES
+from qbsweep.solvers.status import STATUS_NAMES, VERDICT_NAMES
 from qbsweep.sweeps.axes import Axis
 from qbsweep.sweeps.parameters import PARAMETERS
 from qbsweep.sweeps.spec import SweepSpec
 from qbsweep.sweeps.variables import VARIABLES, Variable
+
+_CODES = {"status": STATUS_NAMES, "verdict": VERDICT_NAMES}
 
 
 class Coordinate(NamedTuple):
@@ -90,7 +92,6 @@ def stored_variables(spec: SweepSpec) -> tuple[str, ...]:
 def attributes_of(spec: SweepSpec, variable: Variable) -> dict[str, Any]:
     """Units and names of a variable; energies are in units of omega unless `omega` itself is given."""
     units = "[omega]" if variable.units == "omega" and spec.values("omega") != [1.0] else variable.units
-    flags: dict[str, Any] = {}
-    if variable.name == "status":
-        flags = {"flag_values": list(STATUS_NAMES), "flag_meanings": " ".join(STATUS_NAMES.values())}
+    codes = _CODES.get(variable.name)
+    flags = {} if codes is None else {"flag_values": list(codes), "flag_meanings": " ".join(codes.values())}
     return {"units": units, "long_name": variable.long_name, **flags}

@@ -1,4 +1,4 @@
-"""What is solved, read from the files of a dataset alone: a look at a run need not wait for zarr and numpy."""
+"""What is solved and who vouches for it, from the files of a dataset alone: a look need not wait for zarr and numpy."""
 
 import json
 import math
@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qbsweep.solvers.status import PENDING
+from qbsweep.solvers.status import NO_VERDICT, PENDING
 from qbsweep.store.directory import FORMAT, RunDirectory
 from qbsweep.store.grid import Grid
+
+BYTES = ("status", "verdict")
+"""Variables of one byte a point whose chunks are not compressed."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusFiles:
-    """The chunks of `status`: one byte a point, not compressed.
+    """The chunks of `status` and `verdict`: one byte a point, not compressed.
 
     Attributes
     ----------
@@ -27,8 +30,8 @@ class StatusFiles:
     path: Path
     grid: Grid
 
-    def chunk(self, number: int) -> bytes | None:
-        """Return the status of a block, padded to a whole block; None if it was never written.
+    def chunk(self, number: int, variable: str = "status") -> bytes | None:
+        """Return the codes of a block, padded to a whole block; None if it was never written.
 
         Raises
         ------
@@ -37,11 +40,11 @@ class StatusFiles:
         """
         corner = map(str, self.grid.corner(number))
         try:
-            content = self.path.joinpath("status", "c", *corner).read_bytes()
+            content = self.path.joinpath(variable, "c", *corner).read_bytes()
         except FileNotFoundError:
             return None
         if len(content) != math.prod(self.grid.block_shape):
-            raise ValueError(f"the status of block {number} has {len(content)} bytes")
+            raise ValueError(f"the {variable} of block {number} has {len(content)} bytes")
         return content
 
     def counts(self) -> Iterator[Counter[int]]:
@@ -54,6 +57,14 @@ class StatusFiles:
             if content is not None:
                 count[PENDING] -= whole - points  # the padding is pending
             yield count
+
+    def verdicts(self) -> Counter[int]:
+        """Count the points that have a verdict by it."""
+        count = Counter[int]()
+        for number in range(self.grid.n_blocks):
+            count.update(self.chunk(number, "verdict") or b"")
+        del count[NO_VERDICT]
+        return count
 
 
 def status_files(directory: RunDirectory) -> StatusFiles:
@@ -74,9 +85,11 @@ def status_files(directory: RunDirectory) -> StatusFiles:
     for name, metadata in arrays.items():
         if _json(data / name) != metadata:
             raise ValueError(f"other metadata of {name}")
+    for name in BYTES:
+        array = arrays.get(name)  # a dataset of an earlier version has no `verdict`
+        if array and (array["data_type"], [codec["name"] for codec in array["codecs"]]) != ("int8", ["bytes"]):
+            raise ValueError(f"another encoding of {name}")
     status = arrays["status"]
-    if (status["data_type"], [codec["name"] for codec in status["codecs"]]) != ("int8", ["bytes"]):
-        raise ValueError("another encoding of status")
     shape, chunks = status["shape"], status["chunk_grid"]["configuration"]["chunk_shape"]
     return StatusFiles(data, Grid(tuple(status.get("dimension_names", ())), tuple(shape), tuple(chunks)))
 

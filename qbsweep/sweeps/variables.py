@@ -94,6 +94,16 @@ VARIABLES = {
             solvers=TRUNCATED,
         ),
         Variable(
+            "numerical_error",
+            "estimated error by rounding and iteration: largest relative one (moments), of rho in the trace norm "
+            "(lindblad)",
+            "verdict",
+            units="1",
+            dtype="float32",
+            label="numerical error",
+        ),
+        Variable("verdict", "who vouches for the point", "verdict", units="1", dtype="int8", fill=0),
+        Variable(
             "solve_seconds",
             "solver time, the point's share of its block",
             "always",

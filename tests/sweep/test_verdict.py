@@ -1,0 +1,133 @@
+"""Who vouches for a point: the words in the dataset, in `status`, in the report; datasets from before there were any."""
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+from qbsweep.errors import QbsweepError
+from qbsweep.runs.state import state, suspect_text, verdicts_in
+from qbsweep.solvers.status import VERDICT_NAMES
+from qbsweep.store.dataset import Store
+from qbsweep.store.directory import RunDirectory
+
+from ..command import qbsweep
+
+PARAMETERS = "topology: cascaded, J: {value: 1, unit: J_op}, kappa: 0.003, epsilon: 0.001, n_th: 0.3"
+BOTH = f"name: both\nparameters: {{{PARAMETERS}, N: 1}}\nsweep: {{solver: [moments, lindblad], fock_levels: [3, 20]}}\n"
+EXACT = f"name: exact\nparameters: {{{PARAMETERS}}}\nsweep: {{N: %s}}\n"
+
+
+def run(path: Path, sweep: str) -> Path:
+    (path / "sweep.yaml").write_text(sweep)
+    code, out, _ = qbsweep("run", path / "sweep.yaml", "--out", path / "out")
+    assert code == 0, out
+    return path / "out"
+
+
+def words(out: Path) -> xr.DataArray:
+    """The verdicts as words, by the attributes that the dataset itself gives."""
+    with xr.open_zarr(out / "data.zarr") as ds:
+        codes = ds.verdict.load()
+    names = dict(zip(codes.flag_values, codes.flag_meanings.split(), strict=True))
+    return xr.apply_ufunc(np.vectorize(names.get), codes)
+
+
+def test_each_solver_says_who_vouches(tmp_path: Path) -> None:
+    found = words(run(tmp_path, BOTH))
+    assert found.sel(solver="moments").values.tolist() == ["exact", "exact"]
+    assert found.sel(solver="lindblad").values.tolist() == ["suspect-truncation", "certified"]
+
+
+def test_status_counts_what_the_dataset_says(tmp_path: Path) -> None:
+    out = run(tmp_path, BOTH)
+    told = json.loads(qbsweep("status", out, "--json")[1])["verdicts"]
+    assert told == Counter(words(out).values.ravel().tolist())
+    assert "2 exact, 1 certified, 1 suspect-truncation" in qbsweep("status", out)[1]
+
+
+def test_pending_points_have_no_verdict(tmp_path: Path) -> None:
+    out = run(tmp_path, EXACT % "[1, 2, 3]")
+    group = zarr.open_group(out / "data.zarr")
+    group["status"][0], group["verdict"][0] = 0, 0
+    assert verdicts_in(RunDirectory(out)) == {"exact": 2}
+
+
+def test_a_failed_point_has_no_verdict(tmp_path: Path) -> None:
+    axes = "epsilon: [0.01, 1.0e+200]"
+    out = run_failing(
+        tmp_path, f"name: far\nparameters: {{topology: cascaded, N: 1, J: 1, kappa: 1}}\nsweep: {{{axes}}}\n"
+    )
+    with xr.open_zarr(out / "data.zarr") as ds:
+        assert ds.status.values.tolist() == [1, 2]
+        assert [VERDICT_NAMES[code] for code in ds.verdict.values] == ["exact", "none"]
+
+
+def run_failing(path: Path, sweep: str) -> Path:
+    (path / "sweep.yaml").write_text(sweep)
+    assert qbsweep("run", path / "sweep.yaml", "--out", path / "out")[0] == 3
+    return path / "out"
+
+
+def of_an_earlier_version(out: Path) -> None:
+    """Turn a dataset into one from before there were verdicts."""
+    metadata = out / "data.zarr/zarr.json"
+    group = json.loads(metadata.read_text())
+    for name in ("verdict", "numerical_error"):
+        del group["consolidated_metadata"]["metadata"][name]
+        shutil.rmtree(out / "data.zarr" / name)
+    metadata.write_text(json.dumps(group))
+
+
+def test_a_dataset_of_an_earlier_version_is_read_finished_and_extended(tmp_path: Path) -> None:
+    out = run(tmp_path, EXACT % "[1, 2]")
+    of_an_earlier_version(out)
+    Store(out / "data.zarr").set_status((slice(0, 1),), np.zeros(1, np.int8))
+    assert verdicts_in(RunDirectory(out)) == {}
+    assert qbsweep("run", tmp_path / "sweep.yaml", "--out", out)[0] == 0
+    assert qbsweep("report", out)[0] == 0
+    run(tmp_path, EXACT % "[1, 2, 3]")
+    assert words(out).values.tolist() == ["none", "none", "exact"]
+
+
+def test_a_suspect_point_of_an_earlier_version_is_still_shown(tmp_path: Path) -> None:
+    out = run(tmp_path, BOTH)
+    of_an_earlier_version(out)
+    data = state(RunDirectory(out))
+    assert data["verdicts"] == {}
+    assert suspect_text(data) == "1 cannot tell how many levels they need"
+    assert qbsweep("report", out)[0] == 0
+    assert "suspect" in (out / "report.html").read_text()
+
+
+def test_a_lost_verdict_is_damage(tmp_path: Path) -> None:
+    out = run(tmp_path, EXACT % "[1, 2]")
+    shutil.rmtree(out / "data.zarr/verdict")
+    with pytest.raises(QbsweepError, match="is damaged"):
+        verdicts_in(RunDirectory(out))
+
+
+def test_the_report_counts_and_explains_the_verdicts(tmp_path: Path) -> None:
+    out = run(tmp_path, BOTH)
+    assert qbsweep("report", out)[0] == 0
+    page = (out / "report.html").read_text()
+    for word, points in verdicts_in(RunDirectory(out)).items():
+        assert f'<span class="{word}" style="flex-grow: {points}"' in page
+        assert f"<td>{word}</td><td>{points}</td>" in page
+        assert f".verdicts .{word}" in page or word == "exact"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "said"),
+    [
+        ({"suspect-branches": 3}, "3 miss a classical branch, or cannot weigh their branches"),
+        ({"suspect-numerics": 2}, "2 have a `numerical_error` above 1e-09"),
+    ],
+)
+def test_every_kind_of_suspect_is_said(verdicts: dict[str, int], said: str) -> None:
+    assert suspect_text({"verdicts": verdicts, "levels_needed": None, "levels_unknown": 0}) == said
