@@ -290,7 +290,7 @@ def test_without_sections_a_file_can_still_say_everything(load: Load) -> None:
     ],
 )
 def test_outputs_in_canonical_order(load: Load, outputs: str, kept: tuple[str, ...]) -> None:
-    assert load(text(extra=f"outputs: {outputs}")).outputs == kept
+    assert asked(load(text(extra=f"outputs: {outputs}"))) == kept
 
 
 @given(st.permutations(["r", "n_th", "epsilon", "J", "N", "coupling", "topology"]))

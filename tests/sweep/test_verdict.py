@@ -1,4 +1,4 @@
-"""Who vouches for a point: the words in the dataset, in `status`, in the report; datasets from before there were any."""
+"""Who vouches for a point: in the dataset, in `status`, in the report; and datasets from before there were verdicts."""
 
 import json
 import shutil
