@@ -13,7 +13,7 @@ from pydantic import BaseModel
 import qbsweep
 from qbsweep.analysis.registry import ANALYSES
 from qbsweep.cli.main import app
-from qbsweep.solvers.status import STATUS_NAMES
+from qbsweep.solvers.status import STATUS_NAMES, VERDICTS
 from qbsweep.sweeps import given, syntax
 from qbsweep.sweeps.parameters import PARAMETERS, Parameter
 from qbsweep.sweeps.variables import VARIABLES, Variable
@@ -152,10 +152,16 @@ def _documented(path: str, heading: str, level: int = 2) -> str:
     return f"::: {path}\n    options: {{heading: {heading}, toc_label: {label}, heading_level: {level}}}"
 
 
+def verdicts() -> str:
+    """Who may vouch for a point, or why nobody does."""
+    return table(("verdict", "meaning"), ((f"`{word}`", meaning) for word, meaning in VERDICTS.items()))
+
+
 TABLES = {
     "parameters": parameters,
     "variables": variables,
     "states": states,
+    "verdicts": verdicts,
     "axis": lambda: forms(syntax.AxisForm),
     "network": lambda: forms(syntax.NetworkForm),
     "edge": lambda: forms(syntax.EdgeForm),

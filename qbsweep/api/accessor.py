@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import xarray as xr
 
 from qbsweep.analysis.registry import ANALYSES
@@ -61,6 +62,32 @@ class Accessor:
         for chart in fitting:
             return figure(replace(chart, **options))
         raise QbsweepError("there is nothing to draw: no axis of numbers has more than one value")
+
+    def words(self, variable: str = "verdict") -> xr.DataArray:
+        """Return the codes of `verdict` or `status` as words.
+
+        Parameters
+        ----------
+        variable : str
+
+        Returns
+        -------
+        DataArray of str
+            ``exact``, ``certified``, ``suspect-truncation``, ...
+
+        Raises
+        ------
+        QbsweepError
+            If there is no such variable, or it holds no codes: a dataset of an earlier version has no `verdict`.
+        """
+        coded = [str(name) for name, array in self._ds.data_vars.items() if "flag_meanings" in array.attrs]
+        if variable not in coded:
+            raise QbsweepError(unknown("variable of codes", variable, coded or ["status, of the dataset of a sweep"]))
+        codes = self._ds[variable]
+        values, words = codes.attrs["flag_values"], np.array(codes.attrs["flag_meanings"].split())
+        named = codes.copy(data=words[np.searchsorted(values, codes.values)])
+        named.attrs = {"long_name": codes.attrs["long_name"]}
+        return named
 
     def _drawable(self, variable: str, x: str | None) -> tuple[str, str]:
         """Return a variable and an axis that it has."""

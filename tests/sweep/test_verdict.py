@@ -30,18 +30,26 @@ def run(path: Path, sweep: str) -> Path:
     return path / "out"
 
 
-def words(out: Path) -> xr.DataArray:
-    """The verdicts as words, by the attributes that the dataset itself gives."""
+def words(out: Path, variable: str = "verdict") -> xr.DataArray:
     with xr.open_zarr(out / "data.zarr") as ds:
-        codes = ds.verdict.load()
-    names = dict(zip(codes.flag_values, codes.flag_meanings.split(), strict=True))
-    return xr.apply_ufunc(np.vectorize(names.get), codes)
+        return ds.load().qb.words(variable)
 
 
 def test_each_solver_says_who_vouches(tmp_path: Path) -> None:
     found = words(run(tmp_path, BOTH))
     assert found.sel(solver="moments").values.tolist() == ["exact", "exact"]
     assert found.sel(solver="lindblad").values.tolist() == ["suspect-truncation", "certified"]
+
+
+def test_codes_are_words_of_the_datasets_own_attributes(tmp_path: Path) -> None:
+    out = run(tmp_path, BOTH)
+    assert words(out, "status").values.tolist() == [["ok", "ok"], ["suspect", "ok"]]
+    for name in ("energy_terminal", "verdicts", "nothing"):
+        with pytest.raises(QbsweepError, match=f"variable of codes '{name}' is not known"):
+            words(out, name)
+    of_an_earlier_version(out)
+    with pytest.raises(QbsweepError, match="it must be 'status'"):
+        words(out)
 
 
 def test_status_counts_what_the_dataset_says(tmp_path: Path) -> None:
