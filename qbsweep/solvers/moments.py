@@ -18,7 +18,7 @@ from qbsweep.physics.gaussian import bath_ergotropy, bath_occupation
 from qbsweep.physics.moments.cost import evolution_seconds, family_seconds, steady_seconds
 from qbsweep.physics.moments.dynamics import evolved_populations, uniform_step
 from qbsweep.physics.moments.family import Family, family
-from qbsweep.physics.moments.steady import anomaly_ratios, coherent_populations
+from qbsweep.physics.moments.steady import anomaly_deficits, coherent_populations
 from qbsweep.solvers.interface import Cost, Labelled, Points, Solved, Solver, require_outputs
 from qbsweep.solvers.status import EXACT, NUMERICAL_TOLERANCE, OK, SUSPECT, SUSPECT_NUMERICS, VERDICT_CODES
 
@@ -29,6 +29,7 @@ _BATH = ("epsilon", "omega", "n_th", "r")
 
 _TILE = 4096  # members at once in the steady state: rows of 32 kB stay in the cache
 _TILE_ENTRIES = 2**22  # and at very large N not more than 32 MB of them
+_TILE_MATRICES = 2**15  # entries of whole matrices at once
 _TILE_BYTES = 4_000_000  # working set of the time evolution
 
 _NUMBER, _SQUEEZED_NUMBER = 4e-9, 12e-9  # seconds of a number of the results
@@ -76,21 +77,22 @@ class _Steady:
     bath: _Bath
 
     @cached_property
-    def _coherent(self) -> FloatArray:
+    def _coherent(self) -> tuple[FloatArray, FloatArray]:
         return coherent_populations(self.net, self.J, self.kappa)
 
     @cached_property
-    def _ratios(self) -> FloatArray | None:
-        return anomaly_ratios(self.net, self.J, self.kappa) if self.bath.is_squeezed else None
+    def _deficits(self) -> tuple[FloatArray | None, FloatArray]:
+        return anomaly_deficits(self.net, self.J, self.kappa)
 
     def energy(self, mode: int) -> FloatArray:
         """Of one mode, shape (members, *bath)."""
-        return self.bath.energy(_beside_bath(self._coherent[mode]))
+        return self.bath.energy(_beside_bath(self._coherent[0][mode]))
 
     def ergotropy(self, mode: int) -> FloatArray:
         """Of one mode, shape (members, *bath)."""
-        deficit = 0.0 if self._ratios is None else _beside_bath(1 - self._ratios[mode])
-        return self.bath.ergotropy(_beside_bath(self._coherent[mode]), 1.0, deficit)
+        deficits = self._deficits[0] if self.bath.is_squeezed else None
+        deficit = 0.0 if deficits is None else _beside_bath(deficits[mode])
+        return self.bath.ergotropy(_beside_bath(self._coherent[0][mode]), 1.0, deficit)
 
     def of_modes(self, quantity: Callable[[int], FloatArray]) -> Iterator[FloatArray]:
         """Yield a quantity mode by mode: all of them at once would not stay in the cache."""
@@ -98,12 +100,13 @@ class _Steady:
 
     @property
     def numerical_error(self) -> FloatArray:
-        """Estimate of the largest error of what was asked for, shape (members,)."""
-        return np.full(len(self.J), np.finfo(float).eps)
+        """Estimate of the largest relative error over the modes of what has been asked for, shape (members,)."""
+        solved = [vars(self)[name][1] for name in ("_coherent", "_deficits") if name in vars(self)]
+        return np.asarray(np.max(solved, axis=0, initial=0.0)) if solved else np.zeros(len(self.J))
 
     def energy_of_batteries(self) -> FloatArray:
         """Energy of all modes but the charger, shape (members, *bath)."""
-        return self.bath.energy(_beside_bath(self._coherent[1:].sum(axis=0)), float(self.net.n_modes - 1))
+        return self.bath.energy(_beside_bath(self._coherent[0][1:].sum(axis=0)), float(self.net.n_modes - 1))
 
 
 @dataclass(frozen=True)
@@ -248,7 +251,7 @@ def _tiles(count: int, size: int) -> Iterator[slice]:
 def _steady_tile(net: Family, bath: _Bath) -> int:
     """Members at once: few where whole matrices are solved, for a graph with loops or its pair moments."""
     is_dense = net.parents is None or (bath.is_squeezed and not (net.is_directed or net.is_resolvent))
-    return max(1, min(_TILE, _TILE_ENTRIES // (8 * net.n_modes**2 if is_dense else net.n_modes)))
+    return max(1, min(_TILE, _TILE_MATRICES // net.n_modes**2 if is_dense else _TILE_ENTRIES // net.n_modes))
 
 
 def _time_tile(n_modes: int, n_times: int, baths: int) -> int:

@@ -37,7 +37,9 @@ def moments(points: Points, outputs: Sequence[str]) -> dict[str, np.ndarray]:
     """What the moment solver says, by output: shape (J, kappa, epsilon, omega, n_th, r, theta_r, ...)."""
     shape = tuple(points.sizes[name] for name in AXES)
     arrays = {}
-    for name, found in solve_moments(points, outputs).items():
+    solved = solve_moments(points, outputs)
+    for name in outputs:
+        found = solved[name]
         extra = tuple(dim for dim in ("mode", "time") if dim in found.dims)
         values = found.along((*AXES, *extra))
         arrays[name] = np.broadcast_to(values, (*shape, *values.shape[len(AXES) :]))

@@ -19,7 +19,7 @@ from qbsweep.physics.fock.verdict import BESIDE, FLOOR, finer_model, is_affordab
 from qbsweep.physics.matrices import drift_matrix
 from qbsweep.physics.moments.dynamics import evolved_populations
 from qbsweep.physics.moments.family import family
-from qbsweep.physics.moments.steady import anomaly_ratios, coherent_populations
+from qbsweep.physics.moments.steady import anomaly_deficits, coherent_populations
 
 _PHOTONS = 1024  # numbers that are looked at
 _SAMPLES = 8  # times that are looked at
@@ -161,12 +161,12 @@ def _moments(
         chosen = np.unique(np.geomspace(1, len(times), _SAMPLES).astype(int) - 1)
         grid = np.asarray(times, dtype=float)[chosen]
     if steady or not model.gaussian:
-        coherent = model.epsilon**2 * coherent_populations(net, one, one)
+        coherent = model.epsilon**2 * coherent_populations(net, one, one)[0]
         if not model.gaussian:
             coherent = classical_populations(model, None if grid is None else float(grid[-1]))
-        ratios = anomaly_ratios(net, one, one)
+        lost, _ = anomaly_deficits(net, one, one)
         filled = np.ones((net.n_modes, 1))
-        kept = filled if ratios is None else ratios.reshape(-1, 1)
+        kept = filled if lost is None else 1 - lost
         # A Kerr term turns the phases of pairs by their number: what was squeezed looks thermal.
         anomaly = abs(model.anomaly) if model.gaussian else 0.0
         found.append((coherent, model.occupation * filled, anomaly * kept))

@@ -15,7 +15,7 @@ from qbsweep.physics.fock.model import FockModel, require_relaxing
 from qbsweep.physics.fock.point import FockResult, solve_model
 from qbsweep.physics.moments.dynamics import evolved_populations
 from qbsweep.physics.moments.family import family
-from qbsweep.physics.moments.steady import anomaly_ratios, coherent_populations
+from qbsweep.physics.moments.steady import anomaly_deficits, coherent_populations
 
 TOLERANCE = 1e-3
 FLOOR = 1e-3  # smallest denominator of a relative error, as a share of the mode's energy
@@ -71,9 +71,9 @@ def exact_values(model: FockModel, times: Sequence[float] | None) -> tuple[Float
     require_relaxing(model)
     net, one = family(model.network), np.ones(1)
     if times is None:
-        populations = coherent_populations(net, one, one)
-        ratios = anomaly_ratios(net, one, one)
-        filling, kept = np.ones_like(populations), np.ones_like(populations) if ratios is None else ratios
+        populations, _ = coherent_populations(net, one, one)
+        lost, _ = anomaly_deficits(net, one, one)
+        filling, kept = np.ones_like(populations), np.ones_like(populations) if lost is None else 1 - lost
     else:
         grid = np.asarray(times, dtype=float)[None]
         first, second, deficit = evolved_populations(net, one, one, grid, fluctuations=True, squeezing=True)

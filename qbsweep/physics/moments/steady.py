@@ -1,42 +1,75 @@
-"""Steady states of whole families of networks at once.
+"""Steady states of whole families of networks at once, and how far rounding may be in them.
 
 A family (see `qbsweep.physics.moments.family`) has the drift matrices ``M = J A + kappa B + D``. All functions take
-arrays `J` and `kappa` of shape (P,), one entry a member, and return (N+1, P).
+arrays `J` and `kappa` of shape (P,), one entry a member, and return values (N+1, P) and an estimate (P,) of the largest
+error of a mode.
 
 On a tree (a chain, a star, anything without loops) elimination from the leaves to the charger fills
 nothing in and costs O(N) per member, with members along the fast axis. A resonant tree needs no
-complex numbers: only products M[u,v] M[v,u] and moduli enter, and those are real. Any other graph goes
-through batched LAPACK. `qbsweep.physics.reference` is the slow, readable counterpart.
+complex numbers: only products M[u,v] M[v,u] and moduli enter, and those are real. Where all of them have one sign no
+digits cancel, and a count of roundings bounds the error; elsewhere a bound is carried along. Members for which it is
+too large, and all of any other graph, are solved by LAPACK and refined (`qbsweep.physics.moments.refined`).
+`qbsweep.physics.reference` is the slow, readable counterpart.
 
 Energies keep a small relative error down to 2e-308, the smallest normal double. Below that (say at the
 end of a long and very weakly coupled chain) they lose digits and become 0, without a warning.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
+from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
+from qbsweep.physics.moments.bounded import ROUNDING, Bounded
 from qbsweep.physics.moments.family import Family, parents_first
+from qbsweep.physics.moments.refined import (
+    ergotropy_error,
+    refined_amplitudes,
+    refined_deficits,
+    refined_deviation,
+)
+
+_OF_ENTRY = 16  # roundings that an entry of a drift matrix takes part in on the way to a ratio of determinants
+_OF_HOP = 8  # and on a hop of a pair
+_KEPT = 16  # arrays that pairs of equal modes share
+_TRUSTED = 1e-12  # largest error bound of an elimination that need not be refined
 
 
-def coherent_populations(net: Family, J: Array, kappa: Array) -> FloatArray:
-    """Steady ``|alpha_m|^2 / epsilon^2`` of every mode and member, shape (N+1, P), in 1/omega^2."""
+def coherent_populations(net: Family, J: Array, kappa: Array) -> tuple[FloatArray, FloatArray]:
+    """Steady ``|alpha_m|^2 / epsilon^2`` of every mode and member, in 1/omega^2.
+
+    Returns
+    -------
+    populations : ndarray, shape (N+1, P)
+    error : ndarray, shape (P,)
+        Estimate of the largest relative error.
+    """
     if net.parents is None:
-        source = np.zeros((net.n_modes, 1))
-        source[0] = -1
-        alpha = np.linalg.solve(net.drift(J, kappa), source)[..., 0]
-        return np.asarray(np.abs(alpha.T) ** 2)
-    pivots = _pivots(net, net.parents, J, kappa)
-    populations = np.empty((net.n_modes, len(J)))
-    populations[0] = np.abs(1 / pivots[0]) ** 2
-    for mode in net.order[1:]:
-        parent = net.parents[mode]
-        ratio = abs(net.A.get((mode, parent), 0.0)) * J / np.abs(pivots[mode])
-        ratio *= ratio
-        np.multiply(populations[parent], ratio, out=populations[mode])
-    return populations
+        alpha, error = refined_amplitudes(net, J, kappa)
+        return np.asarray(np.abs(alpha.T) ** 2), 2 * error
+    if not net.cancels:
+        pivots = _pivots(net, net.parents, J, _diagonals(net, J, kappa))
+        return _populations(net, net.parents, J, pivots), np.full(len(J), _roundings(net))
+    diagonal = [Bounded.rounded(_diagonals(net, J, kappa)(mode)) for mode in range(net.n_modes)]
+    bounded = _pivots(net, net.parents, J, diagonal.__getitem__)
+    populations = _populations(net, net.parents, J, [pivot.value for pivot in bounded])
+    error = 2 * _largest_along(net, net.parents, [pivot.error / np.abs(pivot.value) for pivot in bounded])
+    unsafe = np.flatnonzero(error > _TRUSTED)
+    if len(unsafe):
+        alpha, refined = refined_amplitudes(net, J[unsafe], kappa[unsafe])
+        populations[:, unsafe], error[unsafe] = np.abs(alpha.T) ** 2, 2 * refined
+    return populations, error
+
+
+def _roundings(net: Family) -> float:
+    """Bound the relative error of ratios of polynomials in a tree's entries, all of whose terms are positive.
+
+    Elimination rounds each of the at most 3 N + 1 entries some times, and each term has each of them once at most.
+    """
+    return ROUNDING * _OF_ENTRY * 3 * net.n_modes
 
 
 def _diagonals(net: Family, J: Array, kappa: Array) -> Callable[[int], Array]:
@@ -49,82 +82,207 @@ def _diagonals(net: Family, J: Array, kappa: Array) -> Callable[[int], Array]:
     return lambda mode: combined(net.A.get((mode, mode), 0.0), net.B[mode], net.D[mode])
 
 
-def _pivots(net: Family, parents: tuple[int, ...], J: Array, kappa: Array) -> list[Array]:
+def _pivots(net: Family, parents: tuple[int, ...], J: Array, diagonal: Callable[[int], Any]) -> list[Any]:
     """Pivots of the elimination from the leaves: ``g_m = M_mm - sum_children M_mc M_cm / g_c``.
 
     Re g <= -kappa/2 < 0 always, because every Schur complement of a dissipative matrix is dissipative:
-    no pivoting is needed and none of the sums below cancels in a resonant network.
+    no pivoting is needed. Arrays, or `Bounded` ones if the diagonal is.
     """
-    diagonal = _diagonals(net, J, kappa)
     pivots = [diagonal(mode) for mode in range(net.n_modes)]
     for mode in reversed(net.order[1:]):
-        parent = parents[mode]
-        loop = _loop(net, mode, parent)
+        loop = net.loops[mode]
         if loop:
-            pivots[parent] = pivots[parent] - (loop * J) * (J / pivots[mode])
+            pivots[parents[mode]] = pivots[parents[mode]] - (loop * J) * (J / pivots[mode])
     return pivots
 
 
-def _loop(net: Family, mode: int, parent: int) -> complex:
-    """``A[m,p] A[p,m]``: what travels to a mode and back."""
-    return net.A.get((mode, parent), 0.0) * net.A.get((parent, mode), 0.0)
+def _populations(net: Family, parents: tuple[int, ...], J: Array, pivots: list[Array]) -> FloatArray:
+    """``|alpha_0| = 1 / |g_0|`` and ``|alpha_m| = |alpha_p| |M_mp / g_m|``, squared."""
+    populations = np.empty((net.n_modes, len(J)))
+    populations[0] = np.abs(1 / pivots[0]) ** 2
+    for mode in net.order[1:]:
+        ratio = abs(net.A.get((mode, parents[mode]), 0.0)) * J / np.abs(pivots[mode])
+        ratio *= ratio
+        np.multiply(populations[parents[mode]], ratio, out=populations[mode])
+    return populations
 
 
-def anomaly_ratios(net: Family, J: Array, kappa: Array) -> FloatArray | None:
-    """Steady ``|S_mm| / |Q|`` of every mode and member, shape (N+1, P); None where all are exactly 1.
+def _largest_along(net: Family, parents: tuple[int, ...], errors: list[FloatArray]) -> FloatArray:
+    """Return the largest sum of errors on a way from the charger, each with some roundings more."""
+    total = [error + 6 * ROUNDING for error in errors]
+    for mode in net.order[1:]:
+        total[mode] = total[mode] + total[parents[mode]]
+    return np.asarray(np.max(total, axis=0))
+
+
+def anomaly_deficits(net: Family, J: Array, kappa: Array) -> tuple[FloatArray | None, FloatArray]:
+    """Steady ``1 - |S_mm| / |Q|``: how much of the bath's squeezing every mode has lost.
 
     ``S = conj(Q) X`` and ``M X + X M^T + K_sq = 0``, so one solve serves every bath.
+
+    Returns
+    -------
+    deficits : ndarray, shape (N+1, P), or None
+        None where all are exactly 0.
+    error : ndarray, shape (P,)
+        Estimate of the largest error of an ergotropy in a squeezed bath, relative to the larger of it and P/100.
     """
     if net.keeps_squeezing:
-        return None
+        return None, np.zeros(len(J))
     if net.parents is not None and net.is_resolvent:
-        diagonal = _resolvent_diagonal(net, net.parents, J, kappa)
+        deficits, error = _resolvent_deficits(net, net.parents, J, kappa)
     elif net.parents is not None and net.is_directed:
-        diagonal = _directed_diagonal(net, net.parents, J, kappa)
+        deficits, error = _directed_deficits(net, net.parents, J, kappa)
     else:
-        diagonal = np.diagonal(pair_matrices(net, J, kappa), axis1=1, axis2=2).T
-    return np.asarray(np.minimum(np.abs(diagonal), 1.0))
+        refined, error = refined_deficits(net, J, kappa)
+        return refined.T, error
+    unsafe = np.flatnonzero(error > _TRUSTED)
+    if len(unsafe):
+        refined, error[unsafe] = refined_deficits(net, J[unsafe], kappa[unsafe])
+        deficits[:, unsafe] = refined.T
+    return deficits, error
 
 
-def _resolvent_diagonal(net: Family, parents: tuple[int, ...], J: Array, kappa: Array) -> Array:
-    """Diagonal of ``X = -(kappa/2) M^{-1}`` on a tree, shape (N+1, P).
+def _resolvent_deficits(net: Family, parents: tuple[int, ...], J: Array, kappa: Array) -> tuple[FloatArray, FloatArray]:
+    """Deficits of ``X = -(kappa/2) M^{-1}`` on a tree.
 
-    The inverse's diagonal follows from the pivots: ``G_c = 1/g_c + G_p M_pc M_cp / g_c^2``.
+    ``X_mm = (kappa/2) / (kappa/2 + w_m)``, and w_m is the sum of i Delta_m and of what its neighbours add: see
+    `_added`. Real parts are positive, and in a resonant network all there is::
+
+        1 - |X|^2 = (kappa Re w + |w|^2) / |kappa/2 + w|^2
     """
-    pivots = _pivots(net, parents, J, kappa)
-    G = np.empty((net.n_modes, len(J)), dtype=np.result_type(*pivots))
-    G[0] = 1 / pivots[0]
+    half = -kappa * net.B[0]
+    deficits, error = np.empty((net.n_modes, len(J))), np.zeros(len(J))
+    if not net.cancels:
+        for mode, w in _added(net, parents, J, half, [None] * net.n_modes):
+            np.divide(w, half + w, out=deficits[mode])
+        return deficits, np.full(len(J), _roundings(net))
+    shifts = [Bounded.rounded(np.full(len(J), 1j * shift)) for shift in net.network.detuning]
+    for mode, w in _added(net, parents, J, Bounded.rounded(half), shifts):
+        z = np.abs(half + w.value)
+        lost = (2 * half * w.value.real + np.abs(w.value) ** 2) / z**2
+        deficits[mode] = lost / (1 + half / z)
+        error = np.maximum(error, ergotropy_error(lost, half * w.error / z**2 + 4 * ROUNDING * np.abs(w.value) / z))
+    return deficits, error
+
+
+def _added(net: Family, parents: tuple[int, ...], J: Array, half: Any, own: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    """Yield (mode, w) with ``w_m = own_m + sum_neighbours s``; None stands for nothing.
+
+    A neighbour n adds ``s = |M_mn|^2 / (kappa/2 + own_n + sum of what its other neighbours add to it)``: messages
+    from the leaves to the charger, and back.
+    """
+    children: list[list[int]] = [[] for _ in parents]
     for mode in net.order[1:]:
-        parent = parents[mode]
-        loop = _loop(net, mode, parent)
-        hop = J / pivots[mode]
-        G[mode] = 1 / pivots[mode] + G[parent] * (loop * hop * hop)
-    return np.asarray(kappa * net.B[0] * G)
+        children[parents[mode]].append(mode)
+    squares = {loop: (-loop * J) * J for loop in set(net.loops)}
+    below, upward, downward = list(own), [None] * net.n_modes, [None] * net.n_modes
+    for mode in reversed(net.order[1:]):
+        upward[mode] = squares[net.loops[mode]] / _sum(half, below[mode])
+        below[parents[mode]] = _sum(below[parents[mode]], upward[mode])
+    for mode in net.order:
+        yield mode, _sum(below[mode], downward[mode])
+        others = _without_each(_sum(own[mode], downward[mode]), [upward[child] for child in children[mode]])
+        for child, other in zip(children[mode], others, strict=True):
+            downward[child] = squares[net.loops[child]] / _sum(half, other)
 
 
-def _directed_diagonal(net: Family, parents: tuple[int, ...], J: Array, kappa: Array) -> Array:
-    """Diagonal of X on a tree without backward hops, shape (N+1, P).
+def _sum(a: Any, b: Any) -> Any:
+    return b if a is None else a if b is None else a + b
 
-    ``(d_j + d_k) X_jk = -(K_sq[j,k] + a_j X_{p(j),k} + a_k X_{j,p(k)})`` with d the diagonal and a_j the
+
+def _without_each(first: Any, rest: list[Any]) -> Iterator[Any]:
+    """Yield, for each of `rest`, the sum of `first` and all the others: no difference of sums keeps small ones."""
+    behind = [*reversed(list(accumulate(reversed(rest[1:])))), None]
+    for one, later in zip(rest, behind, strict=False):
+        yield _sum(first, later)
+        if later is not None:
+            first = _sum(first, one)
+
+
+def _directed_deficits(net: Family, parents: tuple[int, ...], J: Array, kappa: Array) -> tuple[FloatArray, FloatArray]:
+    """Deficits on a tree without backward hops: ``1 - |X|^2 = -(2 Re y + |y|^2)`` with y the deviation from a phase."""
+    deficits, error = np.empty((net.n_modes, len(J))), np.zeros(len(J))
+    if net.common_squeezing:
+        lowest = np.zeros(len(J))
+        for mode, y in _common_deviations(net, parents, J, kappa):
+            lost = -y * (2 + y)
+            np.divide(lost, 1 + np.abs(1 + y), out=deficits[mode])
+            np.minimum(lowest, y, out=lowest)
+        relative = ROUNDING * _OF_HOP * (2 * max(depths(parents)) + 1)
+        return deficits, 10 * relative * np.sqrt(2 / np.maximum(2 + lowest, relative))
+    for mode, Y in _bath_deviations(net, parents, J, kappa):
+        y = Y.value
+        lost = np.maximum(-(2 * y.real + np.abs(y) ** 2), 0.0)
+        deficits[mode] = lost / (1 + np.abs(1 + y))
+        error = np.maximum(error, ergotropy_error(lost, Y.error + 6 * ROUNDING * np.abs(y)))
+    return deficits, error
+
+
+def _common_deviations(
+    net: Family, parents: tuple[int, ...], J: Array, kappa: Array
+) -> Iterator[tuple[int, FloatArray]]:
+    """Yield (mode, y) with ``X_mm = x (1 + y)`` for the common x of all jumps, of which only local losses differ.
+
+    ``M Y + Y M^T + kappa (phases*^2 - x) = 0``, and since all hops are positive and all sources have one sign, so
+    have all terms: y is between -2 and 0, and has its own digits.
+    """
+    x = net.common_squeezing or 0.0
+    sources = {(m, m): kappa * (x * b + 2 * net.B[m]) for m, b in enumerate(net.B_sq) if x * b < 0}
+    return _pair_diagonal(net, parents, J, kappa, lambda j, k: sources.get((j, k)))
+
+
+def _bath_deviations(net: Family, parents: tuple[int, ...], J: Array, kappa: Array) -> Iterator[tuple[int, Bounded]]:
+    """Yield (mode, y) with ``X_mm = phases*^2 (1 + y)``: the deviation from what local losses alone would give."""
+
+    def source(j: int, k: int) -> Bounded | None:
+        if (j, k) not in net.R and (j != k or not net.D[j]):
+            return None
+        detuning = 2 * net.D[j] * net.phases[j].conjugate() ** 2 if j == k else 0.0
+        return Bounded.rounded(J * net.R.get((j, k), 0.0) + detuning)
+
+    for mode, Y in _pair_diagonal(net, parents, J, kappa, source):
+        yield mode, (net.phases[mode] ** 2).real * Y
+
+
+def _pair_diagonal(
+    net: Family,
+    parents: tuple[int, ...],
+    J: Array,
+    kappa: Array,
+    source: Callable[[int, int], Any],
+) -> Iterator[tuple[int, Any]]:
+    """Yield (mode, Y_mm) of ``M Y + Y M^T + source = 0`` on a tree without backward hops.
+
+    ``(d_j + d_k) Y_jk = -(source_jk + a_j Y_{p(j),k} + a_k Y_{j,p(k)})`` with d the diagonal and a_j the
     hop from the parent p(j): pairs in the order of their summed depth, so two levels are in memory.
     """
-    diagonal = _diagonals(net, J, kappa)
-    result = np.empty((net.n_modes, len(J)), dtype=net.dtype)
-    pairs = _ancestor_pairs(parents)
-    level: dict[tuple[int, int], Array] = {}
-    for level_pairs in pairs:
+
+    @lru_cache(maxsize=_KEPT)
+    def inverse(a: complex, b: complex, d: complex) -> Array:
+        return np.asarray(-1 / (J * a + kappa * b + d))
+
+    @lru_cache(maxsize=_KEPT)
+    def hop(a: complex) -> Array:
+        return np.asarray(J * a)
+
+    a = [net.A.get((mode, mode), 0.0) for mode in range(net.n_modes)]
+    hops = [net.A.get((mode, parent), 0.0) for mode, parent in enumerate(parents)]
+    level: dict[tuple[int, int], Any] = {}
+    for level_pairs in _ancestor_pairs(parents):
         previous, level = level, {}
         for j, k in level_pairs:
-            total = J * net.A_sq.get((j, k), 0.0) + kappa * (net.B_sq[j] if j == k else 0.0)
+            total = source(j, k)
             for child, other in ((j, k), (k, j)):
                 if parents[child] >= 0:
-                    parent = parents[child]
-                    key = (parent, other) if (parent, other) in previous else (other, parent)
-                    total = total + J * net.A.get((child, parent), 0.0) * previous[key]
-            level[j, k] = -total / (diagonal(j) + diagonal(k))
+                    before = previous[min(parents[child], other), max(parents[child], other)]
+                    if before is not None:
+                        total = _sum(total, hop(hops[child]) * before)
+            if total is not None:
+                total = inverse(a[j] + a[k], net.B[j] + net.B[k], net.D[j] + net.D[k]) * total
+            level[j, k] = total
             if j == k:
-                result[j] = level[j, k]
-    return result
+                yield j, np.zeros(len(J)) if total is None else total
 
 
 def depths(parents: tuple[int, ...]) -> list[int]:
@@ -153,32 +311,18 @@ def _ancestor_pairs(parents: tuple[int, ...]) -> list[list[tuple[int, int]]]:
 
 
 def pair_matrices(net: Family, J: Array, kappa: Array) -> Array:
-    """Solve ``M X + X M^T + K_sq = 0`` for every member, shape (P, N+1, N+1), by Smith's doubling.
-
-    With the Cayley transform ``F = (s + M)(s - M)^{-1}`` the solution is the convergent series
-    ``X = sum_k F^k W (F^T)^k``, ``W = 2 s (s - M)^{-1} K_sq (s - M)^{-T}``, summed by doubling: 2^j terms
-    after j steps. s is the geometric mean of the fastest and the slowest local rate. X is in the family's gauge.
+    """Solve ``M X + X M^T + K_sq = 0`` for every member, shape (P, N+1, N+1), in the family's gauge.
 
     Raises
     ------
     ArithmeticError
-        If the series does not converge: some mode of the network is not damped at all.
+        If refinement does not converge: some mode of the network is not damped at all.
     """
-    M, K = net.drift(J, kappa), net.pair_noise(J, kappa)
-    fastest = np.abs(M).sum(axis=2).max(axis=1)
-    slowest = kappa * np.abs(net.B).min()
-    slowest = np.maximum(slowest, 1e-8 * fastest)
-    shift = np.sqrt(fastest * slowest)[:, None, None] * np.eye(net.n_modes)
-    inverse = np.linalg.inv(shift - M)
-    F = inverse @ (shift + M)
-    X = 2 * shift[:, :1, :1] * (inverse @ K @ inverse.transpose(0, 2, 1))
-    active = np.arange(len(M))
-    for _ in range(64):
-        step = F[active] @ X[active] @ F[active].transpose(0, 2, 1)
-        X[active] += step
-        change = np.abs(step).max(axis=(1, 2)) > 1e-17 * np.abs(X[active]).max(axis=(1, 2))
-        active = active[change]
-        if not len(active):
-            return np.asarray(X)
-        F[active] = F[active] @ F[active]
-    raise ArithmeticError("the pair moments have no steady state: some mode of the network is not damped")
+    (Y, _), error = refined_deviation(net, J, kappa)
+    if np.any(error > 0.1):
+        raise ArithmeticError("the pair moments have no steady state: some mode of the network is not damped")
+    n = net.n_modes
+    X = Y[:, :n] + 1j * Y[:, n:] if net.dtype.kind == "c" else Y
+    modes = np.arange(n)
+    X[:, modes, modes] += (net.phases.conj() ** 2).real
+    return np.asarray(X)
