@@ -20,12 +20,14 @@ from qbsweep.physics.moments.sparse import deviation_source, drift_of
 
 _EPS = float(np.finfo(float).eps)
 _ROUNDS = 12  # corrections at most; each at least halves the one before
+_PATIENCE = 4  # corrections before one that does not halve says anything: small parts settle after the large ones
+_DARK = 1e-24
 _FIRST = 1e-3  # relative size that a first solution counts with among its corrections: 1, and some distrust
 _UNKNOWN = 1.0  # the relative error of what does not converge
 
 _Solve = Callable[[Array, FloatArray], FloatArray]
 _Residual = Callable[[Array, Doubled], FloatArray]
-_Change = Callable[[Doubled, FloatArray], FloatArray]
+_Change = Callable[[Array, Doubled, FloatArray], FloatArray]
 
 
 def refined_amplitudes(net: Family, J: Array, kappa: Array) -> tuple[Array, FloatArray]:
@@ -34,7 +36,8 @@ def refined_amplitudes(net: Family, J: Array, kappa: Array) -> tuple[Array, Floa
     Returns
     -------
     alpha : ndarray, shape (P, N+1)
-        Per unit drive, in the family's gauge, in 1/omega.
+        Per unit drive, in the family's gauge, in 1/omega. What does not settle below 1e-24 of the largest amplitude is
+        the rounding of ways that cancel each other, and 0.
     error : ndarray, shape (P,)
         Estimate of the largest relative error of a mode.
     """
@@ -49,12 +52,15 @@ def refined_amplitudes(net: Family, J: Array, kappa: Array) -> tuple[Array, Floa
     def residual(members: Array, alpha: Doubled) -> FloatArray:
         return -nearest(plus((source[members], np.zeros_like(source[members])), drift[members].of(alpha)))
 
-    def change(alpha: Doubled, step: FloatArray) -> FloatArray:
+    is_dark = np.zeros((len(J), net.n_modes), dtype=bool)
+
+    def change(members: Array, alpha: Doubled, step: FloatArray) -> FloatArray:
         size, moved = (np.abs(_joined(x, net)[..., 0]) for x in (alpha[0], step))
-        return np.asarray(_ratio(moved, size).max(axis=1))
+        dark = is_dark[members] = (moved > size / 2) & (size + moved < _DARK * size.max(axis=1, keepdims=True))
+        return np.asarray(np.where(dark, 0.0, _ratio(moved, size)).max(axis=1))
 
     alpha, error = _refined(solve(np.arange(len(J)), -source), solve, residual, change)
-    return _joined(alpha[0], net)[..., 0], error
+    return np.where(is_dark, 0.0, _joined(alpha[0], net)[..., 0]), error
 
 
 def refined_deficits(net: Family, J: Array, kappa: Array) -> tuple[FloatArray, FloatArray]:
@@ -89,7 +95,7 @@ def refined_deviation(net: Family, J: Array, kappa: Array) -> tuple[Doubled, Flo
         whole = plus(half, (_transposed(half[0], net), _transposed(half[1], net)))
         return -nearest(plus(whole, (source[0][members], source[1][members])))
 
-    def change(Y: Doubled, step: FloatArray) -> FloatArray:
+    def change(_: Array, Y: Doubled, step: FloatArray) -> FloatArray:
         lost = _lost_square(_diagonal(Y, net), net.phases)
         moved = np.abs(np.diagonal(_joined(step, net), axis1=1, axis2=2))
         return np.asarray(ergotropy_error(lost, moved).max(axis=1))
@@ -124,15 +130,15 @@ def _refined(first: FloatArray, solve: _Solve, residual: _Residual, change: _Cha
     high, low = first, np.zeros_like(first)
     error, before = np.zeros(len(first)), np.full(len(first), _FIRST)
     active = np.arange(len(first))
-    for _ in range(_ROUNDS):
+    for count in range(_ROUNDS):
         here = high[active], low[active]
         step = solve(active, residual(active, here))
         here = plus(here, (step, np.zeros_like(step)))
         high[active], low[active] = two_sum(*here)
-        moved = change(here, step)
+        moved = change(active, here, step)
         factor = np.clip(moved / before[active], 0.0, 0.999)
         error[active] = moved / (1 - factor) * np.where(factor < 0.5, factor, 1.0)
-        goes_on = (error[active] > _EPS) & (factor < 0.5)
+        goes_on = (error[active] > _EPS) & ((factor < 0.5) | (count < _PATIENCE))
         before[active] = moved
         active = active[goes_on]
         if not len(active):

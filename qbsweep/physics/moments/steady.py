@@ -202,7 +202,7 @@ def _without_each(first: Any, rest: list[Any]) -> Iterator[Any]:
 
 def _directed_deficits(net: Family, parents: tuple[int, ...], J: Array, kappa: Array) -> tuple[FloatArray, FloatArray]:
     """Deficits on a tree without backward hops: ``1 - |X|^2 = -(2 Re y + |y|^2)`` with y the deviation from a phase."""
-    deficits, error = np.empty((net.n_modes, len(J))), np.zeros(len(J))
+    deficits, error = np.zeros((net.n_modes, len(J))), np.zeros(len(J))
     if net.common_squeezing:
         lowest = np.zeros(len(J))
         for mode, y in _common_deviations(net, parents, J, kappa):
@@ -252,7 +252,7 @@ def _pair_diagonal(
     kappa: Array,
     source: Callable[[int, int], Any],
 ) -> Iterator[tuple[int, Any]]:
-    """Yield (mode, Y_mm) of ``M Y + Y M^T + source = 0`` on a tree without backward hops.
+    """Yield (mode, Y_mm) of ``M Y + Y M^T + source = 0`` on a tree without backward hops, but where it is 0.
 
     ``(d_j + d_k) Y_jk = -(source_jk + a_j Y_{p(j),k} + a_k Y_{j,p(k)})`` with d the diagonal and a_j the
     hop from the parent p(j): pairs in the order of their summed depth, so two levels are in memory.
@@ -281,8 +281,8 @@ def _pair_diagonal(
             if total is not None:
                 total = inverse(a[j] + a[k], net.B[j] + net.B[k], net.D[j] + net.D[k]) * total
             level[j, k] = total
-            if j == k:
-                yield j, np.zeros(len(J)) if total is None else total
+            if j == k and total is not None:
+                yield j, total
 
 
 def depths(parents: tuple[int, ...]) -> list[int]:
