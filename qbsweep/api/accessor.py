@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +39,8 @@ class Accessor:
         x : str, optional
             The horizontal axis, or `time` or `mode`; with `variable` only.
         **options
-            `by` (axes that have lines of their own), `logx`, `logy`, `points`, `title`, `caption`, `level` (a dashed
-            horizontal line), `terminal` (of `energy_t`: the last battery only).
+            `by` (an axis, or several, with lines of its own), `logx`, `logy`, `points`, `title`, `caption`, `level`
+            (a dashed horizontal line), `terminal` (of `energy_t`: the last battery only).
 
         Returns
         -------
@@ -57,6 +57,8 @@ class Accessor:
         from qbsweep.figures.interactive import against, figure
 
         if variable is not None:
+            if "by" in options:
+                options["by"] = self._lines(variable, options["by"])
             return figure(against(self._ds, *self._drawable(variable, x), **options))
         fitting = of_result(self._ds) if "analysis" in self._ds.attrs else of_dataset(self._ds)
         for chart in fitting:
@@ -88,6 +90,10 @@ class Accessor:
         named = codes.copy(data=words[np.searchsorted(values, codes.values)])
         named.attrs = {"long_name": codes.attrs["long_name"]}
         return named
+
+    def _lines(self, variable: str, by: str | Sequence[str]) -> tuple[str, ...]:
+        """Return the axes that are to have lines of their own."""
+        return tuple(self._drawable(variable, name)[1] for name in ([by] if isinstance(by, str) else by))
 
     def _drawable(self, variable: str, x: str | None) -> tuple[str, str]:
         """Return a variable and an axis that it has."""

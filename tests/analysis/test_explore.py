@@ -13,6 +13,8 @@ import psutil
 import pytest
 import xarray as xr
 
+from qbsweep.errors import QbsweepError
+
 SWEEP = """
 name: run
 parameters: {topology: cascaded, kappa: 0.003, epsilon: 0.01}
@@ -104,3 +106,11 @@ def test_a_constant_on_a_logarithmic_axis_lies_within_its_plot(
     drawn = hv.render(figure)
     assert drawn.y_range.start < energy < drawn.y_range.end
     assert drawn.y_range.end < 10 * energy
+
+
+def test_lines_of_one_axis_or_of_several(synthetic: Callable[..., xr.Dataset]) -> None:
+    ds = synthetic([[1.0, 2.0], [3.0, 4.0]], {"N": [1, 2], "J": [0.1, 0.2]})
+    for by in ("N", ["N"], ("N",)):
+        assert {part.label for part in ds.qb.plot("energy_terminal", "J", by=by)} == {"N = 1", "N = 2"}
+    with pytest.raises(QbsweepError, match="axis of `energy_terminal` 'M' is not known"):
+        ds.qb.plot("energy_terminal", "J", by="M")
