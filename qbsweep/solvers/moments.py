@@ -16,9 +16,10 @@ from qbsweep.arrays import Array, FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.gaussian import bath_ergotropy, bath_occupation
 from qbsweep.physics.moments.cost import evolution_seconds, family_seconds, steady_seconds
-from qbsweep.physics.moments.dynamics import evolved_populations, uniform_step
+from qbsweep.physics.moments.dynamics import Evolution, evolved_populations
 from qbsweep.physics.moments.family import Family, family
 from qbsweep.physics.moments.steady import anomaly_deficits, coherent_populations
+from qbsweep.physics.moments.steps import uniform_step
 from qbsweep.solvers.interface import Cost, Labelled, Points, Solved, Solver, require_outputs
 from qbsweep.solvers.status import EXACT, NUMERICAL_TOLERANCE, OK, SUSPECT, SUSPECT_NUMERICS, VERDICT_CODES
 
@@ -50,14 +51,15 @@ class _Bath:
 
     def energy(self, coherent: Array, filling: Array | float = 1.0) -> FloatArray:
         """``omega (epsilon^2 |alpha|^2 + P c)``; the arguments broadcast against the axes."""
-        return np.asarray(self.omega * (self._driven(coherent) + self.occupation * filling))
+        return np.asarray(self.omega * (self.driven(coherent) + self.occupation * filling))
 
     def ergotropy(self, coherent: Array, filling: Array | float, deficit: Array | float) -> FloatArray:
         """``omega (epsilon^2 |alpha|^2 + C + 1/2 - nu)``."""
         share = bath_ergotropy(self.n_th, self.r, filling, deficit) if self.is_squeezed else 0.0
-        return np.asarray(self.omega * (self._driven(coherent) + share))
+        return np.asarray(self.omega * (self.driven(coherent) + share))
 
-    def _driven(self, coherent: Array) -> FloatArray:
+    def driven(self, coherent: Array) -> FloatArray:
+        """``epsilon^2 |alpha|^2``."""
         # Not epsilon^2, which may underflow where the energy does not.
         return np.asarray(self.epsilon * (self.epsilon * coherent))
 
@@ -120,8 +122,8 @@ class _Evolved:
     times: FloatArray
 
     @cached_property
-    def _moments(self) -> tuple[FloatArray, FloatArray | float, FloatArray | float]:
-        coherent, filling, deficit = evolved_populations(
+    def _moments(self) -> Evolution:
+        return evolved_populations(
             self.net,
             self.J,
             self.kappa,
@@ -129,21 +131,31 @@ class _Evolved:
             fluctuations=not self.bath.is_vacuum,
             squeezing=self.bath.is_squeezed,
         )
-        second = (0.0 if moment is None else _beside_bath(moment) for moment in (filling, deficit))
-        return (_beside_bath(coherent), *second)  # type: ignore[return-value]
 
     @property
     def numerical_error(self) -> FloatArray:
-        """Estimate of the largest error over modes and times, shape (members,)."""
-        return np.full(len(self.J), np.finfo(float).eps)
+        """Estimate of the largest relative error over modes and times, whatever the bath, shape (members,)."""
+        return self._moments.error
+
+    @cached_property
+    def _coherent(self) -> FloatArray:
+        """What both outputs have in common."""
+        return np.asarray(self.bath.omega * self.bath.driven(_beside_bath(self._moments.populations)))
 
     def energy(self) -> FloatArray:
         """Of every mode and time, shape (members, *bath, mode, time)."""
-        return self.bath.energy(*self._moments[:2])
+        if self._moments.filling is None:
+            return self._coherent
+        return np.asarray(self._coherent + self.bath.omega * self.bath.occupation * _beside_bath(self._moments.filling))
 
     def ergotropy(self) -> FloatArray:
         """Of every mode and time, shape (members, *bath, mode, time)."""
-        return self.bath.ergotropy(*self._moments)
+        filling, deficit = self._moments.filling, self._moments.deficit
+        if filling is None or not self.bath.is_squeezed:
+            return self._coherent
+        lost = 0.0 if deficit is None else _beside_bath(deficit)
+        share = bath_ergotropy(self.bath.n_th, self.bath.r, _beside_bath(filling), lost)
+        return np.asarray(self._coherent + self.bath.omega * share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +252,8 @@ def _states(points: Points, steady: bool, in_time: bool) -> Iterator[tuple[slice
         times = points.times.along((*_FAMILY, "time"))
         times = np.broadcast_to(times, (*members, points.n_times)).reshape(len(J), -1)
         baths = math.prod(points.sizes[name] for name in _BATH)
-        for tile in _tiles(len(J), _time_tile(net.n_modes, points.n_times, baths)):
+        size = _time_tile(net.n_modes, points.n_times, baths, fluctuations=not bath.is_vacuum)
+        for tile in _tiles(len(J), size):
             yield tile, _Evolved(net, J[tile], kappa[tile], bath, times[tile])
 
 
@@ -254,8 +267,10 @@ def _steady_tile(net: Family, bath: _Bath) -> int:
     return max(1, min(_TILE, _TILE_MATRICES // net.n_modes**2 if is_dense else _TILE_ENTRIES // net.n_modes))
 
 
-def _time_tile(n_modes: int, n_times: int, baths: int) -> int:
-    return max(1, _TILE_BYTES // (8 * n_times * n_modes * (n_modes + 1 + baths)))
+def _time_tile(n_modes: int, n_times: int, baths: int, *, fluctuations: bool) -> int:
+    """Members at once: of every mode and time an amplitude, as many columns of noise as modes, and the results."""
+    columns = n_modes if fluctuations else 0
+    return max(1, _TILE_BYTES // (8 * n_times * n_modes * (columns + 1 + baths)))
 
 
 def moments_cost(points: Points, outputs: Sequence[str], sizes: Mapping[str, int]) -> Cost:

@@ -171,7 +171,9 @@ def _moments(
         anomaly = abs(model.anomaly) if model.gaussian else 0.0
         found.append((coherent, model.occupation * filled, anomaly * kept))
     if grid is not None and model.gaussian:
-        coherent, filling, deficit = evolved_populations(net, one, one, grid[None], fluctuations=True, squeezing=True)
+        coherent, filling, deficit, _ = evolved_populations(
+            net, one, one, grid[None], fluctuations=True, squeezing=True
+        )
         filled = np.zeros_like(coherent) if filling is None else filling
         kept = filled if deficit is None else filled - deficit
         found.append((model.epsilon**2 * coherent[0], model.occupation * filled[0], abs(model.anomaly) * kept[0]))

@@ -76,7 +76,7 @@ def exact_values(model: FockModel, times: Sequence[float] | None) -> tuple[Float
         filling, kept = np.ones_like(populations), np.ones_like(populations) if lost is None else 1 - lost
     else:
         grid = np.asarray(times, dtype=float)[None]
-        first, second, deficit = evolved_populations(net, one, one, grid, fluctuations=True, squeezing=True)
+        first, second, deficit, _ = evolved_populations(net, one, one, grid, fluctuations=True, squeezing=True)
         populations, filling = first[0], np.zeros_like(first[0]) if second is None else second[0]
         kept = filling if deficit is None else filling - deficit[0]
     coherent = model.epsilon * (model.epsilon * populations)

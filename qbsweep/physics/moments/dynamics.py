@@ -1,104 +1,113 @@
 """Time evolution of the moments from vacuum, for whole families of networks at once.
 
-The drive is absorbed in an augmented generator (for a unit drive, in the gauge of
-`qbsweep.physics.moments.family.Family`), so that early, small amplitudes are not differences of large ones::
+With the equations of `qbsweep.physics.moments.noise`, for a unit drive and a unit bath::
 
-    alpha(t) = last column of exp([[M, e_0], [0, 0]] t)
-    U(t) = exp(M t)
-    C(t) = P (1 - conj(U) U^T)                  uniform bath: the steady C is P 1
-    S(t) = conj(Q) (X - U X U^T)                M X + X M^T + K_sq = 0
+    z(t) = int_0^t U(s) e_0 ds = z_ss - U(t) z_ss              U(t) = exp(F t)
+    V(t) = int_0^t U(s) D U(s)^dag ds = V_ss - U(t) V_ss U(t)^dag
+
+What has *entered*, the integrals, is accumulated by doubling. Nothing cancels in it, so it keeps its digits at any
+time, however early. It carries the phase error of fast oscillations, of order eps |F| t, which no algorithm avoids
+that is given F in double precision. What *remains* of the beginning carries it too, but fades with U(t), so the
+steady state less that is right at late times. Both come with an error estimate, and the smaller one decides.
 
 No eigenvectors appear, so defective drift matrices (every uniform nonreciprocal cascade) are as good as
 any other. Arrays carry the members of the family first: J and kappa (P,), times (P, T).
 """
 
-import math
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
+from qbsweep.physics.moments.exponential import congruent
 from qbsweep.physics.moments.family import Family
-from qbsweep.physics.moments.steady import pair_matrices
+from qbsweep.physics.moments.noise import blocks, equations, factors, gram
+from qbsweep.physics.moments.refined import refined_amplitudes
+from qbsweep.physics.moments.steady import anomaly_deficits
+from qbsweep.physics.moments.steps import Steps, limit, norms, steps_of
 
-_NORM = 0.7  # largest 1-norm at which the Taylor polynomial of degree 16 is exact to rounding
-_BLOCK = 4  # 16 = 4 x 4: Paterson and Stockmeyer's scheme in 6 products
+_FLOOR = 1e-4  # of the bath's photon number: errors of less are counted relative to it
+_ROUNDING = float(np.finfo(float).eps)  # of a number, and of the phase of an oscillation per radian
+_POOR = 2e-10  # estimate from which on the other route is worth its time
+_OCTAVES = 4  # of the times that are looked at as a whole
+_NOTHING = 1e-300  # a population, or a share of the bath's photons, that is none
 
 
-def expm1(matrices: Array) -> Array:
-    """Return ``exp(A) - 1`` of a stack of matrices, shape (P, n, n).
+class Evolution(NamedTuple):
+    """Moments in time from vacuum.
 
-    Scaling and squaring of a Taylor polynomial, the squaring done on ``F = e^A - 1``
-    (``F -> 2 F + F^2``), so that neither small generators nor deeply scaled ones lose digits to the 1.
-    Each matrix is scaled by its own norm, so its result does not depend on its neighbours.
+    Attributes
+    ----------
+    populations : ndarray, shape (P, N+1, T)
+        ``|alpha_m(t)|^2 / epsilon^2``.
+    filling : ndarray or None
+        ``C_mm(t) / P``; None if not asked for.
+    deficit : ndarray or None
+        ``(C_mm/P - |S_mm|/|Q|)(t)``; None stands for 0 everywhere, as in the `phase-half-pi` realization.
+    error : ndarray, shape (P,)
+        Estimate of the largest rounding error of energies and ergotropies over modes and times, relative to
+        ``max(value, 1e-4 P)``, whatever the drive and the bath.
     """
-    norms = np.abs(matrices).sum(axis=-2).max(axis=-1)
-    # Deep entries of a chain, of order t^distance, keep their digits if no factor spans more than _BLOCK hops.
-    scale = np.maximum(norms / _NORM, matrices.shape[-1] / _BLOCK)
-    squarings = np.ceil(np.log2(np.maximum(scale, 1.0))).astype(int)
-    F = _taylor_expm1(matrices / 2.0 ** squarings[:, None, None])
-    for done in range(squarings.max(initial=0)):
-        active = np.flatnonzero(squarings > done)
-        F[active] = 2 * F[active] + F[active] @ F[active]
-    return F
+
+    populations: FloatArray
+    filling: FloatArray | None
+    deficit: FloatArray | None
+    error: FloatArray
 
 
-def _taylor_expm1(A: Array) -> Array:
-    """Taylor polynomial of ``exp(A) - 1`` to degree 16."""
-    powers = [np.broadcast_to(np.eye(A.shape[-1]), A.shape), A]
-    while len(powers) <= _BLOCK:
-        powers.append(powers[-1] @ A)
-    coefficients = [0.0] + [1 / math.factorial(k) for k in range(1, _BLOCK**2 + 1)]
-    result = coefficients[-1] * powers[_BLOCK]
-    for block in range(_BLOCK - 1, -1, -1):
-        for k in range(_BLOCK):
-            result = result + coefficients[block * _BLOCK + k] * powers[k]
-        if block:
-            result = result @ powers[_BLOCK]
-    return result
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """Some members of a family at their times.
 
-
-def uniform_step(times: FloatArray) -> FloatArray | None:
-    """Return the step of uniform grids ``0, h, 2h, ...``, shape (P,), or None if they are not such."""
-    if times.shape[1] < 2:
-        return None
-    last = times[:, -1]
-    grid = np.linspace(0.0, last, times.shape[1], axis=1)
-    if np.all(np.abs(times - grid) <= 4 * np.finfo(float).eps * last[:, None]):
-        return np.asarray(last / (times.shape[1] - 1))
-    return None
-
-
-def propagated(generators: Array, columns: Array, times: FloatArray) -> Array:
-    """Return ``exp(G t) Y`` at every time, shape (P, n, T, c), for generators (P, n, n) and columns (n, c).
-
-    A uniform grid from 0 costs one exponential and log2(T) products; any other, one exponential a
-    step.
+    Attributes
+    ----------
+    F : ndarray, shape (P, q, q)
+    D : ndarray, shape (P, k, q, q)
     """
-    (members, n_times), (n, c) = times.shape, columns.shape
-    result = np.empty((members, n, n_times * c), dtype=np.result_type(generators, columns))
-    step = uniform_step(times)
-    if step is not None:
-        result[:, :, :c] = columns
-        power, filled = expm1(generators * step[:, None, None]) + np.eye(n), 1
-        while filled < n_times:
-            fresh = min(filled, n_times - filled)
-            result[:, :, filled * c : (filled + fresh) * c] = power @ result[:, :, : fresh * c]
-            filled += fresh
-            if filled < n_times:
-                power = power @ power
-    else:
-        state = np.broadcast_to(columns, (members, n, c))
-        gaps = np.diff(times, axis=1, prepend=0.0)
-        for index in range(n_times):
-            state = state + expm1(generators * gaps[:, index, None, None]) @ state
-            result[:, :, index * c : (index + 1) * c] = state
-    return result.reshape(members, n, n_times, c)
+
+    net: Family
+    J: Array
+    kappa: Array
+    times: FloatArray
+    F: Array
+    D: Array
+
+    def of(self, members: Array) -> "_Problem":
+        """Return a part of the members."""
+        arrays = (self.J, self.kappa, self.times, self.F, self.D)
+        return _Problem(self.net, *(array[members] for array in arrays))
+
+    def entered_error(self, at: Array | slice = slice(None)) -> FloatArray:
+        """Relative error of what has entered at some times, (P, T): it remembers no more than the slowest mode does."""
+        return self._error(at, np.minimum(self.times[:, at], self._lifetime))
+
+    def remaining_error(self, at: Array | slice = slice(None)) -> FloatArray:
+        """Relative error of U(t) at some times, shape (P, T)."""
+        return self._error(at, self.times[:, at])
+
+    def _error(self, at: Array | slice, spans: FloatArray) -> FloatArray:
+        """Count a rounding, and one per radian of the fastest oscillation and per step of the grid."""
+        times = self.times[:, at]
+        rate = norms(self.F)[:, None] + np.arange(self.times.shape[1])[at] / np.where(times > 0, times, 1.0)
+        return np.asarray(_ROUNDING * (1 + rate * spans))
+
+    @property
+    def _lifetime(self) -> FloatArray:
+        """Of the amplitude of the slowest mode, shape (P, 1); infinite if it has no loss of its own."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(1 / (self.kappa * np.abs(self.net.B).min()))[:, None]
+
+    @property
+    def relaxes(self) -> FloatArray:
+        """Members that certainly have a steady state, shape (P,)."""
+        return np.isfinite(self._lifetime[:, 0])
 
 
 def evolved_populations(
     net: Family, J: Array, kappa: Array, times: FloatArray, *, fluctuations: bool, squeezing: bool
-) -> tuple[FloatArray, FloatArray | None, FloatArray | None]:
-    """Moments of every mode and time, each (P, N+1, T), from vacuum at t = 0.
+) -> Evolution:
+    """Moments of every mode and time from vacuum at t = 0.
 
     Parameters
     ----------
@@ -109,35 +118,221 @@ def evolved_populations(
         Times in 1/omega, ascending, at least 0.
     fluctuations, squeezing : bool
         Whether the second moments, and among them the anomalous ones, are wanted.
-
-    Returns
-    -------
-    populations : ndarray
-        ``|alpha_m(t)|^2 / epsilon^2``.
-    filling : ndarray or None
-        ``C_mm(t) / P``.
-    deficit : ndarray or None
-        ``(C_mm/P - |S_mm|/|Q|)(t)``; None stands for 0 everywhere, as in the `phase-half-pi` realization.
     """
-    n = net.n_modes
-    M = net.drift(J, kappa)
-    driven = np.zeros((len(J), n + 1, n + 1), dtype=M.dtype)
-    driven[:, :n, :n] = M
-    driven[:, 0, n] = 1
-    start = np.eye(n + 1)[:, -1:]
-    populations = np.abs(propagated(driven, start, times)[:, :n, :, 0]) ** 2
+    pairs = fluctuations and squeezing and not net.keeps_squeezing
+    form = equations(net, pairs=pairs)
+    problem = _Problem(net, J, kappa, times, form.flow(J, kappa), form.noise(J, kappa))
+    steps = steps_of(problem.F, problem.D if pairs else None, times)
+    populations, error = _populations(problem, steps)
     if not fluctuations:
-        return populations, None, None
-    U = propagated(M, np.eye(n), times)
-    filling = np.clip(1 - _weighted_square(np.abs(U), np.abs(U)), 0.0, 1.0)
-    if not squeezing or net.keeps_squeezing:
-        return populations, filling, None
-    X = pair_matrices(net, J, kappa)
-    left = (U.reshape(len(J), -1, n) @ X).reshape(U.shape)
-    pairs = np.abs(np.diagonal(X, axis1=1, axis2=2)[..., None] - _weighted_square(left, U))
-    return populations, filling, np.maximum(filling - pairs, 0.0)
+        return Evolution(populations, None, None, error)
+    if not pairs:
+        filling, of_filling = _filling(problem, steps)
+        return Evolution(populations, filling, None, np.maximum(error, of_filling))
+    filling, deficit, of_pairs = _pairs(problem, steps)
+    return Evolution(populations, filling, deficit, np.maximum(error, of_pairs))
 
 
-def _weighted_square(left: Array, right: Array) -> Array:
-    """``sum_k left[..., k] right[..., k]``."""
-    return np.asarray(np.einsum("...k,...k->...", left, right))
+# ---------------------------------------------------------------------------- amplitudes
+
+
+def _populations(problem: _Problem, steps: Steps) -> tuple[FloatArray, FloatArray]:
+    """Return ``|alpha_m(t)|^2 / epsilon^2``, shape (P, N+1, T), and the largest relative error of each member."""
+    n = problem.net.n_modes
+    populations = _moduli(steps.driven(), n)
+    if steps.is_uniform:
+        error = _bound(populations, _moduli(steps.each[0].reached, n), problem)
+    else:
+        error = np.full(len(populations), np.inf)
+    poor = np.flatnonzero(error > _POOR)
+    if len(poor):
+        populations[poor], error[poor] = _better_populations(populations[poor], problem.of(poor), steps.of(poor))
+    return populations, error
+
+
+def _moduli(z: Array, n: int) -> FloatArray:
+    """``|alpha|^2`` of amplitudes or quadratures along the second axis."""
+    squares = z * z if z.dtype.kind == "f" else z.real**2 + z.imag**2
+    return np.asarray(squares if z.shape[1] == n else squares[:, :n] + squares[:, n:])
+
+
+def _bound(populations: FloatArray, largest: FloatArray, problem: _Problem) -> FloatArray:
+    """Bound on the relative error of populations on a uniform grid: time by time at first, then by octaves.
+
+    That of an amplitude is relative to the largest so far, of which it may be what interference left.
+    """
+    count = populations.shape[-1]
+    head = 1 + (count - 1 >> _OCTAVES)
+    most = np.maximum.accumulate(np.maximum(populations[..., :head], largest[..., None]), axis=-1)
+    shares, lasts = [_share(populations[..., 1:head], most[..., 1:])], list(range(1, head))
+    largest = most[..., -1]
+    for octave in range(_OCTAVES, 0, -1):
+        start, stop = 1 + (count - 1 >> octave), 1 + (count - 1 >> octave - 1)
+        if start < stop:
+            largest = np.maximum(largest, populations[..., start:stop].max(axis=-1))
+            shares.append(_share(populations[..., start:stop].min(axis=-1), largest)[:, None])
+            lasts.append(stop - 1)
+    share = np.concatenate(shares, axis=1)
+    return np.asarray((2 * problem.entered_error(np.array(lasts)) / np.sqrt(share)).max(axis=1))
+
+
+def _share(populations: FloatArray, largest: FloatArray) -> FloatArray:
+    """Smallest share over the modes, which are the second axis; 1 for what nothing reaches."""
+    return np.asarray(((populations + _NOTHING) / (largest + _NOTHING)).min(axis=1, initial=1.0))
+
+
+def _better_populations(entered: FloatArray, problem: _Problem, steps: Steps) -> tuple[FloatArray, FloatArray]:
+    """Return the better of what entered and the steady state less what remains, and the largest relative error."""
+    n = problem.net.n_modes
+    largest = entered.copy()
+    for index, one in enumerate(steps.each, start=int(steps.is_uniform)):
+        largest[..., index] = np.maximum(largest[..., index], _moduli(one.reached, n))
+    largest = np.maximum.accumulate(largest, axis=-1)
+    errors = 2 * problem.entered_error()[:, None] * np.sqrt((largest + _NOTHING) / (entered + _NOTHING))
+    late = np.flatnonzero(problem.relaxes & (errors.max(axis=(1, 2)) > _POOR))
+    if len(late):
+        others, of_others = _late_populations(problem.of(late), steps.of(late))
+        is_better = of_others < errors[late]
+        entered[late] = np.where(is_better, others, entered[late])
+        errors[late] = np.minimum(of_others, errors[late])
+    return entered, errors.max(axis=(1, 2))
+
+
+def _late_populations(problem: _Problem, steps: Steps) -> tuple[FloatArray, FloatArray]:
+    """Return ``|z_ss - U(t) z_ss|^2`` and its relative errors, shape (P, N+1, T)."""
+    n = problem.net.n_modes
+    alpha, of_steady = refined_amplitudes(problem.net, problem.J, problem.kappa)
+    z = alpha if problem.F.shape[-1] == n else np.concatenate([alpha.real, alpha.imag], axis=1)
+    remaining = steps.propagated(z)
+    populations = _moduli(z[..., None] - remaining, n)
+    size = np.linalg.norm(remaining, axis=1)[:, None]
+    error = (of_steady + _ROUNDING)[:, None, None] * np.abs(alpha)[..., None]
+    error = error + problem.remaining_error()[:, None] * size
+    return populations, 2 * error / np.sqrt(populations + _NOTHING)
+
+
+# ---------------------------------------------------------------------------- fluctuations
+
+
+def _entered(steps: Steps, n: int) -> FloatArray:
+    """V of every mode and time, shape (P, b, N+1, T), as the sum of what every step lets in; see `noise.gram`."""
+    noises = [one.noise for one in steps.each if one.noise is not None]
+    if steps.is_uniform:
+        of_steps = gram(steps.propagated(factors(noises[0])), n)
+        V = np.zeros_like(of_steps)
+        np.cumsum(of_steps[..., :-1], axis=-1, out=V[..., 1:])
+        return V
+    V, found = np.zeros_like(noises[0]), []
+    for one, noise in zip(steps.each, noises, strict=True):
+        V = noise + congruent(one.flow[:, None], V)
+        found.append(blocks(V, n))
+    return np.stack(found, axis=-1)
+
+
+def _filling(problem: _Problem, steps: Steps) -> tuple[FloatArray, FloatArray]:
+    """``C_mm(t) / P``, shape (P, N+1, T), and its largest relative error: V_ss is 1."""
+    members, q = problem.F.shape[:2]
+    remaining = gram(steps.propagated(np.broadcast_to(np.eye(q), (members, 1, q, q))), q)[:, 0]
+    filling = 1 - remaining
+    started = slice(int(not problem.times[:, 0].any()), None)
+    least = filling[..., started].min(axis=1)
+    errors = (_ROUNDING + problem.remaining_error(started) * (1 - least)) / np.maximum(least, _NOTHING)
+    early = np.flatnonzero(errors.max(axis=1, initial=0.0) > _POOR)
+    if len(early):
+        part = problem.of(early)
+        entered = _entered(steps_of(part.F, part.D, part.times), q)[:, 0]
+        is_better = part.entered_error(started) < errors[early]
+        filling[early, :, started] = np.where(is_better[:, None], entered[..., started], filling[early, :, started])
+        errors[early] = np.minimum(part.entered_error(started), errors[early])
+    filling[..., : started.start] = 0.0
+    return filling, errors.max(axis=1, initial=0.0)
+
+
+def _pairs(problem: _Problem, steps: Steps) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """``C_mm/P`` and ``C_mm/P - |S_mm/Q|``, shape (P, N+1, T), and the largest error of what follows from them."""
+    V = _entered(steps, problem.net.n_modes)
+    filling, deficit, condition = _split(V)
+    error = problem.entered_error(slice(-1, None))[:, 0] * np.sqrt(2 / _FLOOR) * (1 + condition)
+    poor = np.flatnonzero(error > _POOR)
+    if len(poor):
+        found = _better_pairs(V[poor], filling[poor], deficit[poor], problem.of(poor), steps.of(poor))
+        filling[poor], deficit[poor], error[poor] = found
+    return filling, deficit, error
+
+
+def _split(V: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray | float]:
+    """Return filling, deficit (twice the smaller eigenvalue of a block), and how much an error of V grows in it."""
+    if V.shape[1] == 2:
+        return V.sum(axis=1), 2 * V.min(axis=1), 0.0
+    xx, pp, xp = V[:, 0], V[:, 1], V[:, 2]
+    filling = xx + pp
+    larger = (filling + np.hypot(xx - pp, 2 * xp)) / 2 + _NOTHING
+    product = xx * pp
+    determinant = np.maximum(product - xp * xp, 0.0)
+    grows = product / (larger * np.sqrt(determinant + np.finfo(float).eps * product) + _NOTHING)
+    return filling, 2 * determinant / larger, grows.max(axis=(1, 2))
+
+
+def _errors(filling: FloatArray, deficit: FloatArray, of_larger: FloatArray, of_smaller: FloatArray) -> FloatArray:
+    """Errors of energy and ergotropy over ``max(value, _FLOOR P)`` that follow from those of a mode's two variances.
+
+    In a bath of many photons the ergotropy over P is ``(sqrt(l) - sqrt(s))^2``, with the variances
+    ``l + s = filling`` and ``2 s = deficit``; in a bath of few the vacuum's half photon makes it less sensitive.
+    """
+    smaller = deficit / 2
+    larger = np.maximum(filling - smaller, 0.0)
+    roots = [np.sqrt(value + error + _NOTHING) for value, error in ((larger, of_larger), (smaller, of_smaller))]
+    difference = np.sqrt(larger) - np.sqrt(smaller)
+    of_ergotropy = (difference + np.sqrt(of_larger)) * (of_larger / roots[0] + of_smaller / roots[1])
+    of_energy = (of_larger + of_smaller) / np.maximum(filling, _FLOOR)
+    return np.asarray(np.maximum(of_energy, of_ergotropy / np.maximum(difference**2, _FLOOR)))
+
+
+def _better_pairs(
+    V: FloatArray, filling: FloatArray, deficit: FloatArray, problem: _Problem, steps: Steps
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the better of what entered and the steady state less what remains, and the largest error."""
+    relative = problem.entered_error()[:, None]
+    of_smaller = relative * (deficit / 2 if V.shape[1] == 2 else V[:, 0] * V[:, 1] / (filling + _NOTHING) * 2)
+    errors = _errors(filling, deficit, relative * filling, of_smaller)
+    late = np.flatnonzero(problem.relaxes & (errors.max(axis=(1, 2)) > _POOR))
+    if len(late):
+        *others, of_others = _late_pairs(problem.of(late), steps.of(late))
+        is_better = of_others < errors[late]
+        for values, other in zip((filling, deficit), others, strict=True):
+            values[late] = np.where(is_better, other, values[late])
+        errors[late] = np.minimum(of_others, errors[late])
+    return filling, deficit, errors.max(axis=(1, 2))
+
+
+def _late_pairs(problem: _Problem, steps: Steps) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return filling and deficit of ``V_ss - U V_ss U^dag``, and the errors of what follows from them."""
+    n = problem.net.n_modes
+    whole = limit(steps.each[-1])
+    steady, remaining = blocks(whole, n)[..., None], gram(steps.propagated(factors(whole)), n)
+    lost, of_steady = anomaly_deficits(problem.net, problem.J, problem.kappa)  # better known than from V_ss
+    lost = np.zeros((n, len(steady))) if lost is None else lost
+    split = _late_split if steady.shape[1] == 2 else _late_mixed
+    deficit, smaller = split(steady, remaining, lost.T[..., None])
+    left, relative = remaining[:, 0] + remaining[:, 1], problem.remaining_error()[:, None]
+    of_smaller = relative * smaller + _ROUNDING * lost.T[..., None]
+    errors = _errors(1 - left, deficit, _ROUNDING + relative * left, of_smaller)
+    # The estimate of the steady state is relative to P/100 at least.
+    return 1 - left, deficit, errors + (0.01 / _FLOOR * of_steady)[:, None, None]
+
+
+def _late_split(steady: FloatArray, remaining: FloatArray, lost: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the deficit where x and p do not mix, and what of the smaller variance is yet to come."""
+    is_swapped = steady[:, 0] < steady[:, 1]
+    large, small = (np.where(is_swapped, remaining[:, 1 - k], remaining[:, k]) for k in (0, 1))
+    return 2 * np.maximum(np.minimum(1 - lost / 2 - large, lost / 2 - small), 0.0), small
+
+
+def _late_mixed(steady: FloatArray, remaining: FloatArray, lost: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the deficit ``1 - w - |X - x|`` with ``|X| = 1 - lost``, and w: of U V_ss U^dag are w and x."""
+    w, x = remaining[:, 0] + remaining[:, 1], remaining[:, 0] - remaining[:, 1] + 2j * remaining[:, 2]
+    X = steady[:, 0] - steady[:, 1] + 2j * steady[:, 2]
+    X = (1 - lost) * X / (np.abs(X) + _NOTHING)
+    # |X| - |X - x| by way of the squares, which do not cancel.
+    taken = (2 * (x * X.conj()).real - np.abs(x) ** 2) / (np.abs(X) + np.abs(X - x) + _NOTHING)
+    return np.maximum(lost - w + taken, 0.0), w
