@@ -7,7 +7,7 @@ second ones with the bath's P and |Q|. The angle theta_r of a uniform bath turns
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ _BATH = ("epsilon", "omega", "n_th", "r")
 
 _TILE = 4096  # members at once in the steady state: rows of 32 kB stay in the cache
 _TILE_ENTRIES = 2**22  # and at very large N not more than 32 MB of them
-_TILE_MATRICES = 2**15  # entries of whole matrices at once
+_TILE_MATRICES = 2**13  # entries of whole matrices at once, of which a dozen stay in the cache
 _TILE_BYTES = 4_000_000  # working set of the time evolution
 
 _NUMBER, _SQUEEZED_NUMBER = 4e-9, 12e-9  # seconds of a number of the results
@@ -104,7 +104,7 @@ class _Steady:
     def numerical_error(self) -> FloatArray:
         """Estimate of the largest relative error over the modes of what has been asked for, shape (members,)."""
         solved = [vars(self)[name][1] for name in ("_coherent", "_deficits") if name in vars(self)]
-        return np.asarray(np.max(solved, axis=0, initial=0.0)) if solved else np.zeros(len(self.J))
+        return reduce(np.maximum, solved) if solved else np.zeros(len(self.J))
 
     def energy_of_batteries(self) -> FloatArray:
         """Energy of all modes but the charger, shape (members, *bath)."""

@@ -40,6 +40,8 @@ class Bounded:
 
     def __rtruediv__(self, dividend: Array) -> "Bounded":
         """Return known numbers divided by these."""
-        value = dividend / self.value
-        size = np.abs(value)
-        return Bounded(value, size * (self.error / np.abs(self.value) + _COMPLEX))
+        # By hand: a complex quotient of numpy takes three times as long.
+        square = np.square(self.value.real) + np.square(self.value.imag)
+        size = np.sqrt(square)
+        value = (dividend / square) * self.value.conjugate()
+        return Bounded(value, np.abs(dividend) / size * (self.error / size + _COMPLEX))

@@ -32,9 +32,8 @@ class Family:
     network : Network
     phases : ndarray, shape (N+1,)
         1, i, -1 or -i.
-    A, A_sq, R : dict
-        Non-zero entries (j, k) of A, and of those parts of ``K_sq`` and of ``K_sq - (K + K^T)/2 - i (h + h^T)`` which
-        are proportional to J.
+    A, A_sq : dict
+        Non-zero entries (j, k) of A and of that part of ``K_sq`` which is proportional to J.
     B, B_sq, D : ndarray, shape (N+1,)
         Diagonals; B_sq is that part of ``K_sq`` which is proportional to kappa.
     parents : tuple of int or None
@@ -45,9 +44,6 @@ class Family:
         ``A[m,p] A[p,m]`` of every mode and its parent p: what travels to a mode and back.
     cancels : bool
         Elimination on the tree may lose digits: not all loops are negative, or some mode is detuned.
-    common_squeezing : float or None
-        x of 1 or -1 for which ``X = x`` would solve the pair equation without local losses, in the gauge of a real
-        family: all cooperative jumps, and with them all modes, are squeezed alike.
     keeps_squeezing : bool
         X = phases solves the pair equation for every member, so |S_mm| = |Q|: before the gauge M and all
         jumps are real, as in the `phase-half-pi` realization.
@@ -63,7 +59,6 @@ class Family:
     phases: ComplexArray
     A: Entries
     A_sq: Entries
-    R: Entries
     B: Array
     B_sq: Array
     D: Array
@@ -71,7 +66,6 @@ class Family:
     order: tuple[int, ...]
     loops: tuple[complex, ...]
     cancels: bool
-    common_squeezing: float | None
     keeps_squeezing: bool
     is_resolvent: bool
     is_directed: bool
@@ -104,12 +98,10 @@ def family(network: Network) -> Family:
     """Split the drift and squeezing matrices of `network` into their parts in J and kappa."""
     A: Entries = defaultdict(complex)
     A_sq: Entries = defaultdict(complex)
-    R: Entries = defaultdict(complex)
     for edge in network.edges:
         for entry in edge_entries(edge):
             A[entry.j, entry.k] += -1j * entry.h - entry.K / 2
             A_sq[entry.j, entry.k] += entry.K_sq
-            R[entry.j, entry.k] += entry.K_sq - entry.K.real - 2j * entry.h.real
     # Elimination without pivoting needs a loss on every mode; the rare network without one is left to LAPACK.
     parents = tree_parents(network) if min(network.kappa) > 0 else None
     order = () if parents is None else parents_first(parents)
@@ -119,8 +111,7 @@ def family(network: Network) -> Family:
     loops = [_loop(A, mode, parents) for mode in range(network.n_modes)]
     parts = (
         {(j, k): phases[j].conjugate() * a * phases[k] for (j, k), a in A.items() if a},
-        _pair_entries(A_sq, phases),
-        _pair_entries(R, phases),
+        {(j, k): phases[j].conjugate() * a * phases[k].conjugate() for (j, k), a in A_sq.items() if a},
         losses * phases.conj() ** 2,
         -1j * detuning,
     )
@@ -131,16 +122,14 @@ def family(network: Network) -> Family:
         phases=phases,
         A=as_entries(parts[0]),
         A_sq=as_entries(parts[1]),
-        R=as_entries(parts[2]),
         B=-losses / 2,
-        B_sq=as_array(parts[3]),
-        D=as_array(parts[4]),
+        B_sq=as_array(parts[2]),
+        D=as_array(parts[3]),
         parents=parents,
         order=order,
         loops=tuple(loops),
         cancels=any(loops) and (bool(detuning.any()) or any(loop.imag or loop.real > 0 for loop in loops)),
-        common_squeezing=_common_squeezing(parts[0], parts[1]) if is_real else None,
-        keeps_squeezing=not (detuning.any() or any(R.values())),
+        keeps_squeezing=not (detuning.any() or any(A[j, k] + A[k, j] + A_sq[j, k] for j, k in list(A))),
         is_resolvent=not any(A_sq.values())
         and len(set(network.kappa)) == 1
         and not any(a.real or a != A[k, j] for (j, k), a in hops.items()),
@@ -154,18 +143,6 @@ def _loop(A: Entries, mode: int, parents: tuple[int, ...] | None) -> complex:
         return 0.0
     loop = A[mode, parents[mode]] * A[parents[mode], mode]
     return loop if loop.imag else loop.real
-
-
-def _common_squeezing(A: Entries, A_sq: Entries) -> float | None:
-    """Return the x with ``A_sq + x (A + A^T) = 0``, if 1 or -1 is it."""
-    for x in (1.0, -1.0):
-        if not any(A_sq.get((j, k), 0.0) + x * (A.get((j, k), 0.0) + A.get((k, j), 0.0)) for j, k in A | A_sq):
-            return x
-    return None
-
-
-def _pair_entries(entries: Entries, phases: ComplexArray) -> Entries:
-    return {(j, k): phases[j].conjugate() * a * phases[k].conjugate() for (j, k), a in entries.items() if a}
 
 
 def _real_entries(entries: Entries) -> Entries:

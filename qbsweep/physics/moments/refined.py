@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.linalg import get_lapack_funcs
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.moments.doubled import Doubled, nearest, plus, times, two_sum
@@ -148,6 +147,8 @@ def _refined(first: FloatArray, solve: _Solve, residual: _Residual, change: _Cha
 
 def _pair_solver(M: Array, net: Family) -> _Solve:
     """Return the function that solves ``M Y + Y M^T = B`` of some members for a symmetric B."""
+    from scipy.linalg import get_lapack_funcs  # half a second, which networks without loops need not wait for
+
     lapack: Any = get_lapack_funcs(("gees", "trsyl"), (M,))
     gees, trsyl = lapack
     forms = []

@@ -18,6 +18,7 @@ from qbsweep.physics.moments.doubled import Doubled, plus, rounded, times, two_p
 from qbsweep.physics.moments.family import Family
 from qbsweep.physics.network import Edge, phase_factor
 
+_NOTHING = (0.0, 0.0)
 _Exact = tuple[Fraction, Fraction]  # real and imaginary part
 _Rounded = dict[tuple[int, int], tuple[tuple[float, float], tuple[float, float]]]  # of an entry, `(high, low)` each
 
@@ -59,7 +60,10 @@ class Drift:
         for rows, where, (value, rest) in self.slots:
             y = columns[0][:, where], columns[1][:, where]
             term = times((value[..., None], rest[..., None]), y)
-            high[:, rows], low[:, rows] = plus((high[:, rows], low[:, rows]), term)
+            if len(rows) == self.shape[1]:  # of rows in order
+                high, low = plus((high, low), term)
+            else:
+                high[:, rows], low[:, rows] = plus((high[:, rows], low[:, rows]), term)
         return high, low
 
 
@@ -74,22 +78,16 @@ def drift_of(net: Family, J: Array, kappa: Array) -> Drift:
 
 
 def deviation_source(net: Family, J: Array) -> Doubled:
-    """Return R of ``M Y + Y M^T + R = 0`` for ``Y = X - 1``, shape (members, rows, N+1).
+    """Return R of ``M Y + Y M^T + R = 0`` for ``Y = X - phases*^2``, shape (members, rows, N+1).
 
-    ``R = K_sq - (K + K^T)/2 - i (h + h^T)``, from which the local losses cancel; an edge adds
-    ``R[j,k] = -Gamma (2 Im p_j Im p_k + i (Re p_j Im p_k + Im p_j Re p_k)) - i (h + h^T)[j,k]``. In the family's gauge.
+    ``R = K_sq - (K + K^T)/2 - i (h + h^T)`` before the gauge, from which the local losses cancel; an edge adds
+    ``R[j,k] = -Gamma (2 Im p_j Im p_k + i (Re p_j Im p_k + Im p_j Re p_k)) - i (h + h^T)[j,k]``.
     """
     n = net.n_modes
     high, low = (np.zeros((len(J), _parts(net) * n, n)) for _ in range(2))
-    for (j, k), value in _source_entries(net).items():
-        for part, (hi, lo) in enumerate(value[: _parts(net)]):
-            product = times((J, np.zeros(len(J))), (np.array(hi), np.array(lo)))
-            high[:, part * n + j, k], low[:, part * n + j, k] = product
-    for mode, shift in enumerate(net.network.detuning):
-        turned = -2j * shift * net.phases[mode].conjugate() ** 2
-        for part, value in enumerate((turned.real, turned.imag)[: _parts(net)]):
-            here = (slice(None), part * n + mode, mode)
-            high[here], low[here] = plus((high[here], low[here]), (np.array(value), np.zeros(1)))
+    rows, columns, edge, detuning = _sources(net)
+    product = times((J[:, None], np.zeros((len(J), 1))), edge)
+    high[:, rows, columns], low[:, rows, columns] = plus(product, (detuning, np.zeros_like(detuning)))
     return high, low
 
 
@@ -120,19 +118,30 @@ def _slots(net: Family) -> list[_Slot]:
     for j, k in sorted(entries | local):
         if any(entries.get((j, k), ())) or any(local.get((j, k), ())):
             of_row[j].append(k)
-    nothing = (0.0, 0.0)
     slots = []
     for place in range(max(map(len, of_row.values()), default=0)):
         here = [(j, columns[place]) for j, columns in of_row.items() if place < len(columns)]
-        edge, rest = (np.array([part.get(jk, nothing) for jk in here]).T for part in (entries, local))
+        edge, rest = (np.array([part.get(jk, _NOTHING) for jk in here]).T for part in (entries, local))
         rows, columns = np.array(here).T
         slots.append(_Slot(rows, columns, (edge[0], edge[1]), rest[0], rest[1]))
     return slots
 
 
 @lru_cache(maxsize=64)
-def _source_entries(net: Family) -> _Rounded:
-    return _gauged(net, _edge_sources(net), conjugate=True)
+def _sources(net: Family) -> tuple[Array, Array, Doubled, FloatArray]:
+    """Rows and columns of R, what edges add to it, and what detunings do."""
+    n = net.n_modes
+    edges = _gauged(net, _edge_sources(net), conjugate=True)
+    local = {(m, m): -2j * shift * net.phases[m].conjugate() ** 2 for m, shift in enumerate(net.network.detuning)}
+    where, edge, detuning = [], [], []
+    for j, k in edges | local:
+        parts, shift = edges.get((j, k), (_NOTHING, _NOTHING)), local.get((j, k), 0j)
+        for part, value in list(enumerate((shift.real, shift.imag)))[: _parts(net)]:
+            where.append((part * n + j, k))
+            edge.append(parts[part])
+            detuning.append(value)
+    (rows, columns), (high, low) = np.array(where).T, np.array(edge).T
+    return rows, columns, (high, low), np.array(detuning)
 
 
 def _gauged(net: Family, exact: dict[tuple[int, int], _Exact], *, conjugate: bool) -> _Rounded:

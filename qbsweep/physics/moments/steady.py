@@ -15,6 +15,7 @@ Energies keep a small relative error down to 2e-308, the smallest normal double.
 end of a long and very weakly coupled chain) they lose digits and become 0, without a warning.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
 from itertools import accumulate
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
+from qbsweep.physics.matrices import edge_entries
 from qbsweep.physics.moments.bounded import ROUNDING, Bounded
 from qbsweep.physics.moments.family import Family, parents_first
 from qbsweep.physics.moments.refined import (
@@ -50,11 +52,11 @@ def coherent_populations(net: Family, J: Array, kappa: Array) -> tuple[FloatArra
     if net.parents is None:
         alpha, error = refined_amplitudes(net, J, kappa)
         return np.asarray(np.abs(alpha.T) ** 2), 2 * error
+    diagonal = _diagonals(net, J, kappa)
     if not net.cancels:
-        pivots = _pivots(net, net.parents, J, _diagonals(net, J, kappa))
-        return _populations(net, net.parents, J, pivots), np.full(len(J), _roundings(net))
-    diagonal = [Bounded.rounded(_diagonals(net, J, kappa)(mode)) for mode in range(net.n_modes)]
-    bounded = _pivots(net, net.parents, J, diagonal.__getitem__)
+        pivots = _pivots(net, net.parents, J, diagonal)
+        return _populations(net, net.parents, J, pivots), np.broadcast_to(_roundings(net), J.shape)
+    bounded = _pivots(net, net.parents, J, lambda mode: Bounded.rounded(diagonal(mode)))
     populations = _populations(net, net.parents, J, [pivot.value for pivot in bounded])
     error = 2 * _largest_along(net, net.parents, [pivot.error / np.abs(pivot.value) for pivot in bounded])
     unsafe = np.flatnonzero(error > _TRUSTED)
@@ -156,7 +158,7 @@ def _resolvent_deficits(net: Family, parents: tuple[int, ...], J: Array, kappa: 
     if not net.cancels:
         for mode, w in _added(net, parents, J, half, [None] * net.n_modes):
             np.divide(w, half + w, out=deficits[mode])
-        return deficits, np.full(len(J), _roundings(net))
+        return deficits, np.broadcast_to(_roundings(net), J.shape)
     shifts = [Bounded.rounded(np.full(len(J), 1j * shift)) for shift in net.network.detuning]
     for mode, w in _added(net, parents, J, Bounded.rounded(half), shifts):
         z = np.abs(half + w.value)
@@ -203,9 +205,10 @@ def _without_each(first: Any, rest: list[Any]) -> Iterator[Any]:
 def _directed_deficits(net: Family, parents: tuple[int, ...], J: Array, kappa: Array) -> tuple[FloatArray, FloatArray]:
     """Deficits on a tree without backward hops: ``1 - |X|^2 = -(2 Re y + |y|^2)`` with y the deviation from a phase."""
     deficits, error = np.zeros((net.n_modes, len(J))), np.zeros(len(J))
-    if net.common_squeezing:
+    common = _common_phase(net)
+    if common:
         lowest = np.zeros(len(J))
-        for mode, y in _common_deviations(net, parents, J, kappa):
+        for mode, y in _common_deviations(net, parents, J, kappa, common):
             lost = -y * (2 + y)
             np.divide(lost, 1 + np.abs(1 + y), out=deficits[mode])
             np.minimum(lowest, y, out=lowest)
@@ -219,27 +222,42 @@ def _directed_deficits(net: Family, parents: tuple[int, ...], J: Array, kappa: A
     return deficits, error
 
 
-def _common_deviations(
-    net: Family, parents: tuple[int, ...], J: Array, kappa: Array
-) -> Iterator[tuple[int, FloatArray]]:
-    """Yield (mode, y) with ``X_mm = x (1 + y)`` for the common x of all jumps, of which only local losses differ.
+@lru_cache(maxsize=64)
+def _common_phase(net: Family) -> float | None:
+    """Return x of 1 or -1 for which ``X = x`` would solve the pair equation of a real family without local losses."""
+    entries = set(net.A) | set(net.A_sq)
+    for x in (1.0, -1.0):
+        left = (net.A_sq.get((j, k), 0.0) + x * (net.A.get((j, k), 0.0) + net.A.get((k, j), 0.0)) for j, k in entries)
+        if net.dtype.kind == "f" and not any(left):
+            return x
+    return None
 
-    ``M Y + Y M^T + kappa (phases*^2 - x) = 0``, and since all hops are positive and all sources have one sign, so
-    have all terms: y is between -2 and 0, and has its own digits.
+
+def _common_deviations(
+    net: Family, parents: tuple[int, ...], J: Array, kappa: Array, x: float
+) -> Iterator[tuple[int, FloatArray]]:
+    """Yield (mode, y) with ``X_mm = x (1 + y)`` for the x of all cooperative jumps, from which only local losses differ.
+
+    ``M y + y M^T + kappa (x B_sq + 2 B) = 0``, and since all hops are positive and all sources negative, so are all
+    terms: y is between -2 and 0, and has its own digits.
     """
-    x = net.common_squeezing or 0.0
     sources = {(m, m): kappa * (x * b + 2 * net.B[m]) for m, b in enumerate(net.B_sq) if x * b < 0}
     return _pair_diagonal(net, parents, J, kappa, lambda j, k: sources.get((j, k)))
 
 
 def _bath_deviations(net: Family, parents: tuple[int, ...], J: Array, kappa: Array) -> Iterator[tuple[int, Bounded]]:
-    """Yield (mode, y) with ``X_mm = phases*^2 (1 + y)``: the deviation from what local losses alone would give."""
+    """Yield (mode, y) with ``X_mm = phases*^2 (1 + y)``: the deviation from what local losses alone would give.
+
+    ``M Y + Y M^T + R = 0`` with ``R = K_sq - (K + K^T)/2 - i (h + h^T)`` before the gauge.
+    """
+    R: dict[tuple[int, int], complex] = defaultdict(complex)
+    for edge in net.network.edges:
+        for e in edge_entries(edge):
+            R[e.j, e.k] += net.phases[[e.j, e.k]].prod().conjugate() * (e.K_sq - e.K.real - 2j * e.h.real)
 
     def source(j: int, k: int) -> Bounded | None:
-        if (j, k) not in net.R and (j != k or not net.D[j]):
-            return None
         detuning = 2 * net.D[j] * net.phases[j].conjugate() ** 2 if j == k else 0.0
-        return Bounded.rounded(J * net.R.get((j, k), 0.0) + detuning)
+        return Bounded.rounded(J * R[j, k] + detuning) if R[j, k] or detuning else None
 
     for mode, Y in _pair_diagonal(net, parents, J, kappa, source):
         yield mode, (net.phases[mode] ** 2).real * Y
