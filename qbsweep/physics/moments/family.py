@@ -78,18 +78,11 @@ class Family:
 
     def drift(self, J: Array, kappa: Array) -> Array:
         """Drift matrices of the members, shape (P, N+1, N+1)."""
-        return self._dense(self.A, J, kappa[:, None] * self.B + self.D)
-
-    def pair_noise(self, J: Array, kappa: Array) -> Array:
-        """Squeezing matrices of the members, shape (P, N+1, N+1)."""
-        return self._dense(self.A_sq, J, kappa[:, None] * self.B_sq)
-
-    def _dense(self, entries: Entries, J: Array, diagonal: Array) -> Array:
         matrices = np.zeros((len(J), self.n_modes, self.n_modes), dtype=self.dtype)
-        for (j, k), value in entries.items():
+        for (j, k), value in self.A.items():
             matrices[:, j, k] = J * value
         modes = np.arange(self.n_modes)
-        matrices[:, modes, modes] += diagonal
+        matrices[:, modes, modes] += kappa[:, None] * self.B + self.D
         return matrices
 
 

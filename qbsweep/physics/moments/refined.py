@@ -20,8 +20,9 @@ from qbsweep.physics.moments.sparse import deviation_source, drift_of
 _EPS = float(np.finfo(float).eps)
 _ROUNDS = 12  # corrections at most; each at least halves the one before
 _PATIENCE = 4  # corrections before one that does not halve says anything: small parts settle after the large ones
-_DARK = 1e-24
+_DARK = 1e-24  # amplitudes below, of the largest, are nothing if they do not settle
 _FIRST = 1e-3  # relative size that a first solution counts with among its corrections: 1, and some distrust
+_LOST = 0.1  # rounding of M, in units of the slowest damping, that refinement copes with
 _UNKNOWN = 1.0  # the relative error of what does not converge
 
 _Solve = Callable[[Array, FloatArray], FloatArray]
@@ -65,29 +66,18 @@ def refined_amplitudes(net: Family, J: Array, kappa: Array) -> tuple[Array, Floa
 def refined_deficits(net: Family, J: Array, kappa: Array) -> tuple[FloatArray, FloatArray]:
     """Return ``1 - |X_mm|`` of the pair moments, ``M X + X M^T + K_sq = 0``.
 
+    What is solved is ``M Y + Y M^T + R = 0`` for the deviation ``Y = X - phases*^2`` from what local losses alone would
+    give, by the Schur form of M.
+
     Returns
     -------
     deficit : ndarray, shape (P, N+1)
     error : ndarray, shape (P,)
         Estimate of the largest error of an ergotropy; see `ergotropy_error`.
     """
-    Y, error = refined_deviation(net, J, kappa)
-    lost = _lost_square(_diagonal(Y, net), net.phases)
-    return lost / (1 + np.sqrt(np.maximum(1 - lost, 0.0))), error
-
-
-def refined_deviation(net: Family, J: Array, kappa: Array) -> tuple[Doubled, FloatArray]:
-    """Solve ``M Y + Y M^T + R = 0`` for ``Y = X - phases*^2``, by the Schur form of M.
-
-    Returns
-    -------
-    Y : (ndarray, ndarray)
-        High and low part, shape (P, rows, N+1) as in `sparse`.
-    error : ndarray, shape (P,)
-        As of `refined_deficits`.
-    """
     drift, source = drift_of(net, J, kappa), deviation_source(net, J)
-    solve = _pair_solver(net.drift(J, kappa), net)
+    M = net.drift(J, kappa)
+    solve, damping = _pair_solver(M, net)
 
     def residual(members: Array, Y: Doubled) -> FloatArray:
         half = drift[members].of(Y)
@@ -95,11 +85,14 @@ def refined_deviation(net: Family, J: Array, kappa: Array) -> tuple[Doubled, Flo
         return -nearest(plus(whole, (source[0][members], source[1][members])))
 
     def change(_: Array, Y: Doubled, step: FloatArray) -> FloatArray:
-        lost = _lost_square(_diagonal(Y, net), net.phases)
         moved = np.abs(np.diagonal(_joined(step, net), axis1=1, axis2=2))
-        return np.asarray(ergotropy_error(lost, moved).max(axis=1))
+        return np.asarray(ergotropy_error(_lost_square(Y, net), moved).max(axis=1))
 
-    return _refined(solve(np.arange(len(J)), -source[0]), solve, residual, change)
+    Y, error = _refined(solve(np.arange(len(J)), -source[0]), solve, residual, change)
+    # A damping that is lost in the rounding of M leaves corrections that look small, and are small by far too much.
+    is_lost = _EPS * np.abs(M).sum(axis=2).max(axis=1) > _LOST * damping
+    kept = np.abs(1 + _deviation(nearest(Y), net))
+    return _lost_square(Y, net) / (1 + kept), np.where(is_lost, _UNKNOWN, error)
 
 
 def ergotropy_error(lost: FloatArray, error: FloatArray) -> FloatArray:
@@ -145,17 +138,18 @@ def _refined(first: FloatArray, solve: _Solve, residual: _Residual, change: _Cha
     return (high, low), np.fmin(error + 4 * _EPS, _UNKNOWN)
 
 
-def _pair_solver(M: Array, net: Family) -> _Solve:
-    """Return the function that solves ``M Y + Y M^T = B`` of some members for a symmetric B."""
+def _pair_solver(M: Array, net: Family) -> tuple[_Solve, FloatArray]:
+    """Return the function that solves ``M Y + Y M^T = B`` of some members for a symmetric B, and the least damping."""
     from scipy.linalg import get_lapack_funcs  # half a second, which networks without loops need not wait for
 
     lapack: Any = get_lapack_funcs(("gees", "trsyl"), (M,))
     gees, trsyl = lapack
-    forms = []
-    for one in M:
+    forms, damping = [], np.empty(len(M))
+    for member, one in enumerate(M):
         factors = gees(lambda *_: None, one)
         T, U = factors[0], factors[-3]
         forms.append((T, T.conj(), U))
+        damping[member] = -factors[2].real.max()
     transposed = "C" if net.dtype.kind == "c" else "T"
 
     def solve(members: Array, right: FloatArray) -> FloatArray:
@@ -168,7 +162,7 @@ def _pair_solver(M: Array, net: Family) -> _Solve:
         Y = U @ B @ U.swapaxes(1, 2)
         return _stacked((Y + Y.swapaxes(1, 2)) / 2)
 
-    return solve
+    return solve, damping
 
 
 def _joined(columns: FloatArray, net: Family) -> Array:
@@ -187,21 +181,19 @@ def _transposed(matrices: FloatArray, net: Family) -> FloatArray:
     return matrices.reshape(len(matrices), -1, n, n).swapaxes(2, 3).reshape(matrices.shape)
 
 
-def _diagonal(matrices: Doubled, net: Family) -> Doubled:
-    """Real parts beside imaginary ones of the diagonals, (P, parts, N+1)."""
-    high, low = (
-        np.diagonal(part.reshape(len(part), -1, net.n_modes, net.n_modes), axis1=2, axis2=3) for part in matrices
-    )
-    return high, low
+def _deviation(Y: FloatArray, net: Family) -> Array:
+    """Return y of ``Y_mm = phases*^2 y``, shape (P, N+1)."""
+    return np.asarray(np.diagonal(_joined(Y, net), axis1=1, axis2=2) * net.phases**2)
 
 
-def _lost_square(diagonal: Doubled, phases: Array) -> FloatArray:
-    """``1 - |1 + y|^2 = -(2 Re y + |y|^2)``, shape (P, N+1), for diagonals of ``Y = phases*^2 y``; at least 0."""
-    sign = (phases**2).real  # of quarter turns
-    re = diagonal[0][:, 0] * sign, diagonal[1][:, 0] * sign
+def _lost_square(Y: Doubled, net: Family) -> FloatArray:
+    """``1 - |X_mm|^2 = -(2 Re y + |y|^2)`` with ``Y_mm = phases*^2 y``, shape (P, N+1); at least 0."""
+    high, low = (np.diagonal(part.reshape(len(part), -1, *2 * [net.n_modes]), axis1=2, axis2=3) for part in Y)
+    sign = (net.phases**2).real  # of quarter turns
+    re = sign * high[:, 0], sign * low[:, 0]
     total = times(re, plus(re, (np.full_like(re[0], 2.0), np.zeros_like(re[0]))))
-    if diagonal[0].shape[1] == 2:
-        im = diagonal[0][:, 1], diagonal[1][:, 1]
+    if high.shape[1] == 2:
+        im = high[:, 1], low[:, 1]
         total = plus(total, times(im, im))
     return np.maximum(-nearest(total), 0.0)
 

@@ -27,17 +27,13 @@ from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.matrices import edge_entries
 from qbsweep.physics.moments.bounded import ROUNDING, Bounded
 from qbsweep.physics.moments.family import Family, parents_first
-from qbsweep.physics.moments.refined import (
-    ergotropy_error,
-    refined_amplitudes,
-    refined_deficits,
-    refined_deviation,
-)
+from qbsweep.physics.moments.refined import ergotropy_error, refined_amplitudes, refined_deficits
 
 _OF_ENTRY = 16  # roundings that an entry of a drift matrix takes part in on the way to a ratio of determinants
 _OF_HOP = 8  # and on a hop of a pair
 _KEPT = 16  # arrays that pairs of equal modes share
-_TRUSTED = 1e-12  # largest error bound of an elimination that need not be refined
+_CARRIED = 1e-12  # largest error bound, carried along, of an elimination that need not be refined
+_COUNTED = 5e-10  # and of one that no sum cancels in: a count of roundings is far above them
 
 
 def coherent_populations(net: Family, J: Array, kappa: Array) -> tuple[FloatArray, FloatArray]:
@@ -59,7 +55,7 @@ def coherent_populations(net: Family, J: Array, kappa: Array) -> tuple[FloatArra
     bounded = _pivots(net, net.parents, J, lambda mode: Bounded.rounded(diagonal(mode)))
     populations = _populations(net, net.parents, J, [pivot.value for pivot in bounded])
     error = 2 * _largest_along(net, net.parents, [pivot.error / np.abs(pivot.value) for pivot in bounded])
-    unsafe = np.flatnonzero(error > _TRUSTED)
+    unsafe = np.flatnonzero(error > _CARRIED)
     if len(unsafe):
         alpha, refined = refined_amplitudes(net, J[unsafe], kappa[unsafe])
         populations[:, unsafe], error[unsafe] = np.abs(alpha.T) ** 2, 2 * refined
@@ -131,34 +127,46 @@ def anomaly_deficits(net: Family, J: Array, kappa: Array) -> tuple[FloatArray | 
     """
     if net.keeps_squeezing:
         return None, np.zeros(len(J))
-    if net.parents is not None and net.is_resolvent:
-        deficits, error = _resolvent_deficits(net, net.parents, J, kappa)
-    elif net.parents is not None and net.is_directed:
-        deficits, error = _directed_deficits(net, net.parents, J, kappa)
-    else:
+    if net.parents is None or not (net.is_resolvent or net.is_directed):
         refined, error = refined_deficits(net, J, kappa)
         return refined.T, error
-    unsafe = np.flatnonzero(error > _TRUSTED)
+    if net.is_resolvent and not net.cancels:
+        return _positive_deficits(net, net.parents, J, kappa), np.broadcast_to(_roundings(net), J.shape)
+    common = _common_phase(net) if net.is_directed else None
+    if common:
+        deficits, error = _common_deficits(net, net.parents, J, kappa, common)
+    elif net.is_directed:
+        deficits, error = _directed_deficits(net, net.parents, J, kappa)
+    else:
+        deficits, error = _resolvent_deficits(net, net.parents, J, kappa)
+    unsafe = np.flatnonzero(error > (_COUNTED if common else _CARRIED))
     if len(unsafe):
         refined, error[unsafe] = refined_deficits(net, J[unsafe], kappa[unsafe])
         deficits[:, unsafe] = refined.T
     return deficits, error
 
 
+def _positive_deficits(net: Family, parents: tuple[int, ...], J: Array, kappa: Array) -> FloatArray:
+    """Deficits of ``X = -(kappa/2) M^{-1}`` on a resonant tree: ``X_mm = (kappa/2) / (kappa/2 + w_m)``.
+
+    w_m is what the neighbours add, see `_added`; all is positive, and ``1 - X = w / (kappa/2 + w)``.
+    """
+    half = -kappa * net.B[0]
+    deficits = np.zeros((net.n_modes, len(J)))
+    for mode, w in _added(net, parents, J, half, [None] * net.n_modes):
+        if w is not None:
+            np.divide(w, half + w, out=deficits[mode])
+    return deficits
+
+
 def _resolvent_deficits(net: Family, parents: tuple[int, ...], J: Array, kappa: Array) -> tuple[FloatArray, FloatArray]:
-    """Deficits of ``X = -(kappa/2) M^{-1}`` on a tree.
+    """Deficits of ``X = -(kappa/2) M^{-1}`` on a detuned tree.
 
-    ``X_mm = (kappa/2) / (kappa/2 + w_m)``, and w_m is the sum of i Delta_m and of what its neighbours add: see
-    `_added`. Real parts are positive, and in a resonant network all there is::
-
-        1 - |X|^2 = (kappa Re w + |w|^2) / |kappa/2 + w|^2
+    As `_positive_deficits`, with i Delta_m in w_m. Real parts are positive, and so is all there is in
+    ``1 - |X|^2 = (kappa Re w + |w|^2) / |kappa/2 + w|^2``.
     """
     half = -kappa * net.B[0]
     deficits, error = np.empty((net.n_modes, len(J))), np.zeros(len(J))
-    if not net.cancels:
-        for mode, w in _added(net, parents, J, half, [None] * net.n_modes):
-            np.divide(w, half + w, out=deficits[mode])
-        return deficits, np.broadcast_to(_roundings(net), J.shape)
     shifts = [Bounded.rounded(np.full(len(J), 1j * shift)) for shift in net.network.detuning]
     for mode, w in _added(net, parents, J, Bounded.rounded(half), shifts):
         z = np.abs(half + w.value)
@@ -202,26 +210,6 @@ def _without_each(first: Any, rest: list[Any]) -> Iterator[Any]:
             first = _sum(first, one)
 
 
-def _directed_deficits(net: Family, parents: tuple[int, ...], J: Array, kappa: Array) -> tuple[FloatArray, FloatArray]:
-    """Deficits on a tree without backward hops: ``1 - |X|^2 = -(2 Re y + |y|^2)`` with y the deviation from a phase."""
-    deficits, error = np.zeros((net.n_modes, len(J))), np.zeros(len(J))
-    common = _common_phase(net)
-    if common:
-        lowest = np.zeros(len(J))
-        for mode, y in _common_deviations(net, parents, J, kappa, common):
-            lost = -y * (2 + y)
-            np.divide(lost, 1 + np.abs(1 + y), out=deficits[mode])
-            np.minimum(lowest, y, out=lowest)
-        relative = ROUNDING * _OF_HOP * (2 * max(depths(parents)) + 1)
-        return deficits, 10 * relative * np.sqrt(2 / np.maximum(2 + lowest, relative))
-    for mode, Y in _bath_deviations(net, parents, J, kappa):
-        y = Y.value
-        lost = np.maximum(-(2 * y.real + np.abs(y) ** 2), 0.0)
-        deficits[mode] = lost / (1 + np.abs(1 + y))
-        error = np.maximum(error, ergotropy_error(lost, Y.error + 6 * ROUNDING * np.abs(y)))
-    return deficits, error
-
-
 @lru_cache(maxsize=64)
 def _common_phase(net: Family) -> float | None:
     """Return x of 1 or -1 for which ``X = x`` would solve the pair equation of a real family without local losses."""
@@ -233,22 +221,29 @@ def _common_phase(net: Family) -> float | None:
     return None
 
 
-def _common_deviations(
+def _common_deficits(
     net: Family, parents: tuple[int, ...], J: Array, kappa: Array, x: float
-) -> Iterator[tuple[int, FloatArray]]:
-    """Yield (mode, y) with ``X_mm = x (1 + y)`` for the x of all cooperative jumps, from which only local losses differ.
+) -> tuple[FloatArray, FloatArray]:
+    """Deficits on a tree without backward hops whose cooperative jumps are squeezed alike, ``X = x``.
 
-    ``M y + y M^T + kappa (x B_sq + 2 B) = 0``, and since all hops are positive and all sources negative, so are all
-    terms: y is between -2 and 0, and has its own digits.
+    Only local losses differ: with ``X = x (1 + y)``, ``M y + y M^T + kappa (x B_sq + 2 B) = 0``, and since all hops are
+    positive and all sources negative, so are all terms. y_mm is between -2 and 0, and ``1 - |X|^2 = -y (2 + y)``.
     """
+    deficits, lowest = np.zeros((net.n_modes, len(J))), np.zeros(len(J))
     sources = {(m, m): kappa * (x * b + 2 * net.B[m]) for m, b in enumerate(net.B_sq) if x * b < 0}
-    return _pair_diagonal(net, parents, J, kappa, lambda j, k: sources.get((j, k)))
+    for mode, y in _pair_diagonal(net, parents, J, kappa, lambda j, k: sources.get((j, k))):
+        np.divide(-y * (2 + y), 1 + np.abs(1 + y), out=deficits[mode])
+        np.minimum(lowest, y, out=lowest)
+    relative = ROUNDING * _OF_HOP * (2 * max(depths(parents)) + 1)
+    # |X| / max(|X|^2, 1/100) is 10 at most; the rest is `ergotropy_error`.
+    return deficits, 10 * relative * np.sqrt(2 / np.maximum(2 + lowest, relative))
 
 
-def _bath_deviations(net: Family, parents: tuple[int, ...], J: Array, kappa: Array) -> Iterator[tuple[int, Bounded]]:
-    """Yield (mode, y) with ``X_mm = phases*^2 (1 + y)``: the deviation from what local losses alone would give.
+def _directed_deficits(net: Family, parents: tuple[int, ...], J: Array, kappa: Array) -> tuple[FloatArray, FloatArray]:
+    """Deficits on any tree without backward hops, from the deviation from what local losses alone would give.
 
-    ``M Y + Y M^T + R = 0`` with ``R = K_sq - (K + K^T)/2 - i (h + h^T)`` before the gauge.
+    With ``X = phases*^2 (1 + y)``, ``1 - |X|^2 = -(2 Re y + |y|^2)``, and ``M Y + Y M^T + R = 0``, where
+    ``R = K_sq - (K + K^T)/2 - i (h + h^T)`` before the gauge.
     """
     R: dict[tuple[int, int], complex] = defaultdict(complex)
     for edge in net.network.edges:
@@ -259,8 +254,13 @@ def _bath_deviations(net: Family, parents: tuple[int, ...], J: Array, kappa: Arr
         detuning = 2 * net.D[j] * net.phases[j].conjugate() ** 2 if j == k else 0.0
         return Bounded.rounded(J * R[j, k] + detuning) if R[j, k] or detuning else None
 
+    deficits, error = np.zeros((net.n_modes, len(J))), np.zeros(len(J))
     for mode, Y in _pair_diagonal(net, parents, J, kappa, source):
-        yield mode, (net.phases[mode] ** 2).real * Y
+        y = (net.phases[mode] ** 2).real * Y.value
+        lost = np.maximum(-(2 * y.real + np.abs(y) ** 2), 0.0)
+        deficits[mode] = lost / (1 + np.abs(1 + y))
+        error = np.maximum(error, ergotropy_error(lost, Y.error + 6 * ROUNDING * np.abs(y)))
+    return deficits, error
 
 
 def _pair_diagonal(
@@ -326,21 +326,3 @@ def _ancestor_pairs(parents: tuple[int, ...]) -> list[list[tuple[int, int]]]:
                     first, second = parents[child], other
                     wanted.add((min(first, second), max(first, second)))
     return levels
-
-
-def pair_matrices(net: Family, J: Array, kappa: Array) -> Array:
-    """Solve ``M X + X M^T + K_sq = 0`` for every member, shape (P, N+1, N+1), in the family's gauge.
-
-    Raises
-    ------
-    ArithmeticError
-        If refinement does not converge: some mode of the network is not damped at all.
-    """
-    (Y, _), error = refined_deviation(net, J, kappa)
-    if np.any(error > 0.1):
-        raise ArithmeticError("the pair moments have no steady state: some mode of the network is not damped")
-    n = net.n_modes
-    X = Y[:, :n] + 1j * Y[:, n:] if net.dtype.kind == "c" else Y
-    modes = np.arange(n)
-    X[:, modes, modes] += (net.phases.conj() ** 2).real
-    return np.asarray(X)
