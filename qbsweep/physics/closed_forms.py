@@ -210,3 +210,34 @@ def squeezed_energy(vacuum_energy: ArrayLike, r: ArrayLike) -> FloatArray:
 def _check_mode(n: int, N: int) -> None:
     if not 0 <= n <= N:
         raise QbsweepError(f"mode `n` must be between 0 and N = {N}, but is {n}")
+
+
+def kerr_energy(K: float, detuning: float, kappa: float, epsilon: float) -> float:
+    """Steady energy of one driven Kerr mode in a vacuum bath, in units of omega (Drummond and Walls 1980).
+
+    Of ``H = Delta a^dag a + K/2 a^dag^2 a^2 + epsilon (a + a^dag)`` with loss kappa, also where it has two classical
+    branches::
+
+        <a^dag a> = z^2 / |c|^2  F(c + 1) / F(c),      c = 2 (Delta - i kappa/2) / K,      z = 2 epsilon / K
+        F(c) = 0F2(; c, conj(c); 2 z^2) = sum_k (2 z^2)^k / (k! |(c)_k|^2)
+
+    Every term of the series is positive: nothing cancels.
+
+    Raises
+    ------
+    QbsweepError
+        Without a Kerr term or losses.
+    """
+    if K == 0 or kappa <= 0:
+        raise QbsweepError(f"the closed form needs `K` other than 0 and `kappa` above 0, but they are {K} and {kappa}")
+    c, z = 2 * (detuning - 0.5j * kappa) / K, 2 * epsilon / K
+    if z == 0:
+        return 0.0
+
+    def logarithm(c: complex) -> float:
+        # Beyond both the smallest |c + k| and the peak at k^3 = 2 z^2, terms fall faster than 8^-k.
+        k = np.arange(1, int(2 * abs(c) + 4 * (2 * z**2) ** (1 / 3)) + 60)
+        steps = np.log(2 * z**2) - np.log(k) - 2 * np.log(np.abs(c + k - 1))
+        return float(np.logaddexp.reduce(np.append(0.0, np.cumsum(steps))))
+
+    return float(z**2 / abs(c) ** 2 * np.exp(logarithm(c + 1) - logarithm(c)))

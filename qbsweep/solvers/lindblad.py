@@ -1,6 +1,5 @@
 """The truncated solver: the master equation in Fock space, point by point, with a verdict on every point."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,23 +7,16 @@ import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.errors import QbsweepError
+from qbsweep.physics.fock.climb import solve_auto, solve_fixed
 from qbsweep.physics.fock.cost import predict_memory, predict_seconds
 from qbsweep.physics.fock.expected import expected_solutions
 from qbsweep.physics.fock.levels import levels_by_role
 from qbsweep.physics.fock.model import FockModel, fock_model
-from qbsweep.physics.fock.point import FockResult, solve_model
-from qbsweep.physics.fock.verdict import BESIDE, Verdict, judge, measured_error, solve_auto
+from qbsweep.physics.fock.point import FockResult
+from qbsweep.physics.fock.verdict import Verdict
 from qbsweep.physics.network import scaled
 from qbsweep.solvers.interface import Cost, Labelled, Points, Setting, Solved, Solver, require_outputs
-from qbsweep.solvers.status import (
-    CERTIFIED,
-    CONVERGED,
-    FAILED,
-    OK,
-    SUSPECT,
-    SUSPECT_TRUNCATION,
-    VERDICT_CODES,
-)
+from qbsweep.solvers.status import FAILED, OK, SUSPECT, VERDICT_CODES
 
 _GIGABYTE = 1e9
 _FIRST_LEVELS = 4  # of a climb
@@ -38,7 +30,6 @@ class _Answer:
     result: FockResult
     verdict: Verdict
     omega: float
-    gaussian: bool
 
     def steady(self, name: str) -> FloatArray:
         """Steady energy or ergotropy of every mode, shape (modes,)."""
@@ -47,12 +38,6 @@ class _Answer:
     def in_time(self, name: str) -> FloatArray:
         """Energy or ergotropy of every mode in time, shape (modes, times)."""
         return np.asarray(self.omega * getattr(self.result, f"{name}_t"))
-
-    @property
-    def verdict_code(self) -> int:
-        """The code of who vouches for it."""
-        vouches = CERTIFIED if self.gaussian else CONVERGED
-        return VERDICT_CODES[SUSPECT_TRUNCATION if self.verdict.suspect else vouches]
 
     @property
     def levels_needed(self) -> int:
@@ -88,7 +73,7 @@ _VERDICT = {
     "levels_used": _Output(lambda answer: max(answer.result.levels), dtype="int16"),
     "levels_needed": _Output(lambda answer: answer.levels_needed, dtype="int16"),
     "numerical_error": _Output(lambda answer: answer.result.error, dtype="float32"),
-    "verdict": _Output(lambda answer: answer.verdict_code, dtype="int8"),
+    "verdict": _Output(lambda answer: VERDICT_CODES[answer.verdict.word], dtype="int8"),
 }
 _OUTPUTS = _STEADY | _IN_TIME | _VERDICT
 
@@ -126,8 +111,7 @@ def solve_lindblad(points: Points, outputs: Sequence[str]) -> Solved:
     for index in np.ndindex(shape):
         where = dict(zip(axes, index, strict=True))
         try:
-            point = _Point.of(points, where)
-            result, verdict = point.solve(outputs)
+            result, verdict = _Point.of(points, where).solve(outputs)
         except (QbsweepError, ArithmeticError, np.linalg.LinAlgError) as error:
             status[index], reasons[index] = FAILED, str(error)
             continue
@@ -135,7 +119,7 @@ def solve_lindblad(points: Points, outputs: Sequence[str]) -> Solved:
             status[index], reasons[index] = FAILED, result.reason
             continue
         status[index] = SUSPECT if verdict.suspect else OK
-        answer = _Answer(result, verdict, points.at(where)["omega"], point.model.gaussian)
+        answer = _Answer(result, verdict, points.at(where)["omega"])
         for name, array in arrays.items():
             array[index] = _OUTPUTS[name].of(answer)
     labelled = {name: Labelled((*axes, *_OUTPUTS[name].dims), array) for name, array in arrays.items()}
@@ -214,27 +198,12 @@ class _Point:
         """Solve for the steady state if an output needs it, and for the times if one needs them."""
         steady, times = self.wanted(outputs)
         tolerance, engine = self.tolerance, str(self.settings["engine"])
-        if self.climbs:
-            found = solve_auto(
-                self.model,
-                memory_budget=self.budget,
-                tolerance=tolerance,
-                times=times,
-                steady=steady,
-                engine=engine,
-            )
-            return found.result, found.verdict
-        _require_memory(self.model, self.budget, steady=steady, times=times)
-        result = solve_model(self.model, times=times, steady=steady, engine=engine)
-        if not result.converged:
-            return result, judge(result, math.inf, tolerance=tolerance)
-        error = measured_error(self.model, result, times, engine=engine)
-        tried = [(max(self.model.levels), error)]
-        if error > tolerance and self.model.gaussian and min(self.model.levels) > 1 + BESIDE:
-            coarser = self.model.with_levels(tuple(d - BESIDE for d in self.model.levels))
-            solved = solve_model(coarser, times=times, steady=steady, engine=engine)
-            tried.insert(0, (max(coarser.levels), measured_error(coarser, solved, times)))
-        return result, judge(result, error, tolerance=tolerance, tried=tried)
+        if not self.climbs:
+            _require_memory(self.model, self.budget, steady=steady, times=times)
+        found = (solve_auto if self.climbs else solve_fixed)(
+            self.model, memory_budget=self.budget, tolerance=tolerance, times=times, steady=steady, engine=engine
+        )
+        return found.result, found.verdict
 
 
 def _require_memory(model: FockModel, budget: float, *, steady: bool, times: Sequence[float] | None) -> None:

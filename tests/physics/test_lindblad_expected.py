@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from scipy.special import factorial
 
-from qbsweep.physics.fock import verdict
+from qbsweep.physics.fock import climb
+from qbsweep.physics.fock.climb import solve_auto, solve_fixed
 from qbsweep.physics.fock.cost import evolution_applications, predict_seconds, steady_applications
-from qbsweep.physics.fock.expected import classical_populations, expected_solutions, photon_numbers
+from qbsweep.physics.fock.expected import expected_solutions
 from qbsweep.physics.fock.model import fock_model
+from qbsweep.physics.fock.photons import classical_populations, photon_numbers
 from qbsweep.physics.fock.point import solve_model
-from qbsweep.physics.fock.verdict import solve_auto
 from qbsweep.physics.network import scaled
 from qbsweep.physics.topologies import TOPOLOGIES
 
@@ -107,17 +108,20 @@ def test_the_solutions_of_a_point_are_those_expected(kerr, monkeypatch):
         solved.append(model.levels)
         return solve_model(model, **options)
 
-    monkeypatch.setattr(verdict, "solve_model", counting)
+    monkeypatch.setattr(climb, "solve_model", counting)
     network = scaled(TOPOLOGIES["cascaded"].build(1, coupling="nonreciprocal"), KAPPA, KAPPA)
     model = fock_model(network, 4, epsilon=0.001, kerr=kerr)
     options = {"memory_budget": BUDGET, "tolerance": 1e-3}
     solve_auto(model, **options)
     expected = expected_solutions(model, climbs=True, **options)
     assert [one.levels for one in expected] == solved
-    fixed = expected_solutions(model.with_levels((9, 9)), climbs=False, **options)
-    assert [one.levels for one in fixed] == ([(9, 9), (11, 11)] if kerr else [(9, 9)])
-    coarse = expected_solutions(model.with_levels((4, 4)), climbs=False, **{**options, "tolerance": 1e-6})
-    assert [one.levels for one in coarse] == ([(4, 4), (6, 6)] if kerr else [(4, 4), (2, 2)])
+    for levels, tolerance, count in ((9, 1e-3, 1), (5, 1e-3, 2), (4, 1e-3, 3), (4, 1e-6, 2)):
+        solved.clear()
+        chosen = {"memory_budget": BUDGET, "tolerance": tolerance}
+        solve_fixed(model.with_levels((levels, levels)), **chosen)
+        expected = expected_solutions(model.with_levels((levels, levels)), climbs=False, **chosen)
+        assert [one.levels for one in expected] == solved
+        assert len(solved) == count or not kerr
 
 
 def test_a_point_without_a_steady_state_is_one_solution():

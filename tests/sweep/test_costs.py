@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qbsweep.physics.fock import point, verdict
+from qbsweep.physics.fock import climb, point
 from qbsweep.runs import costs, plan
 from qbsweep.runs.costs import MAX_CALLS, MAX_POINTS, block_costs, block_sums, point_costs
 from qbsweep.runs.plan import make_grid, make_plan
@@ -38,9 +38,7 @@ def test_a_plan_solves_nothing(file, monkeypatch):
     for module, name in (
         (point, "steady_state"),
         (point.propagator, "propagate"),
-        (verdict, "solve_model"),
-        (lindblad, "solve_model"),
-        (lindblad, "solve_auto"),
+        (climb, "solve_model"),
         (moments, "solve_moments"),
         (moments, "evolved_populations"),
         (moments, "coherent_populations"),
@@ -106,7 +104,7 @@ def test_a_climb_and_a_verdict_cost_all_their_solutions():
         return float(point_costs(spec_of({"solver": "lindblad", "fock_levels": levels, **more})).seconds.max())
 
     assert seconds("auto") > seconds(8)
-    assert seconds(8, kerr=0.001) > 1.5 * seconds(8)  # measured against ten levels
+    assert seconds(8, kerr=0.001) > 1.2 * seconds(8)  # measured against seven levels
 
 
 def test_blocks_add_up():

@@ -1,53 +1,17 @@
-"""What a point of the Lindblad solver is expected to take, before it runs: its photons, its levels, its solutions.
+"""What a point of the Lindblad solver is expected to take, before it runs: the solutions of `climb`, one by one."""
 
-The photon numbers of a mode of a Gaussian network are known without truncation, from the exact moments; the share of
-its energy that lies in levels which are cut off says what the truncation costs. With Kerr terms the amplitudes are
-those of the classical equation, which leaves levels to a factor of 1.5 or so.
-"""
-
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from scipy.linalg import expm
 
-from qbsweep.arrays import Array, FloatArray
+from qbsweep.arrays import FloatArray
 from qbsweep.errors import QbsweepError
-from qbsweep.physics import gaussian
+from qbsweep.physics.fock.branches import classical_branches, outside
+from qbsweep.physics.fock.climb import BESIDE, HOPELESS, Task, coarser_model, finer_model, first_model, next_model
 from qbsweep.physics.fock.model import FockModel, require_relaxing
-from qbsweep.physics.fock.verdict import BESIDE, FLOOR, finer_model, is_affordable, next_model
-from qbsweep.physics.matrices import drift_matrix
-from qbsweep.physics.moments.dynamics import evolved_populations
-from qbsweep.physics.moments.family import family
-from qbsweep.physics.moments.steady import anomaly_deficits, coherent_populations
+from qbsweep.physics.fock.photons import expected_error, expected_errors
 
-_PHOTONS = 1024  # numbers that are looked at
-_SAMPLES = 8  # times that are looked at
-_STEPS = 400  # of the classical equation
-# Measured truncation error over the share of a mode's energy beyond its levels: a drive feels their end, too.
-_DRIVEN, _UNDRIVEN, _NONLINEAR = 7.0, 1.3, 2.0
-
-
-def photon_numbers(coherent: Array, C: Array, S: Array, count: int = _PHOTONS) -> FloatArray:
-    """Return the probabilities of 0 .. count - 1 photons of a one-mode Gaussian state, along a new last axis.
-
-    The generating function ``G(z) = tr(z^n rho)`` of a state with quadrature variances ``v = C + 1/2 +- S`` and
-    means ``x`` is the overlap with a Gaussian operator::
-
-        G(z) = prod_{+-} exp(-x^2 (1 - z) / (2 w)) / sqrt(w),      w = (1 - z) v + (1 + z)/2
-
-    Parameters
-    ----------
-    coherent, C, S : ndarray
-        ``|alpha|^2``, shared by both quadratures, ``<d^dag d>`` and ``|<d d>|``; they broadcast.
-    """
-    z = np.exp(2j * np.pi * np.arange(count) / count)
-    coherent, C, S = (np.asarray(values, dtype=float)[..., None] for values in (coherent, C, S))
-    G = np.ones(1, dtype=complex)
-    for variance in (C + 0.5 + S, C + 0.5 - S):
-        w = (1 - z) * variance + (1 + z) / 2
-        G = G * np.exp(-coherent * (1 - z) / (2 * w)) / np.sqrt(w)
-    return np.asarray(np.maximum(np.fft.fft(G, axis=-1).real / count, 0.0))
+LEAKED = 1e5  # what the leak allows for, over the truncation error, in the upper half of what was measured
 
 
 def expected_solutions(
@@ -73,128 +37,60 @@ def expected_solutions(
         See there.
     """
     grid = None if times is None else list(times)
-
-    def fits(candidate: FockModel) -> bool:
-        return is_affordable(candidate, memory_budget, grid, steady)
-
-    if climbs and not fits(model):
+    task = Task(times=grid, steady=steady, tolerance=tolerance, memory_budget=memory_budget)
+    if climbs and task.memory(model) > memory_budget:
         return []
     if all(model.qubits):
         return [model]
     try:
         require_relaxing(model)
-        error = expected_error(model, times, steady=steady)
+        errors = expected_errors(model, times, steady=steady)
     except (QbsweepError, ArithmeticError, np.linalg.LinAlgError):
         return [model]  # the point will say what is wrong with it
+    if model.gaussian:
+        return _climb_gaussian(model, errors, task) if climbs else _fixed_gaussian(model, errors, task)
+    branches = classical_branches(model)
     if climbs:
-        return _climb(model, error, tolerance, fits)
-    if not model.gaussian:
-        return [model, finer_model(model)]
-    if error(model.levels) > tolerance and min(model.levels) > 1 + BESIDE:
+        return _climb_nonlinear(first_model(model, branches, task), errors, task)
+    return [model] if outside(model, branches) else _fixed_nonlinear(model, errors, task)
+
+
+def _fixed_gaussian(model: FockModel, errors: FloatArray, task: Task) -> list[FockModel]:
+    if expected_error(errors, model.levels) > task.tolerance and min(model.levels) > 1 + BESIDE:
         return [model, model.with_levels(tuple(d - BESIDE for d in model.levels))]
     return [model]
 
 
-def _climb(
-    model: FockModel,
-    error: Callable[[tuple[int, ...]], float],
-    tolerance: float,
-    fits: Callable[[FockModel], bool],
-) -> list[FockModel]:
-    """Return the models of a climb whose errors are as expected."""
-    solved = [model]
-    climbed: list[tuple[tuple[int, ...], float]] = []
+def _climb_gaussian(model: FockModel, errors: FloatArray, task: Task) -> list[FockModel]:
+    solved, climbed = [model], []
     while True:
-        before = list(climbed)
-        climbed.append((model.levels, error(model.levels)))
-        # Without exact moments the next solution comes first, and the error after it.
-        larger = next_model(model, climbed if model.gaussian else before, tolerance)
-        is_met = climbed[-1][1] <= tolerance
-        if (is_met and model.gaussian) or not fits(larger):
+        climbed.append((model.levels, expected_error(errors, model.levels)))
+        model = next_model(model, climbed, task.tolerance)
+        if climbed[-1][1] <= task.tolerance or not task.affords(model):
             return solved
-        solved.append(larger)
-        if is_met:
-            return solved
-        model = larger
+        solved.append(model)
 
 
-def expected_error(
-    model: FockModel, times: Sequence[float] | FloatArray | None = None, *, steady: bool = True
-) -> Callable[[tuple[int, ...]], float]:
-    """Return the function from the levels of every mode to the truncation error that they should give.
-
-    Parameters
-    ----------
-    model : FockModel
-        Its levels do not matter.
-    times, steady
-        What is asked for; see `point.solve_model`.
-    """
-    coherent, C, S = (np.concatenate(parts, axis=1) for parts in zip(*_moments(model, times, steady), strict=True))
-    inside = coherent if model.frame == "lab" else np.zeros_like(coherent)
-    photons = photon_numbers(inside, C, S)
-    beyond = np.cumsum((photons * np.arange(_PHOTONS))[..., ::-1], axis=-1)[..., ::-1]
-    energy = coherent + C
-    beyond[inside + C > _PHOTONS / 4] = math.inf
-    driven = bool(model.drive) and model.gaussian
-    factor = _DRIVEN if driven else _UNDRIVEN if model.gaussian else _NONLINEAR
-    scale = gaussian.ergotropy(coherent, C, S) if driven else energy
-    scale = np.maximum(scale, FLOOR * np.max(energy, axis=1, keepdims=True))
-    share = factor * beyond / np.maximum(scale, 1e-300)[..., None]
-    worst = np.max(share, axis=1)
-
-    def error(levels: tuple[int, ...]) -> float:
-        cut = [worst[m, min(d, _PHOTONS - 1)] for m, d in enumerate(levels) if not model.qubits[m]]
-        return float(max(cut, default=0.0))
-
-    return error
+def _fixed_nonlinear(model: FockModel, errors: FloatArray, task: Task) -> list[FockModel]:
+    if _is_tight(model, errors, task):
+        return [model]
+    smaller, larger = coarser_model(model), finer_model(model)
+    solved = [model, smaller] if smaller else [model]
+    error = expected_error(errors, smaller.levels) if smaller else task.tolerance * HOPELESS
+    is_open = task.tolerance < error <= task.tolerance * HOPELESS
+    return [*solved, larger] if is_open and task.affords(larger) else solved
 
 
-def _moments(
-    model: FockModel, times: Sequence[float] | FloatArray | None, steady: bool
-) -> list[tuple[Array, Array, Array]]:
-    """Return ``|alpha|^2``, C and ``|S|`` of every mode without truncation, shape (modes, samples), as asked for."""
-    net, one = family(model.network), np.ones(1)
-    found = []
-    grid = None
-    if times is not None:
-        chosen = np.unique(np.geomspace(1, len(times), _SAMPLES).astype(int) - 1)
-        grid = np.asarray(times, dtype=float)[chosen]
-    if steady or not model.gaussian:
-        coherent = model.epsilon**2 * coherent_populations(net, one, one)[0]
-        if not model.gaussian:
-            coherent = classical_populations(model, None if grid is None else float(grid[-1]))
-        lost, _ = anomaly_deficits(net, one, one)
-        filled = np.ones((net.n_modes, 1))
-        kept = filled if lost is None else 1 - lost
-        # A Kerr term turns the phases of pairs by their number: what was squeezed looks thermal.
-        anomaly = abs(model.anomaly) if model.gaussian else 0.0
-        found.append((coherent, model.occupation * filled, anomaly * kept))
-    if grid is not None and model.gaussian:
-        coherent, filling, deficit, _ = evolved_populations(
-            net, one, one, grid[None], fluctuations=True, squeezing=True
-        )
-        filled = np.zeros_like(coherent) if filling is None else filling
-        kept = filled if deficit is None else filled - deficit
-        found.append((model.epsilon**2 * coherent[0], model.occupation * filled[0], abs(model.anomaly) * kept[0]))
-    return found
+def _climb_nonlinear(model: FockModel, errors: FloatArray, task: Task) -> list[FockModel]:
+    solved = [model]
+    while not _is_tight(model, errors, task) and task.affords(finer_model(model)):
+        error, model = expected_error(errors, model.levels), finer_model(model)
+        solved.append(model)
+        if error <= task.tolerance:
+            break
+    return solved
 
 
-def classical_populations(model: FockModel, end: float | None = None) -> FloatArray:
-    """Return the largest ``|alpha_m(t)|^2`` from vacuum until `end`, shape (modes, 1), by the classical equation.
-
-    ``d alpha/dt = M alpha - i epsilon e_0 - i K |alpha|^2 alpha``, the linear part and the turn of each mode in
-    turns; ten lifetimes of the slowest mode if no end is said.
-    """
-    M, n = drift_matrix(model.network), model.network.n_modes
-    last = 10 / min(rate for rate in model.network.kappa if rate > 0) if end is None else end
-    step = last / _STEPS
-    flow = np.zeros((n + 1, n + 1), dtype=complex)
-    flow[:n, :n], flow[0, n] = M, -1j * model.epsilon
-    forward, kerr = expm(flow * step), np.array(model.kerr)
-    alpha, largest = np.zeros(n, dtype=complex), np.zeros(n)
-    for _ in range(_STEPS):
-        alpha = forward[:n, :n] @ alpha + forward[:n, n]
-        alpha = alpha * np.exp(-1j * step * kerr * np.abs(alpha) ** 2)
-        largest = np.maximum(largest, np.abs(alpha) ** 2)
-    return np.asarray(largest[:, None])
+def _is_tight(model: FockModel, errors: FloatArray, task: Task) -> bool:
+    """Whether the leak alone should tell that the levels are enough."""
+    return task.times is None and LEAKED * expected_error(errors, model.levels) <= task.tolerance

@@ -109,14 +109,17 @@ def dense_reduced(x, size, pad, levels, strides, out):  # type: ignore[no-untype
 
 @numba.njit(cache=True)
 def dense_pack(x, size, pad, packed):  # type: ignore[no-untyped-def]
-    """Gather the upper triangle, off-diagonal entries times sqrt 2."""
+    """Gather the upper triangle, off-diagonal entries times sqrt 2.
+
+    The imaginary part of the diagonal is rounding, and is left behind: no trace holds it, so an iteration lets it grow.
+    """
     at = 0
     for i in range(size):
         n = size - i
         row, out = x[pad + i * size + i : pad + (i + 1) * size], packed[at : at + n]
         for k in range(n):
             out[k] = row[k] * np.sqrt(2.0)
-        out[0] = row[0]
+        out[0] = row[0].real
         at += n
 
 

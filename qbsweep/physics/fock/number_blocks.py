@@ -134,6 +134,13 @@ class BlockOperator:
             rho[self.rows, self.columns] = x
         return rho
 
+    def state(self, rho: Array) -> Array:
+        """Return what stands for a Hermitian matrix (D, D), in the gauge of the generator."""
+        entries = rho[self.rows, self.columns]
+        if self.symmetric:
+            return np.asarray(np.where(self.rows == self.columns, 1.0, math.sqrt(2.0)) * entries.real)
+        return np.asarray(entries, dtype=self.dtype)
+
     def trace(self, x: Array) -> float:
         """Return tr rho."""
         return float(np.sum(x[self.diagonal]).real)

@@ -47,6 +47,10 @@ class Operator(Protocol):
         """Return rho, shape (D, D)."""
         ...
 
+    def state(self, rho: Array) -> Array:
+        """Return what stands for a Hermitian matrix (D, D), in the gauge of the generator."""
+        ...
+
     def trace(self, x: Array) -> float:
         """Return tr rho."""
         ...
@@ -140,6 +144,13 @@ class DenseOperator:
         size = self.dimension
         upper = np.triu(x[self.pad : self.pad + size * size].reshape(size, size))
         return np.asarray(upper + np.triu(upper, 1).conj().T)
+
+    def state(self, rho: Array) -> Array:
+        """Return what stands for a Hermitian matrix (D, D), in the gauge of the generator."""
+        x, size = self.zeros(), self.dimension
+        x[self.pad : self.pad + size * size] = np.triu(rho if self.dtype.kind == "c" else rho.real).ravel()
+        self.complete(x)
+        return x
 
     def trace(self, x: Array) -> float:
         """Return tr rho."""

@@ -1,5 +1,6 @@
 """One point of the Lindblad solver: energies and ergotropies, with everything needed to judge them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +11,11 @@ from qbsweep.arrays import Array, ComplexArray, FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.fock import propagator
 from qbsweep.physics.fock.bounds import spectral_ellipse
+from qbsweep.physics.fock.branches import is_multistable
 from qbsweep.physics.fock.model import FockModel, Levels, amplitudes, fock_model, require_relaxing
 from qbsweep.physics.fock.number_blocks import BlockOperator
 from qbsweep.physics.fock.operator import DenseOperator, Operator
-from qbsweep.physics.fock.steady import steady_state
+from qbsweep.physics.fock.steady import TOLERANCE, slowest_rate, steady_state
 from qbsweep.physics.fock.terms import Generator, generator, ungauge
 from qbsweep.physics.matrices import drift_matrix
 from qbsweep.physics.network import Network, phase_factor
@@ -39,12 +41,16 @@ class FockResult:
     error : float
         Bound (evolution) or estimate (steady state) of rho's error in the trace norm, at this truncation; NaN
         from QuTiP, which reports none.
+    gap : float
+        Slowest rate of the Liouvillian, in units of omega, where it was measured; NaN where it was not.
     converged : bool
         Whether the numerical method reached its tolerance; it says nothing about the truncation.
     reason : str
         What went wrong, empty if nothing did.
     applications : int
         How often the Liouvillian was applied (0 for QuTiP).
+    state : array or None
+        Steady density matrix (D, D) as computed, in the generator's gauge, to start a larger one from.
     rho, rho_t : array or None
         Steady density matrix (D, D) and density matrices (times, D, D) in the model's frame, on request.
     """
@@ -56,9 +62,11 @@ class FockResult:
     ergotropy_t: FloatArray | None
     top_population: float
     error: float
+    gap: float
     converged: bool
     reason: str
     applications: int
+    state: Array | None
     rho: ComplexArray | None
     rho_t: ComplexArray | None
 
@@ -73,6 +81,8 @@ class _Reduced:
     applications: int
     reason: str
     rho: ComplexArray | None
+    state: Array | None = None
+    gap: float = math.nan
 
 
 def solve(
@@ -124,8 +134,22 @@ def solve_model(
     steady: bool = True,
     engine: str = "auto",
     keep_rho: bool = False,
+    branches: ComplexArray | None = None,
+    start: FockResult | None = None,
+    accuracy: float = TOLERANCE,
 ) -> FockResult:
-    """Solve a model that `fock_model` built and checked; see `solve`."""
+    """Solve a model that `fock_model` built and checked; see `solve`.
+
+    Parameters
+    ----------
+    branches : array, optional
+        From `branches.classical_branches`: the fast engine looks for the steady state from the last of them, and where
+        there are several, it measures how slowly one becomes the other, and the steady state's error against that.
+    start : FockResult, optional
+        A solution with fewer levels to look for the steady state from; it hands on its gap.
+    accuracy : float
+        Largest error of rho in the trace norm, of the fast engine.
+    """
     if engine not in ENGINES:
         raise QbsweepError(f"`engine` must be {choices(ENGINES)}, but is '{engine}'")
     if not steady and times is None:
@@ -133,7 +157,13 @@ def solve_model(
     grid = None if times is None else _check_times(times)
     if steady:
         require_relaxing(model)
-    parts = _solve_qutip(model, grid, steady) if engine == "qutip" else _solve_fast(model, grid, steady, keep_rho)
+    if engine == "qutip":
+        parts = _solve_qutip(model, grid, steady)
+    else:
+        operator, terms = build_operator(model)
+        parts = {"": _steady(model, operator, terms, keep_rho, branches, start, accuracy)} if steady else {}
+        if grid is not None:
+            parts["_t"] = _evolution(model, operator, terms, grid, keep_rho, accuracy)
     fields: dict[str, Any] = {"energy": None, "ergotropy": None, "energy_t": None, "ergotropy_t": None}
     for name, part in parts.items():
         values = _observables(model, part, grid if name else None)
@@ -146,9 +176,11 @@ def solve_model(
         **fields,
         top_population=max(_top_population(model, part.states) for part in parts.values()),
         error=max(part.error for part in parts.values()),
+        gap=parts[""].gap if steady else math.nan,
         converged=not reasons,
         reason="; ".join(reasons),
         applications=sum(part.applications for part in parts.values()),
+        state=parts[""].state if steady else None,
         rho=None if steady_rho is None else steady_rho[0],
         rho_t=rhos.get("_t"),
     )
@@ -169,25 +201,101 @@ def build_operator(model: FockModel) -> tuple[Operator, Generator]:
     return (BlockOperator if model.conserves_number else DenseOperator)(terms), terms
 
 
-def _solve_fast(model: FockModel, times: FloatArray | None, steady: bool, keep_rho: bool) -> dict[str, _Reduced]:
-    operator, terms = build_operator(model)
-    parts = {}
-    if steady:
-        slowest = -float(np.max(np.linalg.eigvals(drift_matrix(model.network)).real))
-        # Without drive and squeezing the truncated thermal state is stationary, whatever the network:
-        # detailed balance holds jump by jump, and the residual proves it. Elsewhere, start from vacuum.
-        guess = operator.thermal(model.occupation if model.conserves_number else 0.0)
-        found = steady_state(operator, guess, slowest)
-        rho = ungauge(operator.matrix(found.state), terms)[None] if keep_rho else None
-        states = operator.reduced(found.state)[None]
-        parts[""] = _Reduced(states, terms.phases, found.error, found.applications, found.reason, rho)
-    if times is not None:
-        run = propagator.propagate(
-            operator, operator.thermal(0.0), times, spectral_ellipse(model, terms), keep_states=keep_rho
-        )
-        rho = np.array([ungauge(operator.matrix(x), terms) for x in run.states]) if keep_rho else None
-        parts["_t"] = _Reduced(run.reduced, terms.phases, run.error, run.applications, run.reason, rho)
-    return parts
+def _steady(
+    model: FockModel,
+    operator: Operator,
+    terms: Generator,
+    keep_rho: bool,
+    branches: ComplexArray | None,
+    start: FockResult | None,
+    accuracy: float,
+) -> _Reduced:
+    slowest, count, gap = _slowest(model), 0, None
+    # Without drive and squeezing the truncated thermal state is stationary, whatever the network:
+    # detailed balance holds jump by jump, and the residual proves it. Elsewhere, start from vacuum.
+    guess = operator.thermal(model.occupation if model.conserves_number else 0.0)
+    if branches is not None and not model.conserves_number:
+        turned = branches * np.exp(-1j * terms.phases)
+        high = _coherent(model, turned[-1])
+        guess = operator.state(high)
+        if is_multistable(model, branches):
+            gap = start.gap if start else math.nan
+            if math.isnan(gap):
+                gap, count = slowest_rate(operator, operator.state(high - _coherent(model, turned[0])), slowest)
+    if start is not None and start.state is not None and not model.conserves_number:
+        guess = operator.state(_embedded(start.state, start.levels, model.levels))
+    found = steady_state(operator, guess, slowest, gap=gap, tolerance=accuracy)
+    matrix = operator.matrix(found.state)
+    return _Reduced(
+        operator.reduced(found.state)[None],
+        terms.phases,
+        found.error,
+        found.applications + count,
+        found.reason,
+        ungauge(matrix, terms)[None] if keep_rho else None,
+        matrix,
+        math.nan if gap is None else gap,
+    )
+
+
+def leak(model: FockModel, result: FockResult) -> float:
+    """Return what leaves the levels of a steady state, over its slowest rate: about rho's error in the trace norm.
+
+    ``||A_larger rho||`` in the Frobenius norm over the gap where it was measured, else over the network's own slowest
+    rate; rho is embedded in a space with two levels more of every mode, which is as far as A reaches.
+
+    Raises
+    ------
+    QbsweepError
+        If the result has no steady state of the fast engine.
+    """
+    if result.state is None:
+        raise QbsweepError("the leak needs a steady state of the fast engine")
+    larger = model.with_levels(tuple(d if q else d + 2 for d, q in zip(model.levels, model.qubits, strict=True)))
+    operator, _ = build_operator(larger)
+    x, image = operator.state(_embedded(result.state, result.levels, larger.levels)), operator.zeros()
+    operator.step(x, image, x, 1.0, 0.0, 0.0, 0.0)
+    packed = np.empty_like(operator.packed_diagonal())
+    operator.pack(image, packed)
+    rate = _slowest(model) if math.isnan(result.gap) else result.gap
+    return float(np.linalg.norm(packed)) / rate if rate else math.inf
+
+
+def _slowest(model: FockModel) -> float:
+    """Return the slowest relaxation rate of the network's amplitudes, in units of omega."""
+    return -float(np.max(np.linalg.eigvals(drift_matrix(model.network)).real))
+
+
+def _embedded(rho: Array, levels: tuple[int, ...], larger: tuple[int, ...]) -> Array:
+    """Return a density matrix in a space of more levels, empty there."""
+    out = np.zeros(larger + larger, dtype=rho.dtype)
+    out[tuple(slice(d) for d in levels + levels)] = rho.reshape(levels + levels)
+    size = math.prod(larger)
+    return out.reshape(size, size)
+
+
+def _coherent(model: FockModel, amplitudes: ComplexArray) -> ComplexArray:
+    """Return the density matrix (D, D) of a product of truncated coherent states, qubits in their lower level."""
+    vector = np.ones(1, dtype=complex)
+    for d, qubit, alpha in zip(model.levels, model.qubits, amplitudes, strict=True):
+        mode = np.cumprod(np.append(1.0, (0.0 if qubit else alpha) / np.sqrt(np.arange(1, d))))
+        vector = np.kron(vector, mode / np.linalg.norm(mode))
+    return np.outer(vector, vector.conj())
+
+
+def _evolution(
+    model: FockModel, operator: Operator, terms: Generator, times: FloatArray, keep_rho: bool, accuracy: float
+) -> _Reduced:
+    run = propagator.propagate(
+        operator,
+        operator.thermal(0.0),
+        times,
+        spectral_ellipse(model, terms),
+        tolerance=accuracy,
+        keep_states=keep_rho,
+    )
+    rho = np.array([ungauge(operator.matrix(x), terms) for x in run.states]) if keep_rho else None
+    return _Reduced(run.reduced, terms.phases, run.error, run.applications, run.reason, rho)
 
 
 def _solve_qutip(model: FockModel, times: FloatArray | None, steady: bool) -> dict[str, _Reduced]:

@@ -4,6 +4,11 @@
 trace of both sides gives tr x = 1, and then A x = 0. Vectors are real (Hermitian matrices form a real
 space); two minimal-residual steps at a time follow the complex eigenvalues that BiCGStab itself cannot,
 and a shadow residual with a random part keeps sublattice symmetries from breaking it down.
+
+**From the residual to the error.** rho is off by ``A^{-1} r``: by at most the residual's trace norm over the slowest
+relaxation rate, the Liouvillian's gap. That is the network's own slowest rate where it is linear, and where it has one
+classical branch. Between two branches the gap is exponentially small (1e-8 kappa is easily met); `slowest_rate` then
+measures it by one step of inverse iteration, and `steady_state` iterates until the residual meets it.
 """
 
 import math
@@ -18,6 +23,9 @@ from qbsweep.physics.fock.operator import Operator
 TOLERANCE = 1e-9  # of the trace norm
 MAX_APPLICATIONS = 30_000
 PATIENCE = 4000  # applications without a new best residual after which the method has stalled
+RESTARTS = 4
+ROUNDING = 2 * np.finfo(float).eps  # of a residual, relative to what the diagonal makes of the state
+INVERSE = 0.3  # relative residual of the step of inverse iteration
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +39,7 @@ class SteadyState:
     residual : float
         ``||A rho||`` in the Frobenius norm, in units of omega, computed from the state itself.
     error : float
-        Estimate of the error of rho in the trace norm: the residual's trace norm over the slowest rate.
+        Estimate of the error of rho in the trace norm: ``sqrt(D) residual`` over the slowest rate.
     applications : int
     reason : str
         Why the state cannot be trusted; empty if it can.
@@ -147,7 +155,9 @@ def _bicgstab2(system: _System, residual: FloatArray, target: float) -> FloatArr
     return best_y
 
 
-def steady_state(operator: Operator, guess: Array, slowest: float, *, tolerance: float = TOLERANCE) -> SteadyState:
+def steady_state(
+    operator: Operator, guess: Array, slowest: float, *, gap: float | None = None, tolerance: float = TOLERANCE
+) -> SteadyState:
     """Return the steady state, with a residual computed from it.
 
     Parameters
@@ -157,25 +167,69 @@ def steady_state(operator: Operator, guess: Array, slowest: float, *, tolerance:
         Any state of trace 1, in the operator's layout: the nearer, the faster.
     slowest : float
         Slowest relaxation rate of the network's amplitudes, in units of omega.
+    gap : float, optional
+        The Liouvillian's own, from `slowest_rate`, where it may be smaller; 0 if nothing is known of it.
     tolerance : float
-        Largest estimated error of rho in the trace norm.
+        Largest estimated error of rho in the trace norm. Where the gap is small, rounding may not let it be met: that
+        is for the caller to judge.
     """
     system = _System(operator, slowest)
-    scale = math.sqrt(operator.dimension) / slowest  # from the residual's Frobenius norm to the error
+    rank = math.sqrt(operator.dimension)  # trace norm <= sqrt(D) Frobenius norm
+    wanted = tolerance * (gap or slowest) / rank
     x = np.empty_like(system.inverse)
     operator.pack(guess, x)
-    for _ in range(4):  # a restart refreshes the residual and the shadow after a breakdown
+    best, norm = x, math.inf
+    for _ in range(RESTARTS + 1):  # a restart refreshes the residual and the shadow after a breakdown
         residual = system.residual(x)
-        norm = float(np.linalg.norm(residual))
-        if norm * scale <= tolerance or system.applications >= MAX_APPLICATIONS:
+        here = float(np.linalg.norm(residual))
+        if not here < norm:
             break
-        y = _bicgstab2(system, residual.view(np.float64), 0.5 * tolerance / scale)
-        x = x + system.inverse * y.view(system.inverse.dtype)
-    else:
-        norm = float(np.linalg.norm(system.residual(x)))
+        best, norm = x, here
+        attainable = max(wanted, ROUNDING * float(np.linalg.norm(x / system.inverse)))
+        if norm <= attainable or system.applications >= MAX_APPLICATIONS:
+            break
+        x = x + _correction(system, residual, 0.5 * attainable)
+    relaxed = norm * rank / slowest
+    error = relaxed if gap is None else norm * rank / gap if gap else math.inf
+    reason = "" if relaxed <= tolerance else f"steady state: estimated error {relaxed:.1e} above {tolerance:.0e}"
+    return SteadyState(_normalised(operator, best), norm, error, system.applications, reason)
+
+
+def slowest_rate(operator: Operator, direction: Array, slowest: float) -> tuple[float, int]:
+    """Return an estimate of the Liouvillian's gap, in units of omega, and the applications it took.
+
+    One step of inverse iteration, ``||v|| / ||A^{-1} v||``: above the gap by the share of v outside the slowest mode. 0
+    where the iteration does not converge.
+
+    Parameters
+    ----------
+    operator : Operator
+    direction : array
+        v, without trace: the difference of two states that relax into each other by the slowest mode alone.
+    slowest : float
+        Slowest rate of the network's amplitudes: it shifts the zero eigenvalue out of the way.
+    """
+    system = _System(operator, slowest)
+    v = np.empty_like(system.inverse)
+    operator.pack(direction, v)
+    length = float(np.linalg.norm(v))
+    relaxed = _correction(system, v, INVERSE * length)
+    left = system.residual(relaxed) + v  # of A' relaxed = v, and of the right side -mu |0><0| that is in both
+    left[0] += slowest
+    if not float(np.linalg.norm(left)) < length / 2:
+        return 0.0, system.applications  # not solved: nothing is known
+    return min(length / float(np.linalg.norm(relaxed)), slowest), system.applications
+
+
+def _correction(system: _System, residual: Array, target: float) -> Array:
+    """Return ``(A - mu |0><0| tr)^{-1} residual`` as far as the target asks."""
+    y = _bicgstab2(system, residual.view(np.float64), target)
+    return np.asarray(system.inverse * y.view(system.inverse.dtype))
+
+
+def _normalised(operator: Operator, packed: Array) -> Array:
+    """Return the state of trace 1 whose independent entries are `packed`."""
     state = operator.zeros()
-    operator.unpack(x, state)
+    operator.unpack(packed, state)
     state /= operator.trace(state)
-    error = norm * scale
-    reason = "" if error <= tolerance else f"steady state: estimated error {error:.1e} above {tolerance:.0e}"
-    return SteadyState(state, norm, error, system.applications, reason)
+    return state

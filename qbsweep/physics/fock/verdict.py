@@ -1,26 +1,40 @@
-"""How far a truncated result can be trusted, and the climb to a truncation that can be."""
+"""How far a truncated result can be trusted: its errors, and the verdict that follows.
+
+**With exact moments** (a Gaussian network) the truncation error is measured, and the point is *certified*.
+
+**Without** there is no certificate for a steady state. For an evolution the integral of the leak, the trace norm of
+``(A - A_N) rho_N``, bounds the error of rho, because Lindblad evolution is a contraction (Etienney, Robin and Rouchon,
+arXiv:2501.09607). For a steady state the same argument gives the leak over the Liouvillian's gap, where the gap is an
+estimate itself; and a bound on rho in the trace norm does not bound an energy, which is unbounded. Such a point is at
+best *converged*: it has passed every test that could have spoken against it, in this order:
+
+1. every classical branch lies inside the levels with its margin (`branches`);
+2. where there are several, the error of rho is measured against the gap between them (`steady`);
+3. what leaks out of the levels, over the gap, is below the tolerance: hence so is the error of every energy, where the
+   leaked quanta lie near the cut; or else a solution with a fifth fewer levels agrees, or one with a quarter more
+   (`climb`). Measured, this share of the leak was never less than six times the error;
+4. no mode's highest two levels are populated;
+5. the numerical error is below `NUMERICAL_TOLERANCE`.
+"""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.physics import gaussian
-from qbsweep.physics.fock.cost import predict_memory
 from qbsweep.physics.fock.model import FockModel, require_relaxing
-from qbsweep.physics.fock.point import FockResult, solve_model
+from qbsweep.physics.fock.point import FockResult
 from qbsweep.physics.moments.dynamics import evolved_populations
 from qbsweep.physics.moments.family import family
 from qbsweep.physics.moments.steady import anomaly_deficits, coherent_populations
 
 TOLERANCE = 1e-3
 FLOOR = 1e-3  # smallest denominator of a relative error, as a share of the mode's energy
-MAX_CLIMB = 200  # levels of a mode beyond which `solve_auto` gives up
-BESIDE = 2  # levels more, or less, of a second solution that a first one is judged by
+NUMERICAL_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,31 +43,28 @@ class Verdict:
 
     Attributes
     ----------
+    word : str
+        Who vouches for it: certified or converged; or what speaks against it: suspect-truncation, suspect-branches or
+        suspect-numerics.
     truncation_error : float
         Largest relative error of energy and ergotropy over modes and times; infinite where unknown.
     top_population : float
-    suspect : bool
-        The error exceeds the tolerance, or the numerical method did not converge.
     sufficient_levels : int or None
         Levels per mode that should meet the tolerance, extrapolated; None where that cannot be said.
     reason : str
         Why the point is suspect; empty if it is not.
     """
 
+    word: str
     truncation_error: float
     top_population: float
-    suspect: bool
     sufficient_levels: int | None
     reason: str
 
-
-@dataclass(frozen=True, slots=True)
-class AutoResult:
-    """What `solve_auto` ended with: the last result, its verdict and the levels it came by."""
-
-    result: FockResult
-    verdict: Verdict
-    climbed: tuple[tuple[tuple[int, ...], float], ...]
+    @property
+    def suspect(self) -> bool:
+        """Whether the point should not be believed as it is."""
+        return self.word.startswith("suspect")
 
 
 def exact_values(model: FockModel, times: Sequence[float] | None) -> tuple[FloatArray, FloatArray]:
@@ -102,6 +113,12 @@ def truncation_error(energy: Array, ergotropy: Array, exact_energy: Array, exact
     return worst
 
 
+def difference(result: FockResult, other: FockResult) -> float:
+    """Return the truncation error of a result, or of the other, if the one with more levels is right."""
+    values, others = _values(result), _values(other)
+    return max(truncation_error(*values[kind], *others[kind]) for kind in values)
+
+
 def _values(result: FockResult) -> dict[str, tuple[Array, Array]]:
     """Return (energy, ergotropy) of a result: 'steady' and 'timed', as far as they were asked for."""
     values = {}
@@ -112,13 +129,15 @@ def _values(result: FockResult) -> dict[str, tuple[Array, Array]]:
     return values
 
 
-def _difference(values: dict[str, tuple[Array, Array]], exact: dict[str, tuple[Array, Array]]) -> float:
-    """Return the truncation error of all values of a result against the exact, or finer, ones."""
-    return max(truncation_error(*values[kind], *exact[kind]) for kind in values)
+def leak_error(result: FockResult, leaked: float) -> float:
+    """Return the truncation error that a leak, from `point.leak`, makes if it takes a mode's d quanta along."""
+    energy, ergotropy = _values(result)["steady"]
+    scale = np.maximum(ergotropy, FLOOR * energy)
+    return float(np.max(leaked * np.array(result.levels) / np.maximum(scale, 1e-300)))
 
 
-def measured_error(model: FockModel, result: FockResult, times: Sequence[float] | None, **options: Any) -> float:
-    """Return the truncation error: against the exact moments, or against a solution with more levels.
+def measured_error(model: FockModel, result: FockResult, times: Sequence[float] | None) -> float:
+    """Return the truncation error of a Gaussian network's result against the exact moments.
 
     Parameters
     ----------
@@ -127,32 +146,14 @@ def measured_error(model: FockModel, result: FockResult, times: Sequence[float] 
     result : FockResult
     times : sequence of float or None
         The times of the result.
-    **options
-        Further options of `solve_model` for the second solution of a network that is not Gaussian.
     """
-    values = _values(result)
-    if model.gaussian:
-        exact = {}
-        if "steady" in values:
-            energy, ergotropy = exact_values(model, None)
-            exact["steady"] = (energy[:, 0], ergotropy[:, 0])
-        if "timed" in values:
-            exact["timed"] = exact_values(model, times)
-        return _difference(values, exact)
-    if all(model.qubits):
-        return 0.0  # two levels are all there are
-    larger = finer_model(model)
-    return _difference(values, _values(solve_model(larger, times=times, steady="steady" in values, **options)))
-
-
-def finer_model(model: FockModel) -> FockModel:
-    """Return the model that a solution of a network without exact moments is measured against."""
-    return model.with_levels(_more_levels(model, BESIDE))
-
-
-def _more_levels(model: FockModel, extra: int) -> tuple[int, ...]:
-    """Return more levels for every mode but the qubits."""
-    return tuple(d if q else d + extra for d, q in zip(model.levels, model.qubits, strict=True))
+    values, exact = _values(result), {}
+    if "steady" in values:
+        energy, ergotropy = exact_values(model, None)
+        exact["steady"] = (energy[:, 0], ergotropy[:, 0])
+    if "timed" in values:
+        exact["timed"] = exact_values(model, times)
+    return max(truncation_error(*values[kind], *exact[kind]) for kind in values)
 
 
 def sufficient_levels(tried: Sequence[tuple[int, float]], tolerance: float) -> int | None:
@@ -173,7 +174,13 @@ def sufficient_levels(tried: Sequence[tuple[int, float]], tolerance: float) -> i
 
 
 def judge(
-    result: FockResult, error: float, *, tolerance: float = TOLERANCE, tried: Sequence[tuple[int, float]] = ()
+    result: FockResult,
+    error: float,
+    *,
+    certain: bool,
+    tolerance: float = TOLERANCE,
+    tried: Sequence[tuple[int, float]] = (),
+    outside: str = "",
 ) -> Verdict:
     """Return the verdict on a result whose truncation error is known.
 
@@ -181,96 +188,35 @@ def judge(
     ----------
     result : FockResult
     error : float
-        From `measured_error`.
+        From `measured_error` or `difference`.
+    certain : bool
+        Whether the error was measured against what is exact, or nothing is truncated.
     tolerance : float
         Largest acceptable truncation error.
     tried : sequence of (int, float)
         Levels and errors of this point so far, this one included, to extrapolate from.
+    outside : str
+        Which classical branch does not lie inside the levels; empty if all do.
     """
-    if not tolerance > 0:
-        raise QbsweepError(f"`tolerance` must be above 0, but is {tolerance}")
-    reasons = [result.reason] if not result.converged else []
-    if not error <= tolerance:
-        reasons.append(f"truncation error {error:.2g} above the tolerance {tolerance:g}")
-    return Verdict(error, result.top_population, bool(reasons), sufficient_levels(tried, tolerance), "; ".join(reasons))
-
-
-def solve_auto(
-    model: FockModel,
-    *,
-    memory_budget: float,
-    tolerance: float = TOLERANCE,
-    times: Sequence[float] | None = None,
-    steady: bool = True,
-    engine: str = "auto",
-    keep_rho: bool = False,
-) -> AutoResult:
-    """Climb in Fock levels until the truncation error meets the tolerance or no more fits.
-
-    Parameters
-    ----------
-    model : FockModel
-        With the levels to begin with; qubits in it stay qubits.
-    memory_budget : float
-        Bytes a point may take, by `predict_memory`.
-    tolerance : float
-        Largest acceptable truncation error.
-    times, steady, engine, keep_rho
-        See `point.solve`.
-
-    Returns
-    -------
-    AutoResult
-        With the verdict's reason saying what ended the climb if the tolerance was not met.
-    """
-    options: dict[str, Any] = {"times": times, "steady": steady, "engine": engine, "keep_rho": keep_rho}
-
-    def affordable(candidate: FockModel) -> bool:
-        return is_affordable(candidate, memory_budget, times, steady)
-
-    needed = _memory(model, times, steady)
-    if needed > memory_budget:
-        raise QbsweepError(
-            f"{max(model.levels)} Fock levels need {needed / 1e6:.3g} MB a point, but the budget is "
-            f"{memory_budget / 1e6:.3g} MB"
+    found = []
+    if not result.converged:
+        found.append(("suspect-numerics", result.reason))
+    if outside:
+        found.append(("suspect-branches", outside))
+    elif result.error > tolerance and result.converged:
+        found.append(
+            (
+                "suspect-branches",
+                f"classical branches become each other at a rate of {result.gap:.1e} omega only: "
+                f"their weights may be off by {result.error:.1e}",
+            )
         )
-    climbed: list[tuple[tuple[int, ...], float]] = []
-    result = solve_model(model, **options)
-    while True:
-        finer, larger = None, next_model(model, climbed, tolerance)
-        if model.gaussian or all(model.qubits):
-            error = measured_error(model, result, times)
-            larger = next_model(model, [*climbed, (model.levels, error)], tolerance)
-        elif affordable(larger):
-            # Without exact moments the next solution of the climb is what this one is measured against.
-            finer = solve_model(larger, **options)
-            error = _difference(_values(result), _values(finer))
-        else:
-            error = climbed[-1][1] if climbed else math.inf  # not above that of the coarser step before
-        climbed.append((model.levels, error))
-        verdict = judge(result, error, tolerance=tolerance, tried=[(max(levels), value) for levels, value in climbed])
-        if error <= tolerance:
-            return AutoResult(result, verdict, tuple(climbed))
-        if all(model.qubits) or not affordable(larger):
-            limit = f"{verdict.reason}; {max(larger.levels)} levels would exceed the limits"
-            return AutoResult(result, replace(verdict, reason=limit), tuple(climbed))
-        model, result = larger, finer or solve_model(larger, **options)
-
-
-def _memory(model: FockModel, times: Sequence[float] | None, steady: bool) -> float:
-    count, end = (0, None) if times is None else (len(times), float(times[-1]))
-    return predict_memory(model, steady=steady, times=count, end=end)
-
-
-def is_affordable(model: FockModel, memory_budget: float, times: Sequence[float] | None, steady: bool) -> bool:
-    """Whether a climb may go on to this model: it fits the bytes, and its levels are not beyond `MAX_CLIMB`."""
-    return _memory(model, times, steady) <= memory_budget and max(model.levels) <= MAX_CLIMB
-
-
-def next_model(model: FockModel, climbed: Sequence[tuple[tuple[int, ...], float]], tolerance: float) -> FockModel:
-    """Return the model with a quarter more levels, or as many as the errors so far ask for, at most twice."""
-    highest = max(model.levels)
-    least = max(2, highest // 4)
-    wanted = sufficient_levels([(max(levels), error) for levels, error in climbed], tolerance)
-    extra = least if wanted is None else min(max(wanted - highest, least), highest)
-    return model.with_levels(_more_levels(model, extra))
+    if not error <= tolerance and not outside:
+        found.append(("suspect-truncation", f"truncation error {error:.2g} above the tolerance {tolerance:g}"))
+    if not certain and result.top_population > tolerance:
+        found.append(("suspect-truncation", f"a highest level holds {result.top_population:.2g} of a mode"))
+    if result.error > NUMERICAL_TOLERANCE:
+        found.append(("suspect-numerics", f"numerical error {result.error:.1e} above {NUMERICAL_TOLERANCE:.0e}"))
+    word, _ = found[0] if found else ("certified" if certain else "converged", "")
+    reason = "; ".join(sentence for _, sentence in found)
+    return Verdict(word, error, result.top_population, sufficient_levels(tried, tolerance), reason)

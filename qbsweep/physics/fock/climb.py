@@ -1,0 +1,268 @@
+"""The solutions that a point takes: at levels that are given, or up to levels that can be trusted.
+
+A network without exact moments is solved once more only where the leak out of its levels cannot tell whether they are
+enough: at fewer levels, which is cheap, and where these are too few to tell, at more.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from qbsweep.arrays import ComplexArray
+from qbsweep.errors import QbsweepError
+from qbsweep.physics.fock.branches import classical_branches, levels_for, outside
+from qbsweep.physics.fock.cost import predict_memory
+from qbsweep.physics.fock.model import FockModel
+from qbsweep.physics.fock.photons import expected_errors, expected_levels
+from qbsweep.physics.fock.point import FockResult, leak, solve_model
+from qbsweep.physics.fock.verdict import (
+    TOLERANCE,
+    Verdict,
+    difference,
+    judge,
+    leak_error,
+    measured_error,
+    sufficient_levels,
+)
+
+MAX_CLIMB = 200  # levels of a mode beyond which `solve_auto` gives up
+BESIDE = 2  # levels more, or less, of a second solution of a Gaussian network
+HOPELESS = 30.0  # times the tolerance: more than a fifth of the levels gains where the error is still near it
+LEAST = 3  # levels that a climb begins with
+LOOSE = 1e-3  # of the tolerance, that a solution is solved to which only serves to compare
+STEEP = 0.1  # of the tolerance, that the first levels of a climb should meet
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a point ended with: its result, its verdict, and the levels and errors that it came by."""
+
+    result: FockResult
+    verdict: Verdict
+    climbed: tuple[tuple[tuple[int, ...], float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is asked of a point, besides its model: see `point.solve_model`."""
+
+    times: Sequence[float] | None = None
+    steady: bool = True
+    engine: str = "auto"
+    tolerance: float = TOLERANCE
+    memory_budget: float = math.inf
+
+    def __post_init__(self) -> None:
+        if not self.tolerance > 0:
+            raise QbsweepError(f"`tolerance` must be above 0, but is {self.tolerance}")
+
+    def solve(self, model: FockModel, **options: Any) -> FockResult:
+        """Solve a model."""
+        return solve_model(model, times=self.times, steady=self.steady, engine=self.engine, **options)
+
+    def memory(self, model: FockModel) -> float:
+        """Predict the bytes that a model takes."""
+        count, end = (0, None) if self.times is None else (len(self.times), float(self.times[-1]))
+        return predict_memory(model, steady=self.steady, times=count, end=end)
+
+    def affords(self, model: FockModel) -> bool:
+        """Whether a model fits the budget, and its levels are not beyond `MAX_CLIMB`."""
+        return max(model.levels) <= MAX_CLIMB and self.memory(model) <= self.memory_budget
+
+
+def solve_fixed(
+    model: FockModel,
+    *,
+    memory_budget: float = math.inf,
+    tolerance: float = TOLERANCE,
+    times: Sequence[float] | None = None,
+    steady: bool = True,
+    engine: str = "auto",
+) -> Judged:
+    """Solve a model at its own levels, and judge it.
+
+    Parameters
+    ----------
+    model : FockModel
+    memory_budget : float
+        Bytes that a larger model may take, by `predict_memory`, which only the verdict needs.
+    tolerance : float
+        Largest acceptable truncation error.
+    times, steady, engine
+        See `point.solve`.
+    """
+    task = Task(times, steady, engine, tolerance, memory_budget)
+    if all(model.qubits):
+        return _judged(task.solve(model), [(model.levels, 0.0)], task, certain=True)
+    return _fixed_gaussian(model, task) if model.gaussian else _fixed_nonlinear(model, task)
+
+
+def solve_auto(
+    model: FockModel,
+    *,
+    memory_budget: float,
+    tolerance: float = TOLERANCE,
+    times: Sequence[float] | None = None,
+    steady: bool = True,
+    engine: str = "auto",
+) -> Judged:
+    """Climb in Fock levels until the truncation error meets the tolerance or no more fits.
+
+    Parameters
+    ----------
+    model : FockModel
+        With the levels to begin with; without exact moments, more of them where a classical branch or the bath needs
+        more. Qubits stay qubits.
+    memory_budget : float
+        Bytes a point may take, by `predict_memory`.
+    tolerance : float
+        Largest acceptable truncation error.
+    times, steady, engine
+        See `point.solve`.
+
+    Returns
+    -------
+    Judged
+        With the verdict's reason saying what ended the climb if the tolerance was not met.
+    """
+    task = Task(times, steady, engine, tolerance, memory_budget)
+    needed = task.memory(model)
+    if needed > memory_budget:
+        raise QbsweepError(
+            f"{max(model.levels)} Fock levels need {needed / 1e6:.3g} MB a point, but the budget is "
+            f"{memory_budget / 1e6:.3g} MB"
+        )
+    if all(model.qubits):
+        return solve_fixed(model, tolerance=tolerance, times=times, steady=steady, engine=engine)
+    return _climb_gaussian(model, task) if model.gaussian else _climb_nonlinear(model, task)
+
+
+def _judged(
+    result: FockResult,
+    climbed: Sequence[tuple[tuple[int, ...], float]],
+    task: Task,
+    *,
+    certain: bool,
+    outside: str = "",
+) -> Judged:
+    error = climbed[-1][1] if climbed else math.inf
+    tried = [(max(levels), value) for levels, value in climbed]
+    verdict = judge(result, error, certain=certain, tolerance=task.tolerance, tried=tried, outside=outside)
+    return Judged(result, verdict, tuple(climbed))
+
+
+def _fixed_gaussian(model: FockModel, task: Task) -> Judged:
+    result = task.solve(model)
+    if not result.converged:
+        return _judged(result, [], task, certain=True)
+    tried = [(model.levels, measured_error(model, result, task.times))]
+    if tried[0][1] > task.tolerance and min(model.levels) > 1 + BESIDE:  # to extrapolate from
+        smaller = model.with_levels(tuple(d - BESIDE for d in model.levels))
+        tried.insert(0, (smaller.levels, measured_error(smaller, task.solve(smaller), task.times)))
+    return _judged(result, tried, task, certain=True)
+
+
+def _climb_gaussian(model: FockModel, task: Task) -> Judged:
+    climbed: list[tuple[tuple[int, ...], float]] = []
+    while True:
+        result = task.solve(model)
+        climbed.append((model.levels, measured_error(model, result, task.times)))
+        larger = next_model(model, climbed, task.tolerance)
+        if climbed[-1][1] <= task.tolerance:
+            return _judged(result, climbed, task, certain=True)
+        if not task.affords(larger):
+            return _limited(_judged(result, climbed, task, certain=True), larger)
+        model = larger
+
+
+def _limited(judged: Judged, larger: FockModel) -> Judged:
+    """Add to a verdict what ended the climb."""
+    reason = f"{judged.verdict.reason}; {max(larger.levels)} levels would exceed the limits"
+    return replace(judged, verdict=replace(judged.verdict, reason=reason))
+
+
+def _fixed_nonlinear(model: FockModel, task: Task) -> Judged:
+    branches = classical_branches(model)
+    above = outside(model, branches)
+    if above:
+        return _judged(task.solve(model), [], task, certain=False, outside=above)
+    result = task.solve(model, branches=branches)
+    error = _compared(model, result, branches, task) if result.converged else math.inf
+    return _judged(result, [(model.levels, error)], task, certain=False)
+
+
+def _compared(model: FockModel, result: FockResult, branches: ComplexArray, task: Task) -> float:
+    """Return the truncation error: by the leak, else against fewer levels, else against more, the cheapest first."""
+    error = _leaked(model, result, task)
+    smaller, larger, loose = coarser_model(model), finer_model(model), LOOSE * task.tolerance
+    if error > task.tolerance and smaller:
+        accuracy = loose if math.isnan(result.gap) else TOLERANCE
+        error = difference(task.solve(smaller, branches=branches[-1:], accuracy=accuracy), result)
+        if error > HOPELESS * task.tolerance:
+            return error
+    if error > task.tolerance and task.affords(larger):
+        error = difference(result, task.solve(larger, branches=branches, start=result, accuracy=loose))
+    return error
+
+
+def _leaked(model: FockModel, result: FockResult, task: Task) -> float:
+    """Return the truncation error that the leak allows for; infinite where there is more than the steady state."""
+    return leak_error(result, leak(model, result)) if task.times is None and result.state is not None else math.inf
+
+
+def _climb_nonlinear(model: FockModel, task: Task) -> Judged:
+    branches = classical_branches(model)
+    model = first_model(model, branches, task)
+    result, larger = task.solve(model, branches=branches), finer_model(model)
+    climbed = [(model.levels, _leaked(model, result, task) if result.converged else math.inf)]
+    while result.converged and climbed[-1][1] > task.tolerance and task.affords(larger):
+        finer = task.solve(larger, branches=branches, start=result)
+        error = min(difference(result, finer), _leaked(larger, finer, task)) if finer.converged else math.inf
+        climbed.append((larger.levels, error))
+        model, result, larger = larger, finer, finer_model(larger)
+    judged = _judged(result, climbed, task, certain=False, outside=outside(model, branches))
+    return _limited(judged, larger) if result.converged and climbed[-1][1] > task.tolerance else judged
+
+
+def first_model(model: FockModel, branches: ComplexArray, task: Task) -> FockModel:
+    """Return the model that a climb without exact moments begins with: it holds all branches, if that fits."""
+    expected = expected_levels(expected_errors(model, task.times, steady=task.steady), STEEP * task.tolerance)
+    enough = np.maximum(np.maximum(levels_for(model, branches), expected), LEAST)
+    levels = tuple(d if q else int(n) for d, q, n in zip(model.levels, model.qubits, enough, strict=True))
+    chosen = model.with_levels(levels)
+    return chosen if task.affords(finer_model(chosen)) else model
+
+
+def coarser_model(model: FockModel) -> FockModel | None:
+    """Return the model with a fifth fewer levels of every mode but the qubits; None if some mode has none to spare."""
+    levels = tuple(
+        d if q else d - max(_least_step(model), d // 5) for d, q in zip(model.levels, model.qubits, strict=True)
+    )
+    return model.with_levels(levels) if min(levels) > 1 else None
+
+
+def finer_model(model: FockModel) -> FockModel:
+    """Return the model with a quarter more levels of every mode but the qubits."""
+    return model.with_levels(
+        tuple(d if q else d + max(_least_step(model), d // 4) for d, q in zip(model.levels, model.qubits, strict=True))
+    )
+
+
+def _least_step(model: FockModel) -> int:
+    """Return how many levels make a difference: one may be empty where photons come in pairs."""
+    return 2 if model.anomaly else 1
+
+
+def next_model(model: FockModel, climbed: Sequence[tuple[tuple[int, ...], float]], tolerance: float) -> FockModel:
+    """Return the next model of a Gaussian network's climb.
+
+    A quarter more levels than the highest, or as many as the errors so far ask for, at most twice.
+    """
+    highest = max(model.levels)
+    least = max(BESIDE, highest // 4)
+    wanted = sufficient_levels([(max(levels), error) for levels, error in climbed], tolerance)
+    extra = least if wanted is None else min(max(wanted - highest, least), highest)
+    return model.with_levels(tuple(d + extra for d in model.levels))
