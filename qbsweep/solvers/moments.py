@@ -230,7 +230,7 @@ def solve_moments(points: Points, outputs: Sequence[str]) -> dict[str, Labelled]
         for name, target in results.items():
             if (name in _IN_TIME) == isinstance(state, _Evolved):
                 _OUTPUTS[name].write(state, target[tile])
-        error[tile] = np.maximum(error[tile], state.numerical_error)
+        np.maximum(error[tile], state.numerical_error, out=error[tile])
     solved = {
         name: Labelled((*_FAMILY, *_BATH, *_OUTPUTS[name].dims), array.reshape(*members, *array.shape[1:]))
         for name, array in results.items()

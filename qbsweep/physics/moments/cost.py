@@ -17,7 +17,9 @@ _MATRIX = 1e-6  # a matrix of a stack, whatever its size
 _EVOLUTION = 0.4e-3  # an evolution, whatever its size
 _STEP = 55e-6  # a step of an uneven grid
 _TAYLOR = 12  # products of an exponential: its polynomial, and some squarings
-_CAYLEY = 100  # products that a pair equation takes to converge
+_SCHUR = 30e-6  # a pair equation of whole matrices, whatever its size, through LAPACK from Python
+_SCHUR_PRODUCTS = 140  # what its factors and two or three solutions cost beyond that, in products
+_RESIDUALS = 1500  # passes over the entries of a matrix, in its residuals of 32 digits
 
 
 def family_seconds(net: Family) -> float:
@@ -35,7 +37,7 @@ def steady_seconds(net: Family, members: int, *, squeezed: bool = False) -> floa
     """
     n = net.n_modes
     if net.parents is None:
-        seconds = members * (_MATRIX + _product(net, 1 / 3) + 4 * n**2 * _ENTRY)
+        seconds = members * (3 * _MATRIX + 2 * _product(net) + 150 * n**2 * _ENTRY)
     else:
         seconds = 5 * members * n * _ENTRY
     if not squeezed or net.keeps_squeezing:
@@ -82,4 +84,5 @@ def _product(net: Family, share: float = 1.0) -> float:
 
 def _pair_seconds(net: Family, members: int) -> float:
     """Return the seconds of whole matrices of pair moments."""
-    return members * (20 * _MATRIX + _CAYLEY * _product(net))
+    parts = 1 if net.dtype.kind == "c" else 0.4
+    return members * (_SCHUR + _SCHUR_PRODUCTS * _product(net) + parts * _RESIDUALS * net.n_modes**2 * _ENTRY)

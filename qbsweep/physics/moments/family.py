@@ -41,7 +41,7 @@ class Family:
     order : tuple of int
         Modes with every parent before its children; empty without a tree.
     loops : tuple
-        ``A[m,p] A[p,m]`` of every mode and its parent p: what travels to a mode and back.
+        ``A[m,p] A[p,m]`` of every mode of a tree and its parent p: what travels to a mode and back.
     cancels : bool
         Elimination on the tree may lose digits: not all loops are negative, or some mode is detuned.
     keeps_squeezing : bool
@@ -98,13 +98,14 @@ def family(network: Network) -> Family:
     # Elimination without pivoting needs a loss on every mode; the rare network without one is left to LAPACK.
     parents = tree_parents(network) if min(network.kappa) > 0 else None
     order = () if parents is None else parents_first(parents)
-    phases = _phases(A, network.n_modes, parents, order)
+    turns = _quarter_turns(A, network.n_modes, parents, order)
+    back, phases = [turn.conjugate() for turn in turns], np.array(turns)
     losses, detuning = np.array(network.kappa), np.array(network.detuning)
     hops = {jk: a for jk, a in A.items() if jk[0] != jk[1]}
-    loops = [_loop(A, mode, parents) for mode in range(network.n_modes)]
+    loops = [0.0] if parents is None else [0.0, *(_loop(A, mode, parents[mode]) for mode in range(1, len(parents)))]
     parts = (
-        {(j, k): phases[j].conjugate() * a * phases[k] for (j, k), a in A.items() if a},
-        {(j, k): phases[j].conjugate() * a * phases[k].conjugate() for (j, k), a in A_sq.items() if a},
+        {(j, k): back[j] * a * turns[k] for (j, k), a in A.items() if a},
+        {(j, k): back[j] * a * back[k] for (j, k), a in A_sq.items() if a},
         losses * phases.conj() ** 2,
         -1j * detuning,
     )
@@ -131,10 +132,8 @@ def family(network: Network) -> Family:
     )
 
 
-def _loop(A: Entries, mode: int, parents: tuple[int, ...] | None) -> complex:
-    if parents is None or mode == 0:
-        return 0.0
-    loop = A[mode, parents[mode]] * A[parents[mode], mode]
+def _loop(A: Entries, mode: int, parent: int) -> complex:
+    loop = A[mode, parent] * A[parent, mode]
     return loop if loop.imag else loop.real
 
 
@@ -142,14 +141,14 @@ def _real_entries(entries: Entries) -> Entries:
     return {jk: value.real for jk, value in entries.items()}
 
 
-def _phases(A: Entries, n_modes: int, parents: tuple[int, ...] | None, order: tuple[int, ...]) -> ComplexArray:
-    """Quarter turns that make the drive's source positive, and every hop away from the charger that they can."""
-    phases = np.full(n_modes, -1j)
+def _quarter_turns(A: Entries, n_modes: int, parents: tuple[int, ...] | None, order: tuple[int, ...]) -> list[complex]:
+    """Phases that make the drive's source positive, and every hop away from the charger that they can."""
+    turns = [-1j] * n_modes
     for mode in order[1:]:
         parent = parents[mode] if parents else 0
         hop = A[mode, parent]
-        phases[mode] = phases[parent] * (1.0 if hop.real and hop.imag else hop / abs(hop) if hop else 1.0)
-    return phases
+        turns[mode] = turns[parent] * (1.0 if hop.real and hop.imag else hop / abs(hop) if hop else 1.0)
+    return turns
 
 
 def parents_first(parents: tuple[int, ...]) -> tuple[int, ...]:

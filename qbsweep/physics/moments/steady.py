@@ -51,7 +51,7 @@ def coherent_populations(net: Family, J: Array, kappa: Array) -> tuple[FloatArra
     diagonal = _diagonals(net, J, kappa)
     if not net.cancels:
         pivots = _pivots(net, net.parents, J, diagonal)
-        return _populations(net, net.parents, J, pivots), np.broadcast_to(_roundings(net), J.shape)
+        return _populations(net, net.parents, J, pivots), np.full(len(J), _roundings(net))
     bounded = _pivots(net, net.parents, J, lambda mode: Bounded.rounded(diagonal(mode)))
     populations = _populations(net, net.parents, J, [pivot.value for pivot in bounded])
     error = 2 * _largest_along(net, net.parents, [pivot.error / np.abs(pivot.value) for pivot in bounded])
@@ -131,7 +131,7 @@ def anomaly_deficits(net: Family, J: Array, kappa: Array) -> tuple[FloatArray | 
         refined, error = refined_deficits(net, J, kappa)
         return refined.T, error
     if net.is_resolvent and not net.cancels:
-        return _positive_deficits(net, net.parents, J, kappa), np.broadcast_to(_roundings(net), J.shape)
+        return _positive_deficits(net, net.parents, J, kappa), np.full(len(J), _roundings(net))
     common = _common_phase(net) if net.is_directed else None
     if common:
         deficits, error = _common_deficits(net, net.parents, J, kappa, common)
@@ -186,15 +186,14 @@ def _added(net: Family, parents: tuple[int, ...], J: Array, half: Any, own: Sequ
     for mode in net.order[1:]:
         children[parents[mode]].append(mode)
     squares = {loop: (-loop * J) * J for loop in set(net.loops)}
-    below, upward, downward = list(own), [None] * net.n_modes, [None] * net.n_modes
+    below, upward, others = list(own), [None] * net.n_modes, [iter(())] * net.n_modes
     for mode in reversed(net.order[1:]):
         upward[mode] = squares[net.loops[mode]] / _sum(half, below[mode])
         below[parents[mode]] = _sum(below[parents[mode]], upward[mode])
     for mode in net.order:
-        yield mode, _sum(below[mode], downward[mode])
-        others = _without_each(_sum(own[mode], downward[mode]), [upward[child] for child in children[mode]])
-        for child, other in zip(children[mode], others, strict=True):
-            downward[child] = squares[net.loops[child]] / _sum(half, other)
+        above = squares[net.loops[mode]] / _sum(half, next(others[parents[mode]])) if mode else None
+        yield mode, _sum(below[mode], above)
+        others[mode] = _without_each(_sum(own[mode], above), [upward[child] for child in children[mode]])
 
 
 def _sum(a: Any, b: Any) -> Any:
