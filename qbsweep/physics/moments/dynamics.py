@@ -15,6 +15,7 @@ any other. Arrays carry the members of the family first: J and kappa (P,), times
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -24,13 +25,15 @@ from qbsweep.physics.moments.exponential import congruent
 from qbsweep.physics.moments.family import Family
 from qbsweep.physics.moments.noise import blocks, equations, factors, gram
 from qbsweep.physics.moments.refined import refined_amplitudes
+from qbsweep.physics.moments.sparse import drift_of
 from qbsweep.physics.moments.steady import anomaly_deficits
-from qbsweep.physics.moments.steps import Steps, limit, norms, steps_of
+from qbsweep.physics.moments.steps import Steps, limit, norms, steps_of, uniform_step
 
 _FLOOR = 1e-4  # of the bath's photon number: errors of less are counted relative to it
-_ROUNDING = float(np.finfo(float).eps)  # of a number, and of the phase of an oscillation per radian
-_POOR = 2e-10  # estimate from which on the other route is worth its time
-_OCTAVES = 4  # of the times that are looked at as a whole
+_ROUNDING = 2 * float(np.finfo(float).eps)  # of a number, and of the phase of an oscillation per radian
+_EXTENDED = 2 * max(1e-19, float(np.finfo(np.longdouble).eps))  # the same in extended precision
+_POOR = 5e-10  # estimate from which on the other route is worth its time
+_OCTAVES = 4  # at most, of the times that are looked at as a whole
 _NOTHING = 1e-300  # a population, or a share of the bath's photons, that is none
 
 
@@ -63,7 +66,7 @@ class _Problem:
     Attributes
     ----------
     F : ndarray, shape (P, q, q)
-    D : ndarray, shape (P, k, q, q)
+    D : ndarray, shape (P, k, q, q), or None
     """
 
     net: Family
@@ -71,12 +74,12 @@ class _Problem:
     kappa: Array
     times: FloatArray
     F: Array
-    D: Array
+    D: Array | None
 
     def of(self, members: Array) -> "_Problem":
         """Return a part of the members."""
-        arrays = (self.J, self.kappa, self.times, self.F, self.D)
-        return _Problem(self.net, *(array[members] for array in arrays))
+        J, kappa, times, F = (array[members] for array in (self.J, self.kappa, self.times, self.F))
+        return _Problem(self.net, J, kappa, times, F, None if self.D is None else self.D[members])
 
     def entered_error(self, at: Array | slice = slice(None)) -> FloatArray:
         """Relative error of what has entered at some times, (P, T): it remembers no more than the slowest mode does."""
@@ -121,7 +124,8 @@ def evolved_populations(
     """
     pairs = fluctuations and squeezing and not net.keeps_squeezing
     form = equations(net, pairs=pairs)
-    problem = _Problem(net, J, kappa, times, form.flow(J, kappa), form.noise(J, kappa))
+    D = form.noise(J, kappa) if fluctuations else None
+    problem = _Problem(net, J, kappa, times, form.flow(J, kappa), D)
     steps = steps_of(problem.F, problem.D if pairs else None, times)
     populations, error = _populations(problem, steps)
     if not fluctuations:
@@ -163,39 +167,56 @@ def _bound(populations: FloatArray, largest: FloatArray, problem: _Problem) -> F
     """
     count = populations.shape[-1]
     head = 1 + (count - 1 >> _OCTAVES)
-    most = np.maximum.accumulate(np.maximum(populations[..., :head], largest[..., None]), axis=-1)
-    shares, lasts = [_share(populations[..., 1:head], most[..., 1:])], list(range(1, head))
-    largest = most[..., -1]
-    for octave in range(_OCTAVES, 0, -1):
-        start, stop = 1 + (count - 1 >> octave), 1 + (count - 1 >> octave - 1)
-        if start < stop:
-            largest = np.maximum(largest, populations[..., start:stop].max(axis=-1))
-            shares.append(_share(populations[..., start:stop].min(axis=-1), largest)[:, None])
-            lasts.append(stop - 1)
-    share = np.concatenate(shares, axis=1)
-    return np.asarray((2 * problem.entered_error(np.array(lasts)) / np.sqrt(share)).max(axis=1))
+    starts = [1 + (count - 1 >> octave) for octave in range(_OCTAVES, -1, -1)]
+    octaves = [slice(*ends) for ends in pairwise(starts) if ends[0] < ends[1]]
+    first = np.maximum(populations[..., :head], largest[..., None])
+    most = np.stack([populations[..., octave].max(axis=-1) for octave in octaves], axis=-1)
+    least = np.stack([populations[..., octave].min(axis=-1) for octave in octaves], axis=-1)
+    most = np.maximum.accumulate(np.concatenate([first, most], axis=-1), axis=-1)[..., 1:]
+    least = np.concatenate([populations[..., 1:head], least], axis=-1)
+    share = ((least + _NOTHING) / (most + _NOTHING)).min(axis=1)
+    lasts = np.array([*range(1, head), *(octave.stop - 1 for octave in octaves)])
+    return np.asarray((2 * problem.entered_error(lasts) / np.sqrt(share)).max(axis=1))
 
 
-def _share(populations: FloatArray, largest: FloatArray) -> FloatArray:
-    """Smallest share over the modes, which are the second axis; 1 for what nothing reaches."""
-    return np.asarray(((populations + _NOTHING) / (largest + _NOTHING)).min(axis=1, initial=1.0))
+def _better_populations(populations: FloatArray, problem: _Problem, steps: Steps) -> tuple[FloatArray, FloatArray]:
+    """Return the best of what entered, what does not remain, and what entered in extended precision; and its error."""
+    errors = _entered_errors(populations, steps, problem)
+    for other in (_late_populations, _extended_populations):
+        poor = np.flatnonzero(problem.relaxes & (errors.max(axis=(1, 2)) > _POOR))
+        if len(poor):
+            found, of_found = other(problem.of(poor), steps.of(poor))
+            populations[poor] = np.where(of_found < errors[poor], found, populations[poor])
+            errors[poor] = np.minimum(of_found, errors[poor])
+    return populations, errors.max(axis=(1, 2))
 
 
-def _better_populations(entered: FloatArray, problem: _Problem, steps: Steps) -> tuple[FloatArray, FloatArray]:
-    """Return the better of what entered and the steady state less what remains, and the largest relative error."""
-    n = problem.net.n_modes
-    largest = entered.copy()
+def _entered_errors(populations: FloatArray, steps: Steps, problem: _Problem) -> FloatArray:
+    """Return what `_bound` bounds, of every mode and time: shape (P, N+1, T)."""
+    largest = populations.copy()
     for index, one in enumerate(steps.each, start=int(steps.is_uniform)):
-        largest[..., index] = np.maximum(largest[..., index], _moduli(one.reached, n))
+        largest[..., index] = np.maximum(largest[..., index], _moduli(one.reached, problem.net.n_modes))
     largest = np.maximum.accumulate(largest, axis=-1)
-    errors = 2 * problem.entered_error()[:, None] * np.sqrt((largest + _NOTHING) / (entered + _NOTHING))
-    late = np.flatnonzero(problem.relaxes & (errors.max(axis=(1, 2)) > _POOR))
-    if len(late):
-        others, of_others = _late_populations(problem.of(late), steps.of(late))
-        is_better = of_others < errors[late]
-        entered[late] = np.where(is_better, others, entered[late])
-        errors[late] = np.minimum(of_others, errors[late])
-    return entered, errors.max(axis=(1, 2))
+    return 2 * problem.entered_error()[:, None] * np.sqrt((largest + _NOTHING) / (populations + _NOTHING))
+
+
+def _extended_populations(problem: _Problem, _: Steps) -> tuple[FloatArray, FloatArray]:
+    """Return populations that entered in extended precision, where the machine has one, and their relative errors.
+
+    The drift matrix is that of the edges, unrounded: a phase is as uncertain as its frequency.
+    """
+    F = drift_of(problem.net, problem.J, problem.kappa).dense()
+    times: Array = problem.times.astype(np.longdouble)
+    steps, h = steps_of(F, None, times), uniform_step(times)
+    z = steps.driven()
+    if h is not None:  # to the times themselves, which are equally spaced within rounding only
+        late = times - np.arange(steps.count) * h[:, None]
+        slope = F @ z
+        slope[:, 0] += 1
+        z += late[:, None] * slope
+    populations = _moduli(z, problem.net.n_modes)
+    errors = _entered_errors(populations, steps, problem) * (_EXTENDED / _ROUNDING)
+    return populations.astype(float), np.asarray(errors + 2 * _ROUNDING, dtype=float)
 
 
 def _late_populations(problem: _Problem, steps: Steps) -> tuple[FloatArray, FloatArray]:

@@ -7,9 +7,12 @@ import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
 
-_NORM = 0.7  # largest norm at which the Taylor polynomial of degree 16 is exact to rounding
+_NORM = 0.7  # largest norm at which the Taylor polynomial of degree 16 is exact to rounding in double precision
+_EXTENDED_NORM = 0.35  # and in an extended one
 _BLOCK = 4  # 16 = 4 x 4: Paterson and Stockmeyer's scheme in 6 products
-_COEFFICIENTS = np.array([[1 / math.factorial(_BLOCK * j + k) for k in range(_BLOCK)] for j in range(_BLOCK)])
+_COEFFICIENTS = np.array(
+    [[1 / np.longdouble(math.factorial(_BLOCK * j + k)) for k in range(_BLOCK)] for j in range(_BLOCK)]
+)
 _COEFFICIENTS[0, 0] = 0.0  # of e^A - 1
 _NOISE_NORM, _NOISE_DEGREE = 0.25, 12  # the same for the noise
 _GONE = 0.5  # entries of e^A below which it is no longer near 1
@@ -48,27 +51,42 @@ def step(A: Array, drive: Array, noise: Array | None) -> Step:
     slow modes beside fast ones do not lose digits to the 1, until ``e^A`` has decayed, of which no digits would be
     left then. Each matrix is scaled by its own norm, so its result does not depend on its neighbours.
     """
-    squarings, unit = _squarings(A, _NORM if noise is None else _NOISE_NORM), np.eye(A.shape[-1])
+    q = A.shape[-1]
+    norm = _EXTENDED_NORM if A.dtype == np.longdouble else _NORM
+    squarings = _squarings(A, norm if noise is None else _NOISE_NORM)
     share = 2.0 ** -squarings[:, None]
-    A = A * share[..., None]
-    V = None if noise is None else _taylor_noise(A[:, None], noise * share[..., None, None])
-    F, z = _taylor(A, drive * share)
-    E, reached = F + unit, np.abs(z)
-    is_gone = np.zeros(len(A), dtype=bool)
+    V = None if noise is None else _taylor_noise((A * share[..., None])[:, None], noise * share[..., None, None])
+    F = _taylor(A * share[..., None], drive * share)
+    reached, is_gone = np.abs(F[:, :q, q]), np.zeros(len(A), dtype=bool)
+    fades = np.trace(A, axis1=1, axis2=2).real < q * math.log(_GONE)  # else the determinant of e^A is too large
     for done in range(squarings.max(initial=0)):
         active = squarings > done
-        now = E[active]
         if V is not None:
-            V[active] += congruent(now[:, None], V[active])
-        z[active] += (now @ z[active][..., None])[..., 0]
-        reached[active] = np.maximum(reached[active], np.abs(z[active]))
-        gone, near = np.flatnonzero(active & is_gone), np.flatnonzero(active & ~is_gone)
-        E[gone] = E[gone] @ E[gone]
+            some = _where(active)
+            flow = F[some, :q, :q] + np.where(is_gone[some, None, None], 0.0, np.eye(q))
+            V[some] += congruent(flow[:, None], V[some])
+        near = _where(active & ~is_gone)
         now = F[near]
-        F[near] = now = 2 * now + now @ now
-        E[near] = now = now + unit
-        is_gone[near] = np.abs(now).max(axis=(1, 2)) < _GONE
-    return Step(E, z, V, reached)
+        squared = now @ now
+        if is_gone.any():
+            gone = _where(active & is_gone)
+            F[gone] = F[gone] @ F[gone]
+        squared += now
+        squared += now
+        F[near] = squared
+        np.maximum(reached, np.abs(F[:, :q, q]), out=reached)
+        if fades.any():
+            new = np.flatnonzero(active & fades & ~is_gone)
+            new = new[np.abs(F[new, :q, :q] + np.eye(q)).max(axis=(1, 2)) < _GONE]
+            F[new] += np.eye(q + 1)
+            is_gone[new] = True
+    F[_where(~is_gone)] += np.eye(q + 1)
+    return Step(F[:, :q, :q], F[:, :q, q], V, reached)
+
+
+def _where(members: Array) -> Array | slice:
+    """Return the places of some members, of which all are a slice: arrays are not copied then."""
+    return slice(None) if members.all() else np.flatnonzero(members)
 
 
 def _squarings(A: Array, norm: float) -> Array:
@@ -89,11 +107,10 @@ def _adjoint(A: Array) -> Array:
     return np.swapaxes(A, -1, -2).conj()
 
 
-def _taylor(A: Array, drive: Array) -> tuple[Array, Array]:
-    """Taylor polynomials of ``e^A - 1`` and ``int_0^1 e^{As} b ds``, to degree 16.
+def _taylor(A: Array, drive: Array) -> Array:
+    """Taylor polynomial to degree 16 of the exponential of ``G = [[A, b], [0, 0]]``, less 1.
 
-    Both are parts of the exponential of ``G = [[A, b], [0, 0]]``, less 1:
-    ``(((G^4/16! + p_3) G^4 + p_2) G^4 + p_1) G^4 + p_0``.
+    ``(((G^4/16! + p_3) G^4 + p_2) G^4 + p_1) G^4 + p_0``; the last column is that of what is driven.
     """
     members, q = drive.shape
     G = np.zeros((members, q + 1, q + 1), dtype=A.dtype)
@@ -103,12 +120,12 @@ def _taylor(A: Array, drive: Array) -> tuple[Array, Array]:
     for k in range(2, _BLOCK):
         np.matmul(powers[k - 1], G, out=powers[k])
     highest = powers[-1] @ G
-    parts = (_COEFFICIENTS @ powers.reshape(_BLOCK, -1)).reshape(powers.shape)
+    parts = (_COEFFICIENTS.astype(G.real.dtype) @ powers.reshape(_BLOCK, -1)).reshape(powers.shape)
     result = parts[-1] + highest / math.factorial(_BLOCK**2)
     for part in parts[-2::-1]:
         result = result @ highest
         result += part
-    return result[:, :q, :q].copy(), result[:, :q, q].copy()
+    return np.asarray(result)
 
 
 def _taylor_noise(A: Array, D: Array) -> Array:

@@ -66,6 +66,13 @@ class Drift:
                 high[:, rows], low[:, rows] = plus((high[:, rows], low[:, rows]), term)
         return high, low
 
+    def dense(self) -> Array:
+        """Return the matrices in the extended precision of the machine, shape (members, rows, rows)."""
+        matrices = np.zeros((*self.shape, self.shape[1]), dtype=np.longdouble)
+        for rows, columns, (high, low) in self.slots:
+            matrices[:, rows, columns] = high.astype(np.longdouble) + low
+        return matrices
+
 
 def drift_of(net: Family, J: Array, kappa: Array) -> Drift:
     """Return the drift matrices of the members, in the family's gauge."""

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qbsweep.arrays import Array, FloatArray
+from qbsweep.arrays import Array
 from qbsweep.physics.moments.exponential import Step, congruent, step
 
 _GONE = 1e-20  # what remains of the beginning and adds nothing any more
 
 
-def uniform_step(times: FloatArray) -> FloatArray | None:
+def uniform_step(times: Array) -> Array | None:
     """Return the step of uniform grids ``0, h, 2h, ...``, shape (P,), or None if they are not such."""
     if times.shape[1] < 2:
         return None
@@ -84,7 +84,7 @@ class Steps:
         return result
 
 
-def steps_of(F: Array, D: Array | None, times: FloatArray) -> Steps:
+def steps_of(F: Array, D: Array | None, times: Array) -> Steps:
     """Return the steps of a grid for a drive of mode 0: one exponential for a uniform one from 0, else one a time."""
     # The unit of the drive makes it no larger than the rest.
     unit = norms(F)[:, None]
@@ -100,7 +100,7 @@ def steps_of(F: Array, D: Array | None, times: FloatArray) -> Steps:
     return Steps(each, times.shape[1], uniform is not None)
 
 
-def norms(F: Array) -> FloatArray:
+def norms(F: Array) -> Array:
     """Largest column sums, shape (P,)."""
     return np.asarray(np.abs(F).sum(axis=1).max(axis=1))
 
