@@ -291,6 +291,21 @@ def test_small_populations_at_late_times(n_th):
     assert found.error[0] < 1e-12
 
 
+@pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="this machine has no extended precision")
+def test_a_population_that_passes_zero():
+    """At 4e-12 of its largest value, in a sweep that ships: in double precision some 1e-9 of it is rounding."""
+    times, J = np.linspace(0, 10 / KAPPA, 51), 0.038023274676665775
+    network = cascaded(5, coupling="reciprocal")
+    found = evolved_populations(
+        family(network), np.array([J]), np.array([KAPPA]), times[None], fluctuations=False, squeezing=False
+    )
+    (modes,) = evolved_modes(network, J, KAPPA, 1.0, 0.0, 0.0, [times[22]])
+    exact = [float(x) for x in modes.energy]
+    assert exact[4] < 1e-11 * found.populations[0, 4].max()
+    np.testing.assert_allclose(found.populations[0, :, 22], exact, 1e-11)
+    assert found.error[0] < 1e-9
+
+
 @pytest.mark.parametrize("J", [1e-3, 1.0, 1e6])
 @pytest.mark.parametrize("name", ["tree", "directed", "detuned", "unequal"])
 def test_early_times_have_their_own_digits(name, J):

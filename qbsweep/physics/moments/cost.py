@@ -15,8 +15,9 @@ _PAIR = 10e-6  # a pair moment of a tree: a few calls of numpy
 _DEPTH = 5e-8  # a pair, looked at once a level to find those that matter
 _MATRIX = 1e-6  # a matrix of a stack, whatever its size
 _EVOLUTION = 0.4e-3  # an evolution, whatever its size
-_STEP = 55e-6  # a step of an uneven grid
+_STEP, _NOISY_STEP = 110e-6, 300e-6  # a step of a grid, without noise and with it
 _TAYLOR = 12  # products of an exponential: its polynomial, and some squarings
+_NOISE = 25  # and of the noise that enters meanwhile
 _SCHUR = 30e-6  # a pair equation of whole matrices, whatever its size, through LAPACK from Python
 _SCHUR_PRODUCTS = 140  # what its factors and two or three solutions cost beyond that, in products
 _RESIDUALS = 1500  # passes over the entries of a matrix, in its residuals of 32 digits
@@ -63,17 +64,19 @@ def evolution_seconds(
     fluctuations, squeezed : bool
         Whether the second moments, and among them the anomalous ones, are wanted.
     """
-    n, evolutions = net.n_modes, 2 if fluctuations else 1
-    one = _MATRIX * _TAYLOR + (_TAYLOR * _product(net)) + 20 * n**2 * _ENTRY
+    n, pairs = net.n_modes, squeezed and not net.keeps_squeezing
+    is_complex = net.dtype.kind == "c"
+    # Pairs of a complex network are quadratures: real matrices of twice the size; of a real one x and p apart.
+    size, copies = (2, 1) if is_complex and pairs else (1, 2 if pairs else 1)
+    product = _product(net) * (2 if is_complex and pairs else 1) + _MATRIX / 4
+    one = (_TAYLOR + copies * (_NOISE if pairs else 0)) * product + 20 * (size * n) ** 2 * _ENTRY
+    steps = 1 if uniform else times
+    seconds = steps * ((_NOISY_STEP if pairs else _STEP) + members * one)
     if uniform:
-        seconds = evolutions * members * (one + math.log2(times + 1) * (_MATRIX + _product(net)))
-    else:
-        seconds = evolutions * times * (_STEP + members * one)
-    seconds += _EVOLUTION * (evolutions + squeezed) + 8 * members * n * times * _ENTRY
+        seconds += members * math.log2(times + 1) * product
+    seconds += 2 * _EVOLUTION + 8 * members * n * times * _ENTRY
     if fluctuations:
-        seconds += members * (times * _product(net) + 4 * n**2 * times * _ENTRY)
-    if squeezed and not net.keeps_squeezing:
-        seconds += members * (times * _product(net) + 4 * n**2 * times * _ENTRY) + _pair_seconds(net, members)
+        seconds += members * copies * (times * product + 3 * (size * n) ** 2 * times * _ENTRY)
     return seconds
 
 
