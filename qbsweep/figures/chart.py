@@ -152,6 +152,7 @@ class Chart:
         order = [dim for dim in (*self.selectors, *self.by, self.x) if dim in y.dims]
         shape = (-1, math.prod(self.ds.sizes[dim] for dim in self.by), self.ds.sizes[self.x])
         energies = np.asarray(y.transpose(*order).values, dtype=float).reshape(shape)
+        energies = np.where(np.isfinite(energies), energies, np.nan)  # an error without a bound has no place
 
         def codes(name: str) -> Array:
             return np.asarray(one[name].broadcast_like(y).transpose(*order).values).reshape(shape)

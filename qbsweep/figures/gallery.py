@@ -33,8 +33,9 @@ def of_dataset(ds: xr.Dataset) -> Iterator[Chart]:
     for name in _outputs(ds, "mode"):
         if ds.sizes["mode"] > 2:
             yield against(ds, name, "mode", points=True, logx=False)
-    if "truncation_error" in ds and numeric_axes(ds):
-        yield _of_truncation(ds, "fock_levels" if "fock_levels" in ds.dims else numeric_axes(ds)[0])
+    axes = numeric_axes(ds)
+    if "truncation_error" in ds and axes:
+        yield _of_truncation(ds, "fock_levels" if "fock_levels" in axes else axes[0])
 
 
 def _outputs(ds: xr.Dataset, group: str) -> list[str]:

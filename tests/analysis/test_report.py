@@ -59,6 +59,15 @@ KINDS = {
         ["enhancement", "ergotropy"],
         7,
     ),
+    "levels by role, and a branch above them": (
+        SWEEP.format(
+            ", topology: cascaded, N: 1, J: 0.003, solver: lindblad",
+            "fock_levels: [{charger: 3, battery: 3}, {charger: 4, battery: 3}], kerr_charger: [0.0001, 0.001]",
+            "",
+        ),
+        ["suspect-branches", "classical branch"],
+        3,
+    ),
     "text axes only": (SWEEP.format(", J: 0.002, N: 2", "topology: [cascaded, parallel]", ""), ["no axis to draw"], 0),
 }
 
