@@ -96,10 +96,12 @@ def _pivots(net: Family, parents: tuple[int, ...], J: Array, diagonal: Callable[
 
 def _populations(net: Family, parents: tuple[int, ...], J: Array, pivots: list[Array]) -> FloatArray:
     """``|alpha_0| = 1 / |g_0|`` and ``|alpha_m| = |alpha_p| |M_mp / g_m|``, squared."""
+    hop = cache(lambda a: abs(a) * J)
     populations = np.empty((net.n_modes, len(J)))
     populations[0] = np.abs(1 / pivots[0]) ** 2
     for mode in net.order[1:]:
-        ratio = abs(net.A.get((mode, parents[mode]), 0.0)) * J / np.abs(pivots[mode])
+        pivot = pivots[mode]
+        ratio = hop(net.A.get((mode, parents[mode]), 0.0)) / (np.abs(pivot) if np.iscomplexobj(pivot) else pivot)
         ratio *= ratio
         np.multiply(populations[parents[mode]], ratio, out=populations[mode])
     return populations
