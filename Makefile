@@ -14,7 +14,7 @@ BIN = $(VENV)/bin
 
 SEEDS ?= 50
 
-.PHONY: quickstart test test-slurm faults check lint bench bench-slurm notebook notebooks figures docs clean
+.PHONY: quickstart test test-slurm faults check lint bench bench-verdicts bench-slurm notebook notebooks figures docs clean
 
 quickstart: $(VENV)/.user
 	$(BIN)/qbsweep run workflows/quickstart.yaml
@@ -45,6 +45,9 @@ bench: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/record.py workflow
 	$(BIN)/python tests/benchmarks/record.py lindblad
 	$(BIN)/python tests/benchmarks/record.py predictions
+
+bench-verdicts: $(VENV)/.dev
+	$(BIN)/python tests/benchmarks/record.py verdicts
 
 bench-slurm: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/record.py cluster
