@@ -5,6 +5,7 @@
 # make faults       more of the random faults there: make faults SEEDS=50
 # make notebook     set up Jupyter in .venv, open the notebooks in it
 # make notebooks    run the notebooks on small sweeps
+# make accuracy     5,000 random points against 900-bit arithmetic, for the page on accuracy: half an hour, then minutes
 # make figures      solve the workflows and draw the pictures of the README and the gallery again
 # make docs         build the documentation into build/docs; a warning is an error
 
@@ -14,7 +15,8 @@ BIN = $(VENV)/bin
 
 SEEDS ?= 50
 
-.PHONY: quickstart test test-slurm faults check lint bench bench-verdicts bench-slurm notebook notebooks figures docs clean
+.PHONY: quickstart test test-slurm faults check lint bench bench-verdicts bench-slurm accuracy notebook notebooks figures docs \
+	clean
 
 quickstart: $(VENV)/.user
 	$(BIN)/qbsweep run workflows/quickstart.yaml
@@ -51,6 +53,9 @@ bench-verdicts: $(VENV)/.dev
 
 bench-slurm: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/record.py cluster
+
+accuracy: $(VENV)/.dev
+	$(BIN)/python -m tests.accuracy.record
 
 notebook: $(VENV)/.notebook
 	$(BIN)/jupyter lab notebooks

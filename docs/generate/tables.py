@@ -1,6 +1,7 @@
 """Hook of mkdocs: what the package declares becomes tables, wherever a page says ``<!-- generated: name -->``."""
 
 import html
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -136,6 +137,43 @@ def performance() -> str:
     return "\n\n".join(parts)
 
 
+def accuracy() -> str:
+    """How far the moment solver is off on random points, by kind of network."""
+    measured = _accuracy()
+    rows = [_group(name, counts) for name, counts in measured["groups"].items()]
+    header = (
+        "networks",
+        "points",
+        "outside",
+        "marked",
+        "needlessly",
+        "worst / promise",
+        "median error",
+        "99 % of errors",
+    )
+    return f"{table(header, [*rows, _group('all', measured['all'])])}\n\n{measured['measured'].capitalize()}."
+
+
+def _group(name: str, counts: dict[str, Any]) -> tuple[str, ...]:
+    whole = (str(counts[key]) for key in ("points", "outside", "marked", "marked_needlessly"))
+    errors = (f"{counts[key]:.1e}" for key in ("median_error", "error_of_99_percent"))
+    return (name, *whole, f"{counts['worst_ratio']:.2g}", *errors)
+
+
+def worst_points() -> str:
+    """The ten points that are furthest off among those that are not marked."""
+    rows = (
+        (str(p["point"]), p["words"], f"{p['ratio']:.2g}", f"{p['error']:.1e}", f"{p['numerical_error']:.1e}")
+        for p in _accuracy()["worst"]
+    )
+    return table(("point", "what it is", "error / promise", "error", "`numerical_error`"), rows)
+
+
+def _accuracy() -> dict[str, Any]:
+    measured: dict[str, Any] = json.loads((BENCHMARKS / "accuracy.json").read_text())
+    return measured
+
+
 def python() -> str:
     """What `import qbsweep as qb` offers, in the order of its declaration, then the analyses."""
     offered = {name: getattr(qbsweep, name) for name in qbsweep.__all__ if not name.startswith("_")}
@@ -167,5 +205,7 @@ TABLES = {
     "edge": lambda: forms(syntax.EdgeForm),
     "commands": commands,
     "performance": performance,
+    "accuracy": accuracy,
+    "worst_points": worst_points,
     "python": python,
 }

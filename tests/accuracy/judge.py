@@ -6,6 +6,7 @@ import numpy as np
 
 import qbsweep as qb
 from qbsweep.physics.gaussian import bath_occupation
+from qbsweep.solvers.status import NUMERICAL_TOLERANCE
 
 from .points import Point
 from .reference import Modes, evolved_modes, steady_modes
@@ -13,8 +14,6 @@ from .reference import Modes, evolved_modes, steady_modes
 STEADY, IN_TIME = 1e-11, 1e-9
 """Promised relative errors; a share of the bath's photon number comes on top."""
 OF_BATH = 1e-13
-MARK = 1e-9
-"""Above this `numerical_error` a point says itself that it is not to be trusted."""
 _SMALLEST = 1e-307  # doubles end here
 
 
@@ -39,7 +38,7 @@ class Verdict:
     @property
     def is_marked(self) -> bool:
         """Whether the point says itself that it is not to be trusted."""
-        return not self.estimate <= MARK
+        return not self.estimate <= NUMERICAL_TOLERANCE
 
     @property
     def is_kept(self) -> bool:
