@@ -5,6 +5,7 @@ Equation numbers are those of Liu et al. (2026).
 
 import itertools
 
+import mpmath as mp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -497,3 +498,22 @@ def test_delay_of_the_reciprocal_chain_at_fixed_coupling_is_the_propagation_time
     product = points(cascaded(N, coupling="reciprocal"), J, kappa, 1.0, times=np.array([0.5, 1.5]) * N / (2 * J))
     before, after = solved_moments(product, ["energy_t"])["energy_t"].reshape(N + 1, 2)[-1]
     assert before < 1e-3 * after
+
+
+def test_driven_kerr_mode_is_the_ratio_of_hypergeometric_functions():
+    """Drummond and Walls (1980) in 40 digits, on both sides of bistability and for both signs of K."""
+    rng = np.random.default_rng(0)
+    points = [(0.2, -3.0, 1.0, epsilon) for epsilon in (3.3, 3.4, 3.8)]
+    for _ in range(30):
+        K = float(10 ** rng.uniform(-1.3, 1) * rng.choice([-1, 1]))
+        points.append((K, float(3 * rng.normal()), float(10 ** rng.uniform(-1, 1)), float(10 ** rng.uniform(-3, 0.8))))
+    for K, detuning, kappa, epsilon in points:
+        with mp.workdps(40):
+            c, z = 2 * mp.mpc(detuning, -kappa / 2) / K, 2 * mp.mpf(epsilon) / K
+            numerator, denominator = (mp.hyper([], [b, mp.conj(b)], 2 * z**2) for b in (c + 1, c))
+            exact = float(mp.re(z**2 / abs(c) ** 2 * numerator / denominator))
+        assert cf.kerr_energy(K, detuning, kappa, epsilon) == pytest.approx(exact, rel=1e-13)
+    assert cf.kerr_energy(0.2, -3.0, 1.0, 3.4) == pytest.approx(11.278502, abs=1e-6)
+    assert cf.kerr_energy(0.2, -3.0, 1.0, 0.0) == 0
+    with pytest.raises(QbsweepError, match="closed form"):
+        cf.kerr_energy(0.0, -3.0, 1.0, 3.4)

@@ -27,9 +27,11 @@ from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.matrices import drift_matrix
 
 MARGIN = 3.0  # standard deviations of the photon number by which a branch must lie below the cut
-RANDOM_STARTS = 24
+RANDOM_STARTS = (
+    24  # of one Kerr mode, beside qubits; times the cube of the number of Kerr modes, whose branches are many
+)
 NEWTON_STEPS = 30
-MOST = 0.9  # of the starts: the last ones may never arrive
+MOST = 0.95  # of the starts: the last ones may never arrive
 SAME = 1e-6  # relative distance below which two solutions are one
 REGULAR = 1e-9  # relative loss given to linear modes, so that a lossless one can be eliminated
 
@@ -173,11 +175,11 @@ def _several(reduced: _Reduced) -> ComplexArray:
 def _starts(reduced: _Reduced) -> ComplexArray:
     """Return combinations of the modes' own branches, and random amplitudes up to their resonances."""
     own = [_single(reduced, m) for m in range(len(reduced.decay))]
-    grid = np.stack(np.meshgrid(*own, indexing="ij"), axis=-1).reshape(-1, len(own))[:RANDOM_STARTS]
+    grid = np.stack(np.meshgrid(*own, indexing="ij"), axis=-1).reshape(-1, len(own))
     rng = np.random.default_rng(0)
     loss = np.maximum(reduced.decay.real, REGULAR)
     resonant = np.linalg.norm(reduced.force) / np.min(loss)
-    size = (RANDOM_STARTS, len(own))
+    size = (RANDOM_STARTS * max(1, int(np.sum(~reduced.qubit))) ** 3, len(own))
     random = resonant * 10 ** rng.uniform(-2, 0, size) * np.exp(2j * math.pi * rng.uniform(size=size))
     return np.concatenate([grid, random])
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from qbsweep.arrays import ComplexArray
 from qbsweep.errors import QbsweepError
-from qbsweep.physics.fock.branches import classical_branches, levels_for, outside
+from qbsweep.physics.fock.branches import classical_branches, is_multistable, levels_for, outside
 from qbsweep.physics.fock.cost import predict_memory
 from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.fock.photons import expected_errors, expected_levels
@@ -30,7 +30,7 @@ from qbsweep.physics.fock.verdict import (
 
 MAX_CLIMB = 200  # levels of a mode beyond which `solve_auto` gives up
 BESIDE = 2  # levels more, or less, of a second solution of a Gaussian network
-HOPELESS = 30.0  # times the tolerance: more than a fifth of the levels gains where the error is still near it
+HOPELESS = 10.0  # times the tolerance: hardly ever does a fifth of the levels gain as much
 LEAST = 3  # levels that a climb begins with
 LOOSE = 1e-3  # of the tolerance, that a solution is solved to which only serves to compare
 STEEP = 0.1  # of the tolerance, that the first levels of a climb should meet
@@ -195,17 +195,24 @@ def _fixed_nonlinear(model: FockModel, task: Task) -> Judged:
 
 
 def _compared(model: FockModel, result: FockResult, branches: ComplexArray, task: Task) -> float:
-    """Return the truncation error: by the leak, else against fewer levels, else against more, the cheapest first."""
+    """Return the truncation error: by the leak, else against fewer levels, else against more, the cheapest first.
+
+    Not against fewer where they may cut off a branch, or where the weights of several branches hang on the last levels.
+    """
     error = _leaked(model, result, task)
     smaller, larger, loose = coarser_model(model), finer_model(model), LOOSE * task.tolerance
-    if error > task.tolerance and smaller:
-        accuracy = loose if math.isnan(result.gap) else TOLERANCE
-        error = difference(task.solve(smaller, branches=branches[-1:], accuracy=accuracy), result)
+    if error > task.tolerance and smaller and may_compare(smaller, branches):
+        error = difference(task.solve(smaller, branches=branches, accuracy=loose), result)
         if error > HOPELESS * task.tolerance:
             return error
     if error > task.tolerance and task.affords(larger):
         error = difference(result, task.solve(larger, branches=branches, start=result, accuracy=loose))
     return error
+
+
+def may_compare(smaller: FockModel, branches: ComplexArray) -> bool:
+    """Whether a solution with fewer levels should agree if they are enough."""
+    return not (is_multistable(smaller, branches) or outside(smaller, branches))
 
 
 def _leaked(model: FockModel, result: FockResult, task: Task) -> float:

@@ -4,10 +4,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qbsweep.arrays import FloatArray
+from qbsweep.arrays import ComplexArray, FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.fock.branches import classical_branches, outside
-from qbsweep.physics.fock.climb import BESIDE, HOPELESS, Task, coarser_model, finer_model, first_model, next_model
+from qbsweep.physics.fock.climb import (
+    BESIDE,
+    HOPELESS,
+    Task,
+    coarser_model,
+    finer_model,
+    first_model,
+    may_compare,
+    next_model,
+)
 from qbsweep.physics.fock.model import FockModel, require_relaxing
 from qbsweep.physics.fock.photons import expected_error, expected_errors
 
@@ -52,7 +61,7 @@ def expected_solutions(
     branches = classical_branches(model)
     if climbs:
         return _climb_nonlinear(first_model(model, branches, task), errors, task)
-    return [model] if outside(model, branches) else _fixed_nonlinear(model, errors, task)
+    return [model] if outside(model, branches) else _fixed_nonlinear(model, branches, errors, task)
 
 
 def _fixed_gaussian(model: FockModel, errors: FloatArray, task: Task) -> list[FockModel]:
@@ -71,10 +80,12 @@ def _climb_gaussian(model: FockModel, errors: FloatArray, task: Task) -> list[Fo
         solved.append(model)
 
 
-def _fixed_nonlinear(model: FockModel, errors: FloatArray, task: Task) -> list[FockModel]:
+def _fixed_nonlinear(model: FockModel, branches: ComplexArray, errors: FloatArray, task: Task) -> list[FockModel]:
     if _is_tight(model, errors, task):
         return [model]
     smaller, larger = coarser_model(model), finer_model(model)
+    if smaller and not may_compare(smaller, branches):
+        smaller = None
     solved = [model, smaller] if smaller else [model]
     error = expected_error(errors, smaller.levels) if smaller else task.tolerance * HOPELESS
     is_open = task.tolerance < error <= task.tolerance * HOPELESS
