@@ -122,6 +122,7 @@ def test_a_branch_above_the_levels_makes_a_point_suspect(epsilon, levels):
     found = solve_fixed(charger(epsilon, levels))
     assert found.verdict.word == "suspect-branches"
     assert "a classical branch with 18" in found.verdict.reason
+    assert found.verdict.sufficient_levels == 32
     truth = kerr_energy(0.2, -3.0, 1.0, epsilon)
     assert abs(found.result.energy[0] / truth - 1) > 0.5  # it is right to be: the number is far off
 

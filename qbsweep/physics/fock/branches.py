@@ -27,11 +27,10 @@ from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.matrices import drift_matrix
 
 MARGIN = 3.0  # standard deviations of the photon number by which a branch must lie below the cut
-RANDOM_STARTS = (
-    24  # of one Kerr mode, beside qubits; times the cube of the number of Kerr modes, whose branches are many
-)
+RANDOM_STARTS = 12  # where one Kerr mode is among qubits at most
+MORE_STARTS = 16  # times as many for every Kerr mode beyond the first: they have the branches
 NEWTON_STEPS = 30
-MOST = 0.95  # of the starts: the last ones may never arrive
+MOST = 0.9  # of the starts: the last ones may never arrive
 SAME = 1e-6  # relative distance below which two solutions are one
 REGULAR = 1e-9  # relative loss given to linear modes, so that a lossless one can be eliminated
 
@@ -179,7 +178,7 @@ def _starts(reduced: _Reduced) -> ComplexArray:
     rng = np.random.default_rng(0)
     loss = np.maximum(reduced.decay.real, REGULAR)
     resonant = np.linalg.norm(reduced.force) / np.min(loss)
-    size = (RANDOM_STARTS * max(1, int(np.sum(~reduced.qubit))) ** 3, len(own))
+    size = (RANDOM_STARTS * MORE_STARTS ** max(0, int(np.sum(~reduced.qubit)) - 1), len(own))
     random = resonant * 10 ** rng.uniform(-2, 0, size) * np.exp(2j * math.pi * rng.uniform(size=size))
     return np.concatenate([grid, random])
 

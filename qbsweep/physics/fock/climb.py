@@ -178,6 +178,11 @@ def _climb_gaussian(model: FockModel, task: Task) -> Judged:
         model = larger
 
 
+def _above(judged: Judged, model: FockModel, branches: ComplexArray) -> Judged:
+    """Add to a verdict the levels that hold every branch."""
+    return replace(judged, verdict=replace(judged.verdict, sufficient_levels=max(levels_for(model, branches))))
+
+
 def _limited(judged: Judged, larger: FockModel) -> Judged:
     """Add to a verdict what ended the climb."""
     reason = f"{judged.verdict.reason}; {max(larger.levels)} levels would exceed the limits"
@@ -188,7 +193,7 @@ def _fixed_nonlinear(model: FockModel, task: Task) -> Judged:
     branches = classical_branches(model)
     above = outside(model, branches)
     if above:
-        return _judged(task.solve(model), [], task, certain=False, outside=above)
+        return _above(_judged(task.solve(model), [], task, certain=False, outside=above), model, branches)
     result = task.solve(model, branches=branches)
     error = _compared(model, result, branches, task) if result.converged else math.inf
     return _judged(result, [(model.levels, error)], task, certain=False)
@@ -230,7 +235,10 @@ def _climb_nonlinear(model: FockModel, task: Task) -> Judged:
         error = min(difference(result, finer), _leaked(larger, finer, task)) if finer.converged else math.inf
         climbed.append((larger.levels, error))
         model, result, larger = larger, finer, finer_model(larger)
-    judged = _judged(result, climbed, task, certain=False, outside=outside(model, branches))
+    above = outside(model, branches)
+    judged = _judged(result, climbed, task, certain=False, outside=above)
+    if above:
+        judged = _above(judged, model, branches)
     return _limited(judged, larger) if result.converged and climbed[-1][1] > task.tolerance else judged
 
 
