@@ -42,7 +42,7 @@ def coherent_populations(net: Family, J: Array, kappa: Array) -> tuple[FloatArra
     Returns
     -------
     populations : ndarray, shape (N+1, P)
-    error : ndarray, shape (P,)
+    error : ndarray, shape (P,) or ()
         Estimate of the largest relative error.
     """
     if net.parents is None:
@@ -51,7 +51,7 @@ def coherent_populations(net: Family, J: Array, kappa: Array) -> tuple[FloatArra
     diagonal = _diagonals(net, J, kappa)
     if not net.cancels:
         pivots = _pivots(net, net.parents, J, diagonal)
-        return _populations(net, net.parents, J, pivots), np.full(len(J), _roundings(net))
+        return _populations(net, net.parents, J, pivots), np.array(_roundings(net))
     bounded = _pivots(net, net.parents, J, lambda mode: Bounded.rounded(diagonal(mode)))
     populations = _populations(net, net.parents, J, [pivot.value for pivot in bounded])
     error = 2 * _largest_along(net, net.parents, [pivot.error / np.abs(pivot.value) for pivot in bounded])
@@ -96,12 +96,11 @@ def _pivots(net: Family, parents: tuple[int, ...], J: Array, diagonal: Callable[
 
 def _populations(net: Family, parents: tuple[int, ...], J: Array, pivots: list[Array]) -> FloatArray:
     """``|alpha_0| = 1 / |g_0|`` and ``|alpha_m| = |alpha_p| |M_mp / g_m|``, squared."""
-    hop = cache(lambda a: abs(a) * J)
     populations = np.empty((net.n_modes, len(J)))
     populations[0] = np.abs(1 / pivots[0]) ** 2
     for mode in net.order[1:]:
         pivot = pivots[mode]
-        ratio = hop(net.A.get((mode, parents[mode]), 0.0)) / (np.abs(pivot) if np.iscomplexobj(pivot) else pivot)
+        ratio = abs(net.A.get((mode, parents[mode]), 0.0)) * J / (np.abs(pivot) if np.iscomplexobj(pivot) else pivot)
         ratio *= ratio
         np.multiply(populations[parents[mode]], ratio, out=populations[mode])
     return populations
@@ -124,16 +123,16 @@ def anomaly_deficits(net: Family, J: Array, kappa: Array) -> tuple[FloatArray | 
     -------
     deficits : ndarray, shape (N+1, P), or None
         None where all are exactly 0.
-    error : ndarray, shape (P,)
+    error : ndarray, shape (P,) or ()
         Estimate of the largest error of an ergotropy in a squeezed bath, relative to the larger of it and P/100.
     """
     if net.keeps_squeezing:
-        return None, np.zeros(len(J))
+        return None, np.zeros(())
     if net.parents is None or not (net.is_resolvent or net.is_directed):
         refined, error = refined_deficits(net, J, kappa)
         return refined.T, error
     if net.is_resolvent and not net.cancels:
-        return _positive_deficits(net, net.parents, J, kappa), np.full(len(J), _roundings(net))
+        return _positive_deficits(net, net.parents, J, kappa), np.array(_roundings(net))
     common = _common_phase(net) if net.is_directed else None
     if common:
         deficits, error = _common_deficits(net, net.parents, J, kappa, common)
