@@ -41,7 +41,7 @@ def expected_solutions(
     model : FockModel
         With the levels to begin with.
     climbs : bool
-        Whether its levels are the first of a climb, see `verdict.solve_auto`.
+        Whether its levels are the first of a climb, see `climb.solve_auto`.
     memory_budget, tolerance, times, steady
         See there.
     """
