@@ -277,6 +277,21 @@ def test_squeezing_of_the_tree(J):
     assert max(error, estimate) <= 1e-9
 
 
+@pytest.mark.parametrize("kappa", [0.0, 1e-20, 1e-13])
+def test_what_hardly_decays_is_marked_or_right(kappa):
+    """Losses that double precision does not see beside the oscillations, or none at all."""
+    network = Network((1.0, kappa), (Edge(0, 1, 0.3), Edge(0, 1, 5.0, np.pi / 2)))
+    for J, times in ((1.0, [3.0, 1e3]), (1e6, [1e-3, 50.0])):
+        found = evolved_populations(
+            family(network), np.array([J]), np.ones(1), np.array([times]), fluctuations=True, squeezing=True
+        )
+        assert all(np.isfinite(part).all() for part in found)
+        if kappa:
+            ratio, error, estimate = _judge(network, J, 1.0, 1e-3, 0.2, 1.0, times)
+            assert error <= max(estimate, ROUNDINGS)
+            assert ratio <= 1 or estimate > 1e-9
+
+
 @pytest.mark.parametrize("n_th", [0.0, 0.5])
 def test_small_populations_at_late_times(n_th):
     """J/kappa = 6e8, kappa t = 3e3: populations of 1e-34, beside transients of 1e-17, to all their digits."""

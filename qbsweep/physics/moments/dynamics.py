@@ -33,6 +33,7 @@ _FLOOR = 1e-4  # of the bath's photon number: errors of less are counted relativ
 _ROUNDING = 2 * float(np.finfo(float).eps)  # of a number, and of the phase of an oscillation per radian
 _EXTENDED = 2 * max(1e-19, float(np.finfo(np.longdouble).eps))  # the same in extended precision
 _POOR = 5e-10  # estimate from which on the other route is worth its time
+_UNDAMPED = 1e15  # radians within a lifetime of which no steady state is computed
 _OCTAVES = 4  # at most, of the times that are looked at as a whole
 _NOTHING = 1e-300  # a population, or a share of the bath's photons, that is none
 
@@ -103,8 +104,8 @@ class _Problem:
 
     @property
     def relaxes(self) -> FloatArray:
-        """Members that certainly have a steady state, shape (P,)."""
-        return np.isfinite(self._lifetime[:, 0])
+        """Members whose decay double precision can tell from none beside their oscillations, shape (P,)."""
+        return np.asarray(norms(self.F) * self._lifetime[:, 0] < _UNDAMPED)
 
 
 def evolved_populations(
@@ -182,8 +183,8 @@ def _bound(populations: FloatArray, largest: FloatArray, problem: _Problem) -> F
 def _better_populations(populations: FloatArray, problem: _Problem, steps: Steps) -> tuple[FloatArray, FloatArray]:
     """Return the best of what entered, what does not remain, and what entered in extended precision; and its error."""
     errors = _entered_errors(populations, steps, problem)
-    for other in (_late_populations, _extended_populations):
-        poor = np.flatnonzero(problem.relaxes & (errors.max(axis=(1, 2)) > _POOR))
+    for other, can in ((_late_populations, problem.relaxes), (_extended_populations, True)):
+        poor = np.flatnonzero((errors.max(axis=(1, 2)) > _POOR) & can)
         if len(poor):
             found, of_found = other(problem.of(poor), steps.of(poor))
             populations[poor] = np.where(of_found < errors[poor], found, populations[poor])
@@ -284,11 +285,11 @@ def _pairs(problem: _Problem, steps: Steps) -> tuple[FloatArray, FloatArray, Flo
 def _split(V: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray | float]:
     """Return filling, deficit (twice the smaller eigenvalue of a block), and how much an error of V grows in it."""
     if V.shape[1] == 2:
-        return V.sum(axis=1), 2 * V.min(axis=1), 0.0
+        return V.sum(axis=1), 2 * np.maximum(V.min(axis=1), 0.0), 0.0
     xx, pp, xp = V[:, 0], V[:, 1], V[:, 2]
     filling = xx + pp
     larger = (filling + np.hypot(xx - pp, 2 * xp)) / 2 + _NOTHING
-    product = xx * pp
+    product = np.maximum(xx, 0.0) * np.maximum(pp, 0.0)
     determinant = np.maximum(product - xp * xp, 0.0)
     grows = product / (larger * np.sqrt(determinant + np.finfo(float).eps * product) + _NOTHING)
     return filling, 2 * determinant / larger, grows.max(axis=(1, 2))
@@ -314,7 +315,9 @@ def _better_pairs(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the better of what entered and the steady state less what remains, and the largest error."""
     relative = problem.entered_error()[:, None]
-    of_smaller = relative * (deficit / 2 if V.shape[1] == 2 else V[:, 0] * V[:, 1] / (filling + _NOTHING) * 2)
+    of_smaller = relative * (
+        deficit / 2 if V.shape[1] == 2 else np.maximum(V[:, 0] * V[:, 1], 0.0) / (filling + _NOTHING) * 2
+    )
     errors = _errors(filling, deficit, relative * filling, of_smaller)
     late = np.flatnonzero(problem.relaxes & (errors.max(axis=(1, 2)) > _POOR))
     if len(late):
