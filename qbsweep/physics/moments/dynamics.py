@@ -15,6 +15,7 @@ any other. Arrays carry the members of the family first: J and kappa (P,), times
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -34,7 +35,7 @@ _ROUNDING = 2 * float(np.finfo(float).eps)  # of a number, and of the phase of a
 _EXTENDED = 2 * max(1e-19, float(np.finfo(np.longdouble).eps))  # the same in extended precision
 _POOR = 5e-10  # estimate from which on the other route is worth its time
 _UNDAMPED = 1e15  # radians within a lifetime of which no steady state is computed
-_OCTAVES = 4  # at most, of the times that are looked at as a whole
+_OCTAVES = 2  # at most, of the times that are looked at as a whole
 _NOTHING = 1e-300  # a population, or a share of the bath's photons, that is none
 
 
@@ -60,7 +61,7 @@ class Evolution(NamedTuple):
     error: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Problem:
     """Some members of a family at their times.
 
@@ -93,19 +94,23 @@ class _Problem:
     def _error(self, at: Array | slice, spans: FloatArray) -> FloatArray:
         """Count a rounding, and one per radian of the fastest oscillation and per step of the grid."""
         times = self.times[:, at]
-        rate = norms(self.F)[:, None] + np.arange(self.times.shape[1])[at] / np.where(times > 0, times, 1.0)
+        rate = self._norm + np.arange(self.times.shape[1])[at] / np.maximum(times, _NOTHING)
         return np.asarray(_ROUNDING * (1 + rate * spans))
 
-    @property
+    @cached_property
+    def _norm(self) -> FloatArray:
+        """Of F, shape (P, 1)."""
+        return np.asarray(norms(self.F))[:, None]
+
+    @cached_property
     def _lifetime(self) -> FloatArray:
-        """Of the amplitude of the slowest mode, shape (P, 1); infinite if it has no loss of its own."""
-        with np.errstate(divide="ignore"):
-            return np.asarray(1 / (self.kappa * np.abs(self.net.B).min()))[:, None]
+        """Of the amplitude of the slowest mode, shape (P, 1); without end if it has no loss of its own."""
+        return np.asarray(1 / np.maximum(self.kappa * -self.net.B.max(), _NOTHING))[:, None]
 
     @property
     def relaxes(self) -> FloatArray:
         """Members whose decay double precision can tell from none beside their oscillations, shape (P,)."""
-        return np.asarray(norms(self.F) * self._lifetime[:, 0] < _UNDAMPED)
+        return np.asarray((self._norm * self._lifetime)[:, 0] < _UNDAMPED)
 
 
 def evolved_populations(
