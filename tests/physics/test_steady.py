@@ -296,7 +296,7 @@ def _assert_exact(network, J, kappa=1.0, n_th=0.0, r=0.5, epsilon=1.0, share=1.0
     P = float(bath_occupation(np.array(n_th), np.array(r)))
     coherent = epsilon * (epsilon * populations[:, 0])
     bath = bath_ergotropy(np.array(n_th), np.array(r), 1.0, 0.0 if deficits is None else deficits[:, 0])
-    estimate = max(of_populations[0], of_deficits[0])
+    estimate = max(of_populations.max(), of_deficits.max())
     assert estimate < 1e-9
     for found, exact in zip((coherent + P, coherent + bath), _exact(network, J, kappa, n_th, r, epsilon), strict=True):
         off = np.abs(found - exact)
@@ -386,7 +386,7 @@ def test_estimates_are_honest(networks, data, ratio, spread, n_th, r):
     deficits, of_deficits = anomaly_deficits(net, *one)
     P = float(bath_occupation(np.array(n_th), np.array(r)))
     bath = bath_ergotropy(np.array(n_th), np.array(r), 1.0, 0.0 if deficits is None else deficits[:, 0])
-    estimate = max(of_populations[0], of_deficits[0])
+    estimate = max(of_populations.max(), of_deficits.max())
     exact = _exact(network, 10**ratio, 1.0, n_th, r)
     for found, truth in zip((populations[:, 0] + P, populations[:, 0] + bath), exact, strict=True):
         assert np.all(np.abs(found - truth) <= (estimate + 4e-15) * np.maximum(truth, P / 100))

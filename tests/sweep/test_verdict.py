@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 import zarr
 
+import qbsweep as qb
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.state import state, suspect_text, verdicts_in
 from qbsweep.solvers.status import VERDICT_NAMES
@@ -39,6 +40,14 @@ def test_each_solver_says_who_vouches(tmp_path: Path) -> None:
     found = words(run(tmp_path, BOTH))
     assert found.sel(solver="moments").values.tolist() == ["exact", "exact"]
     assert found.sel(solver="lindblad").values.tolist() == ["suspect-truncation", "certified"]
+
+
+def test_a_value_that_has_turned_too_often_is_suspect() -> None:
+    fast = qb.cascaded(2, J=1e10, kappa=1.0, coupling="reciprocal")
+    late = qb.solve(fast, epsilon=1.0, times=[0.1, 1.0], outputs=["energy_t"])
+    assert late.qb.words().item() == "suspect-numerics"
+    assert late.numerical_error.item() > 1e-9
+    assert np.isfinite(late.energy_t).all()
 
 
 def test_codes_are_words_of_the_datasets_own_attributes(tmp_path: Path) -> None:
