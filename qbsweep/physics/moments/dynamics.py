@@ -16,7 +16,6 @@ any other. Arrays carry the members of the family first: J and kappa (P,), times
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +34,6 @@ _ROUNDING = 2 * float(np.finfo(float).eps)  # of a number, and of the phase of a
 _EXTENDED = 2 * max(1e-19, float(np.finfo(np.longdouble).eps))  # the same in extended precision
 _POOR = 5e-10  # estimate from which on the other route is worth its time
 _UNDAMPED = 1e15  # radians within a lifetime of which no steady state is computed
-_OCTAVES = 2  # at most, of the times that are looked at as a whole
 _NOTHING = 1e-300  # a population, or a share of the bath's photons, that is none
 
 
@@ -148,16 +146,29 @@ def evolved_populations(
 
 def _populations(problem: _Problem, steps: Steps) -> tuple[FloatArray, FloatArray]:
     """Return ``|alpha_m(t)|^2 / epsilon^2``, shape (P, N+1, T), and the largest relative error of each member."""
-    n = problem.net.n_modes
-    populations = _moduli(steps.driven(), n)
-    if steps.is_uniform:
-        error = _bound(populations, _moduli(steps.each[0].reached, n), problem)
-    else:
-        error = np.full(len(populations), np.inf)
+    populations = _moduli(steps.driven(), problem.net.n_modes)
+    share = _shares(populations, steps, problem).min(axis=1)
+    error = (2 * problem.entered_error() / np.sqrt(share)).max(axis=1)
     poor = np.flatnonzero(error > _POOR)
     if len(poor):
         populations[poor], error[poor] = _better_populations(populations[poor], problem.of(poor), steps.of(poor))
-    return populations, error
+    return populations, np.asarray(error)
+
+
+def _shares(populations: FloatArray, steps: Steps, problem: _Problem) -> FloatArray:
+    """Return what populations are of the largest so far, shape (P, N+1, T); 1 for what nothing reaches.
+
+    The rounding of an amplitude is relative to that: it may be what interference left.
+    """
+    largest = populations.copy()
+    for index, one in enumerate(steps.each, start=int(steps.is_uniform)):
+        reached = _moduli(one.reached, problem.net.n_modes)
+        np.maximum(largest[..., index], reached, out=largest[..., index])
+    np.maximum.accumulate(largest, axis=-1, out=largest)
+    largest += _NOTHING
+    shares = populations + _NOTHING
+    shares /= largest
+    return shares
 
 
 def _moduli(z: Array, n: int) -> FloatArray:
@@ -166,28 +177,9 @@ def _moduli(z: Array, n: int) -> FloatArray:
     return np.asarray(squares if z.shape[1] == n else squares[:, :n] + squares[:, n:])
 
 
-def _bound(populations: FloatArray, largest: FloatArray, problem: _Problem) -> FloatArray:
-    """Bound on the relative error of populations on a uniform grid: time by time at first, then by octaves.
-
-    That of an amplitude is relative to the largest so far, of which it may be what interference left.
-    """
-    count = populations.shape[-1]
-    head = 1 + (count - 1 >> _OCTAVES)
-    starts = [1 + (count - 1 >> octave) for octave in range(_OCTAVES, -1, -1)]
-    octaves = [slice(*ends) for ends in pairwise(starts) if ends[0] < ends[1]]
-    first = np.maximum(populations[..., :head], largest[..., None])
-    most = np.stack([populations[..., octave].max(axis=-1) for octave in octaves], axis=-1)
-    least = np.stack([populations[..., octave].min(axis=-1) for octave in octaves], axis=-1)
-    most = np.maximum.accumulate(np.concatenate([first, most], axis=-1), axis=-1)[..., 1:]
-    least = np.concatenate([populations[..., 1:head], least], axis=-1)
-    share = ((least + _NOTHING) / (most + _NOTHING)).min(axis=1)
-    lasts = np.array([*range(1, head), *(octave.stop - 1 for octave in octaves)])
-    return np.asarray((2 * problem.entered_error(lasts) / np.sqrt(share)).max(axis=1))
-
-
 def _better_populations(populations: FloatArray, problem: _Problem, steps: Steps) -> tuple[FloatArray, FloatArray]:
     """Return the best of what entered, what does not remain, and what entered in extended precision; and its error."""
-    errors = _entered_errors(populations, steps, problem)
+    errors = 2 * problem.entered_error()[:, None] / np.sqrt(_shares(populations, steps, problem))
     for other, can in ((_late_populations, problem.relaxes), (_extended_populations, True)):
         poor = np.flatnonzero((errors.max(axis=(1, 2)) > _POOR) & can)
         if len(poor):
@@ -195,15 +187,6 @@ def _better_populations(populations: FloatArray, problem: _Problem, steps: Steps
             populations[poor] = np.where(of_found < errors[poor], found, populations[poor])
             errors[poor] = np.minimum(of_found, errors[poor])
     return populations, errors.max(axis=(1, 2))
-
-
-def _entered_errors(populations: FloatArray, steps: Steps, problem: _Problem) -> FloatArray:
-    """Return what `_bound` bounds, of every mode and time: shape (P, N+1, T)."""
-    largest = populations.copy()
-    for index, one in enumerate(steps.each, start=int(steps.is_uniform)):
-        largest[..., index] = np.maximum(largest[..., index], _moduli(one.reached, problem.net.n_modes))
-    largest = np.maximum.accumulate(largest, axis=-1)
-    return 2 * problem.entered_error()[:, None] * np.sqrt((largest + _NOTHING) / (populations + _NOTHING))
 
 
 def _extended_populations(problem: _Problem, _: Steps) -> tuple[FloatArray, FloatArray]:
@@ -221,8 +204,9 @@ def _extended_populations(problem: _Problem, _: Steps) -> tuple[FloatArray, Floa
         slope[:, 0] += 1
         z += late[:, None] * slope
     populations = _moduli(z, problem.net.n_modes)
-    errors = _entered_errors(populations, steps, problem) * (_EXTENDED / _ROUNDING)
-    return populations.astype(float), np.asarray(errors + 2 * _ROUNDING, dtype=float)
+    relative = problem.entered_error()[:, None] * (_EXTENDED / _ROUNDING)
+    errors = 2 * relative / np.sqrt(_shares(populations, steps, problem)) + 2 * _ROUNDING
+    return populations.astype(float), errors.astype(float)
 
 
 def _late_populations(problem: _Problem, steps: Steps) -> tuple[FloatArray, FloatArray]:
