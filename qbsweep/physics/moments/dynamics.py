@@ -331,7 +331,7 @@ def _late_pairs(problem: _Problem, steps: Steps) -> tuple[FloatArray, FloatArray
     of_smaller = relative * smaller + _ROUNDING * lost.T[..., None]
     errors = _errors(1 - left, deficit, _ROUNDING + relative * left, of_smaller)
     # The estimate of the steady state is relative to P/100 at least.
-    return 1 - left, deficit, errors + (0.01 / _FLOOR * of_steady)[:, None, None]
+    return 1 - left, deficit, errors + np.reshape(0.01 / _FLOOR * of_steady, (-1, 1, 1))
 
 
 def _late_split(steady: FloatArray, remaining: FloatArray, lost: FloatArray) -> tuple[FloatArray, FloatArray]:
