@@ -25,6 +25,7 @@ CHARTS = {
     "fig6": "ergotropy_terminal-r",
     "convergence": "truncation_error-fock_levels",
     "settling": "settling_time-N",
+    "bistable": "energy_charger-epsilon",
 }
 """Which chart of a workflow's report the gallery shows."""
 

@@ -152,7 +152,8 @@ def suspect_text(data: dict[str, Any]) -> str:
     if SUSPECT_NUMERICS in verdicts:
         parts.append(f"{verdicts[SUSPECT_NUMERICS]:,} have a `numerical_error` above {NUMERICAL_TOLERANCE:g}")
     if data["levels_needed"]:
-        parts.append(f"`fock_levels: {data['levels_needed']}` should meet the tolerance")
+        more = " or more" if SUSPECT_BRANCHES in verdicts else ""  # what holds a branch need not do for its tails
+        parts.append(f"`fock_levels: {data['levels_needed']}`{more} should meet the tolerance")
     if data["levels_unknown"]:
         parts.append(f"{data['levels_unknown']:,} cannot tell how many levels they need")
     return "; ".join(parts)

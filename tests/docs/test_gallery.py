@@ -119,6 +119,25 @@ def test_convergence() -> None:
         said("convergence", point.truncation_error, form)
 
 
+def test_bistable() -> None:
+    K, detuning, epsilon = 0.2, -3.0, 3.4  # as in the workflow, which takes a minute
+    roots = np.roots([K**2, 2 * K * detuning, detuning**2 + 0.25, -(epsilon**2)])
+    assert np.all(roots.imag == 0)
+    said("bistable", [roots.min(), roots.max()], ".2f")
+    n = np.linspace(0, 25, 100_001)
+    drive = np.sqrt(n * (0.25 + (detuning + K * n) ** 2))
+    folds = drive[1:-1][np.diff(np.sign(np.diff(drive))) != 0]
+    said("bistable", folds, ".2f")
+    network = qb.cascaded(1, J=0.001, kappa=1, coupling="reciprocal", detuning=[detuning, 0.0])
+    levels = [{"charger": d, "battery": 3} for d in (15, 17, 30, 50)]
+    point = qb.solve(network, epsilon=epsilon, kerr_charger=K, solver="lindblad", fock_levels=levels)
+    energy = point.energy_charger.values
+    said("bistable", energy, ".4f")
+    said("bistable", energy[1] / energy[0] - 1, ".1g")
+    said("bistable", point.top_population[0], ".1e")
+    assert point.qb.words().values.tolist() == ["suspect-branches"] * 3 + ["converged"]
+
+
 def test_settling(dataset) -> None:
     time = settling_time(dataset("settling")).settling_time
     said("settling", time.sel(N=[1, 32]), ".2f")

@@ -140,11 +140,17 @@ def test_the_report_counts_and_explains_the_verdicts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "said"),
+    ("verdicts", "needed", "said"),
     [
-        ({"suspect-branches": 3}, "3 miss a classical branch, or cannot weigh their branches"),
-        ({"suspect-numerics": 2}, "2 have a `numerical_error` above 1e-09"),
+        ({"suspect-truncation": 1}, 9, "`fock_levels: 9` should meet the tolerance"),
+        ({"suspect-numerics": 2}, None, "2 have a `numerical_error` above 1e-09"),
+        (
+            {"suspect-branches": 3},
+            33,
+            "3 miss a classical branch, or cannot weigh their branches; "
+            "`fock_levels: 33` or more should meet the tolerance",
+        ),
     ],
 )
-def test_every_kind_of_suspect_is_said(verdicts: dict[str, int], said: str) -> None:
-    assert suspect_text({"verdicts": verdicts, "levels_needed": None, "levels_unknown": 0}) == said
+def test_every_kind_of_suspect_is_said(verdicts: dict[str, int], needed: int | None, said: str) -> None:
+    assert suspect_text({"verdicts": verdicts, "levels_needed": needed, "levels_unknown": 0}) == said
