@@ -269,6 +269,14 @@ def test_promise_is_kept_or_the_point_marked(ring, name, J, times):
             assert estimate <= 1e-9
 
 
+@pytest.mark.parametrize("name", ["chain", "star", "directed"])
+def test_late_squeezing_of_built_in_networks(name):
+    """Each kind of steady state that late times start from."""
+    ratio, error, estimate = _judge(NETWORKS[name], 1e6, 1.0, 1e-3, 0.1, 3.0, [1.0, 30.0, 60.0])
+    assert ratio <= 1 or estimate > 1e-9
+    assert error <= max(estimate, ROUNDINGS)
+
+
 @pytest.mark.parametrize("J", [1e2, 1e4, 1e6])
 def test_squeezing_of_the_tree(J):
     """Right to the promise once its oscillations have faded, which the subtraction of two matrices missed by 1e-6."""
