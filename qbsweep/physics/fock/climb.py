@@ -1,7 +1,8 @@
 """The solutions that a point takes: at levels that are given, or up to levels that can be trusted.
 
-A network without exact moments is solved once more only where the leak out of its levels cannot tell whether they are
-enough: at fewer levels, which is cheap, and where these are too few to tell, at more.
+A network without exact moments is solved at fewer levels first: that is cheap, the solution at its own levels begins
+there, and both agree if the levels are enough. Where they do not, or where fewer levels may cut off a branch, the leak
+out of the levels may tell, or a solution with more.
 """
 
 import math
@@ -194,29 +195,42 @@ def _fixed_nonlinear(model: FockModel, task: Task) -> Judged:
     above = outside(model, branches)
     if above:
         return _above(_judged(task.solve(model), [], task, certain=False, outside=above), model, branches)
-    result = task.solve(model, branches=branches)
-    error = _compared(model, result, branches, task) if result.converged else math.inf
+    coarse = _coarse(model, branches, task)
+    result = task.solve(model, branches=branches, start=coarse)
+    error = _compared(model, result, coarse, branches, task) if result.converged else math.inf
     return _judged(result, [(model.levels, error)], task, certain=False)
 
 
-def _compared(model: FockModel, result: FockResult, branches: ComplexArray, task: Task) -> float:
-    """Return the truncation error: by the leak, else against fewer levels, else against more, the cheapest first.
+def _coarse(model: FockModel, branches: ComplexArray, task: Task) -> FockResult | None:
+    """Return a solution with fewer levels, to begin with and to compare with, where it can be compared."""
+    smaller = coarser_model(model)
+    if smaller is None or not may_compare(smaller, branches):
+        return None
+    coarse = task.solve(smaller, branches=branches, accuracy=LOOSE * task.tolerance)
+    return coarse if coarse.converged else None
 
-    Not against fewer where they may cut off a branch, or where the weights of several branches hang on the last levels.
-    """
-    error = _leaked(model, result, task)
-    smaller, larger, loose = coarser_model(model), finer_model(model), LOOSE * task.tolerance
-    if error > task.tolerance and smaller and may_compare(smaller, branches):
-        error = difference(task.solve(smaller, branches=branches, accuracy=loose), result)
-        if error > HOPELESS * task.tolerance:
+
+def _compared(
+    model: FockModel, result: FockResult, coarse: FockResult | None, branches: ComplexArray, task: Task
+) -> float:
+    """Return the truncation error: against fewer levels, else by the leak, else against more, the cheapest first."""
+    error = math.inf
+    if coarse is not None:
+        error = difference(coarse, result)
+        if not task.tolerance < error <= HOPELESS * task.tolerance:
             return error
+    error, larger = min(error, _leaked(model, result, task)), finer_model(model)
     if error > task.tolerance and task.affords(larger):
-        error = difference(result, task.solve(larger, branches=branches, start=result, accuracy=loose))
+        finer = task.solve(larger, branches=branches, start=result, accuracy=LOOSE * task.tolerance)
+        error = difference(result, finer)
     return error
 
 
 def may_compare(smaller: FockModel, branches: ComplexArray) -> bool:
-    """Whether a solution with fewer levels should agree if they are enough."""
+    """Whether a solution with fewer levels should agree if they are enough.
+
+    Not where they may cut off a branch, or where the weights of several branches hang on the last levels.
+    """
     return not (is_multistable(smaller, branches) or outside(smaller, branches))
 
 

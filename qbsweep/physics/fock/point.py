@@ -146,7 +146,7 @@ def solve_model(
         From `branches.classical_branches`: the fast engine looks for the steady state from the last of them, and where
         there are several, it measures how slowly one becomes the other, and the steady state's error against that.
     start : FockResult, optional
-        A solution with fewer levels to look for the steady state from; it hands on its gap.
+        A solution with other levels to look for the steady state from; it hands on its gap.
     accuracy : float
         Largest error of rho in the trace norm, of the fast engine.
     """
@@ -223,7 +223,7 @@ def _steady(
             if math.isnan(gap):
                 gap, count = slowest_rate(operator, operator.state(high - _coherent(model, turned[0])), slowest)
     if start is not None and start.state is not None and not model.conserves_number:
-        guess = operator.state(_embedded(start.state, start.levels, model.levels))
+        guess = operator.state(_resized(start.state, start.levels, model.levels))
     found = steady_state(operator, guess, slowest, gap=gap, tolerance=accuracy)
     matrix = operator.matrix(found.state)
     return _Reduced(
@@ -253,7 +253,7 @@ def leak(model: FockModel, result: FockResult) -> float:
         raise QbsweepError("the leak needs a steady state of the fast engine")
     larger = model.with_levels(tuple(d if q else d + 2 for d, q in zip(model.levels, model.qubits, strict=True)))
     operator, _ = build_operator(larger)
-    x, image = operator.state(_embedded(result.state, result.levels, larger.levels)), operator.zeros()
+    x, image = operator.state(_resized(result.state, result.levels, larger.levels)), operator.zeros()
     operator.step(x, image, x, 1.0, 0.0, 0.0, 0.0)
     packed = np.empty_like(operator.packed_diagonal())
     operator.pack(image, packed)
@@ -266,12 +266,14 @@ def _slowest(model: FockModel) -> float:
     return -float(np.max(np.linalg.eigvals(drift_matrix(model.network)).real))
 
 
-def _embedded(rho: Array, levels: tuple[int, ...], larger: tuple[int, ...]) -> Array:
-    """Return a density matrix in a space of more levels, empty there."""
-    out = np.zeros(larger + larger, dtype=rho.dtype)
-    out[tuple(slice(d) for d in levels + levels)] = rho.reshape(levels + levels)
-    size = math.prod(larger)
-    return out.reshape(size, size)
+def _resized(rho: Array, levels: tuple[int, ...], others: tuple[int, ...]) -> Array:
+    """Return a density matrix in a space of other levels: more of them are empty, of fewer the rest is cut off."""
+    out = np.zeros(others + others, dtype=rho.dtype)
+    common = tuple(slice(min(d, other)) for d, other in zip(levels, others, strict=True)) * 2
+    out[common] = rho.reshape(levels + levels)[common]
+    size = math.prod(others)
+    out = out.reshape(size, size)
+    return np.asarray(out / np.trace(out))
 
 
 def _coherent(model: FockModel, amplitudes: ComplexArray) -> ComplexArray:
