@@ -81,15 +81,13 @@ def _climb_gaussian(model: FockModel, errors: FloatArray, task: Task) -> list[Fo
 
 
 def _fixed_nonlinear(model: FockModel, branches: ComplexArray, errors: FloatArray, task: Task) -> list[FockModel]:
-    if _is_tight(model, errors, task):
-        return [model]
-    smaller, larger = coarser_model(model), finer_model(model)
-    if smaller and not may_compare(smaller, branches):
-        smaller = None
-    solved = [model, smaller] if smaller else [model]
-    error = expected_error(errors, smaller.levels) if smaller else task.tolerance * HOPELESS
-    is_open = task.tolerance < error <= task.tolerance * HOPELESS
-    return [*solved, larger] if is_open and task.affords(larger) else solved
+    solved, larger = [model], finer_model(model)
+    smaller = coarser_model(model)
+    if smaller and may_compare(smaller, branches):
+        solved.insert(0, smaller)
+        if not task.tolerance < expected_error(errors, smaller.levels) <= task.tolerance * HOPELESS:
+            return solved
+    return solved if _is_tight(model, errors, task) or not task.affords(larger) else [*solved, larger]
 
 
 def _climb_nonlinear(model: FockModel, errors: FloatArray, task: Task) -> list[FockModel]:

@@ -10,9 +10,9 @@ best *converged*: it has passed every test that could have spoken against it, in
 
 1. every classical branch lies inside the levels with its margin (`branches`);
 2. where there are several, the error of rho is measured against the gap between them (`steady`);
-3. what leaks out of the levels, over the gap, is below the tolerance if it takes a mode's highest quanta along: that is
-   six times to a million times the error, as measured; or else a solution with a fifth fewer levels agrees, or one with
-   a quarter more (`climb`);
+3. a solution with a fifth fewer levels agrees; or what leaks out of the levels, over the gap, is below the tolerance:
+   hence so is the error of every energy, where the leaked quanta lie near the cut (measured, this bound was between 6
+   and 1e7 times the error); or a solution with a quarter more levels agrees (`climb`);
 4. no mode's highest level holds more than the tolerance;
 5. the numerical error is below `NUMERICAL_TOLERANCE`.
 """
