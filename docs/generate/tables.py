@@ -127,13 +127,20 @@ def _option(p: Any) -> tuple[str, str, str]:
 
 def performance() -> str:
     """What the benchmarks printed when they were last run; a heading for every part of their output."""
-    parts = []
-    for file in sorted(BENCHMARKS.glob("*.txt")):
-        machine, *sections = re.split(r"\n\s*\n", file.read_text().strip("\n"))
-        parts += [f"## Output of {file.stem}.py", html.escape("; ".join(machine.splitlines()), quote=False) + "."]
-        for section in sections:
-            title, _, body = section.strip("\n").partition("\n")
-            parts.append(f"{title}\n\n```text\n{body or title}\n```")
+    return "\n\n".join(_printed(file, "##") for file in sorted(BENCHMARKS.glob("*.txt")) if file.stem != "verdicts")
+
+
+def nonlinear() -> str:
+    """What the benchmark of the verdicts on nonlinear points printed when it was last run."""
+    return _printed(BENCHMARKS / "verdicts.txt", "####")
+
+
+def _printed(file: Path, heading: str) -> str:
+    machine, *sections = re.split(r"\n\s*\n", file.read_text().strip("\n"))
+    parts = [f"{heading} Output of {file.stem}.py", html.escape("; ".join(machine.splitlines()), quote=False) + "."]
+    for section in sections:
+        title, _, body = section.strip("\n").partition("\n")
+        parts.append(f"{title}\n\n```text\n{body or title}\n```")
     return "\n\n".join(parts)
 
 
@@ -205,6 +212,7 @@ TABLES = {
     "edge": lambda: forms(syntax.EdgeForm),
     "commands": commands,
     "performance": performance,
+    "nonlinear": nonlinear,
     "accuracy": accuracy,
     "worst_points": worst_points,
     "python": python,
