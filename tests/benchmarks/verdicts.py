@@ -201,8 +201,11 @@ def report(outcomes: list[Outcome]) -> None:
     print("\nin short, with times of the processor")
     needless = 100 * count["needless suspect"] / max(right, 1)
     print(f"{count['FALSE OK']} false oks; {needless:.1f} % of the right points are suspect")
-    ratios = [outcome.seconds / outcome.bare for outcome in outcomes if outcome.bare > 0]
+    timed = [outcome for outcome in outcomes if outcome.bare > 0]
+    ratios = [outcome.seconds / outcome.bare for outcome in timed]
+    total = sum(outcome.seconds for outcome in timed) / sum(outcome.bare for outcome in timed)
     print(f"time of a point of fixed levels, verdict included, over that of the bare solve: {spread(ratios)}")
+    print(f"the same of the sums over {len(timed)} points: {total:.3g}")
     print(f"seconds of a point: {spread([outcome.seconds for outcome in outcomes])}")
     for outcome in outcomes:
         if outcome.kind == "FALSE OK":
