@@ -4,13 +4,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
     PlainValidator,
     Tag,
     create_model,
-    model_validator,
 )
 
 from qbsweep.physics.fock.levels import ROLES, levels_by_role, levels_label
@@ -70,16 +70,19 @@ class EdgeForm(Model):
         None, description="multiple of the sweep's J; default: 2 J of the edge if nonreciprocal, else 0"
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _pair(cls, data: Any) -> Any:
-        return {"modes": data} if isinstance(data, list) else data
+
+def _pair(data: Any) -> Any:
+    return {"modes": data} if isinstance(data, list) else data
+
+
+_Edge = Annotated[EdgeForm, BeforeValidator(_pair, json_schema_input_type=EdgeForm | tuple[Mode, Mode])]
+"""An edge in full, or its two modes."""
 
 
 class NetworkForm(Model):
     """A network of one's own: any graph on modes 0 (charger) to N (terminal battery)."""
 
-    edges: Annotated[list[EdgeForm], Field(min_length=1)]
+    edges: Annotated[list[_Edge], Field(min_length=1)]
     kappa: list[Annotated[Number, Field(gt=0)]] | None = Field(
         None, description="multiples of the sweep's kappa, one per mode; default 1"
     )

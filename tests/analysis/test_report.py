@@ -100,7 +100,7 @@ def test_a_truncated_solution_says_how_far_to_trust_it(sweep: Callable[[str], Pa
     text = "topology: cascaded, N: 1, J: {value: 1, unit: J_op}, kappa: 0.003, epsilon: 0.001, n_th: 0.3"
     out = sweep(f"name: run\nparameters: {{{text}}}\nsweep: {{solver: [moments, lindblad], fock_levels: [3, 4, 8]}}\n")
     body = said(page(out))
-    for words in ("suspect points are drawn", "should meet the tolerance", "truncation_error-fock_levels"):
+    for words in ("suspect points are marked", "should meet the tolerance", "truncation_error-fock_levels"):
         assert words.lower() in body.lower()
 
 

@@ -144,7 +144,7 @@ def test_states_and_plans_are_data_and_tables(run: qb.Run) -> None:
     assert run.complete
     assert status == json.loads(json.dumps(status))
     assert (status["state"], status["points"], status["ok"], status["exit_code"]) == ("complete", 123, 123, 0)
-    assert "points 123: 123 ok" in str(status)
+    assert "123: 123 ok" in str(status)
     assert "<td" in status._repr_html_()
     assert "complete" in str(run)
     assert str(run.path) in repr(run)

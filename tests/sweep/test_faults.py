@@ -58,7 +58,7 @@ class Run:
     def start(self, *options: str, stderr: int = subprocess.STDOUT) -> subprocess.Popen[str]:
         environment = {**os.environ, "PYTHONPATH": str(FAULTS), "FAULT": json.dumps(self.fault)}
         command = [sys.executable, "-m", "qbsweep", "run", str(self.sweep), "--out", str(self.out)]
-        command += ["--workers", "2", "--block-seconds", "3e-4", *options]
+        command += ["--workers", "2", "--block-seconds", "2.3e-4", *options]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True)
 
     def finish(self, *options: str) -> tuple[int, str]:
