@@ -15,10 +15,11 @@ import numpy as np
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.gaussian import bath_ergotropy, bath_occupation
+from qbsweep.physics.moments.anomaly import anomaly_deficits
 from qbsweep.physics.moments.cost import evolution_seconds, family_seconds, steady_seconds
 from qbsweep.physics.moments.dynamics import Evolution, evolved_populations
 from qbsweep.physics.moments.family import Family, family
-from qbsweep.physics.moments.steady import anomaly_deficits, coherent_populations
+from qbsweep.physics.moments.steady import coherent_populations
 from qbsweep.physics.moments.steps import uniform_step
 from qbsweep.solvers.interface import Cost, Labelled, Points, Solved, Solver, require_outputs
 from qbsweep.solvers.status import EXACT, NUMERICAL_TOLERANCE, OK, SUSPECT, SUSPECT_NUMERICS, VERDICT_CODES

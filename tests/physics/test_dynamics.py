@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from qbsweep.physics.closed_forms import nonreciprocal_energy_in_time
 from qbsweep.physics.gaussian import bath_anomaly, bath_ergotropy, bath_occupation
 from qbsweep.physics.matrices import drift_matrix
+from qbsweep.physics.moments.anomaly import anomaly_deficits
 from qbsweep.physics.moments.dynamics import evolved_populations
 from qbsweep.physics.moments.exponential import step
 from qbsweep.physics.moments.family import family
-from qbsweep.physics.moments.steady import anomaly_deficits, coherent_populations
+from qbsweep.physics.moments.steady import coherent_populations
 from qbsweep.physics.moments.steps import steps_of, uniform_step
 from qbsweep.physics.network import Edge, Network, scaled
 from qbsweep.physics.reference import evolved_moments

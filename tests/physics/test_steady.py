@@ -14,9 +14,10 @@ from qbsweep.physics.closed_forms import (
 )
 from qbsweep.physics.gaussian import bath_ergotropy, bath_occupation
 from qbsweep.physics.matrices import drift_matrix
+from qbsweep.physics.moments.anomaly import anomaly_deficits
 from qbsweep.physics.moments.family import family
 from qbsweep.physics.moments.refined import refined_amplitudes, refined_deficits
-from qbsweep.physics.moments.steady import anomaly_deficits, coherent_populations
+from qbsweep.physics.moments.steady import coherent_populations
 from qbsweep.physics.network import Edge, Network, scaled
 from qbsweep.physics.reference import steady_moments
 from qbsweep.physics.topologies import cascaded, parallel

@@ -17,9 +17,10 @@ from qbsweep.physics.fock.branches import classical_branches
 from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.fock.verdict import FLOOR
 from qbsweep.physics.matrices import drift_matrix
+from qbsweep.physics.moments.anomaly import anomaly_deficits
 from qbsweep.physics.moments.dynamics import evolved_populations
 from qbsweep.physics.moments.family import family
-from qbsweep.physics.moments.steady import anomaly_deficits, coherent_populations
+from qbsweep.physics.moments.steady import coherent_populations
 
 _PHOTONS = 1024  # numbers that are looked at
 _SAMPLES = 8  # times that are looked at

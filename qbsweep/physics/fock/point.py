@@ -12,13 +12,14 @@ from qbsweep.errors import QbsweepError
 from qbsweep.physics.fock import propagator
 from qbsweep.physics.fock.bounds import spectral_ellipse
 from qbsweep.physics.fock.branches import is_multistable
-from qbsweep.physics.fock.model import FockModel, Levels, amplitudes, fock_model, require_relaxing
+from qbsweep.physics.fock.model import FockModel, Levels, fock_model, require_relaxing
 from qbsweep.physics.fock.number_blocks import BlockOperator
+from qbsweep.physics.fock.observables import Reduced, observables, top_population
 from qbsweep.physics.fock.operator import DenseOperator, Operator
 from qbsweep.physics.fock.steady import TOLERANCE, slowest_rate, steady_state
 from qbsweep.physics.fock.terms import Generator, generator, ungauge
 from qbsweep.physics.matrices import drift_matrix
-from qbsweep.physics.network import Network, phase_factor
+from qbsweep.physics.network import Network
 from qbsweep.text import choices
 
 ENGINES = ("auto", "fast", "qutip")
@@ -69,20 +70,6 @@ class FockResult:
     state: Array | None
     rho: ComplexArray | None
     rho_t: ComplexArray | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Reduced:
-    """Reduced states (times, modes, d, d), upper triangles, gauge of `phases`, and how good they are."""
-
-    states: Array
-    phases: FloatArray
-    error: float
-    applications: int
-    reason: str
-    rho: ComplexArray | None
-    state: Array | None = None
-    gap: float = math.nan
 
 
 def solve(
@@ -166,7 +153,7 @@ def solve_model(
             parts["_t"] = _evolution(model, operator, terms, grid, keep_rho, accuracy)
     fields: dict[str, Any] = {"energy": None, "ergotropy": None, "energy_t": None, "ergotropy_t": None}
     for name, part in parts.items():
-        values = _observables(model, part, grid if name else None)
+        values = observables(model, part, grid if name else None)
         fields["energy" + name], fields["ergotropy" + name] = values if name else (v[:, 0] for v in values)
     rhos = {name: part.rho if keep_rho else None for name, part in parts.items()}
     reasons = [part.reason for part in parts.values() if part.reason]
@@ -174,7 +161,7 @@ def solve_model(
     return FockResult(
         levels=model.levels,
         **fields,
-        top_population=max(_top_population(model, part.states) for part in parts.values()),
+        top_population=max(top_population(model, part.states) for part in parts.values()),
         error=max(part.error for part in parts.values()),
         gap=parts[""].gap if steady else math.nan,
         converged=not reasons,
@@ -209,7 +196,7 @@ def _steady(
     branches: ComplexArray | None,
     start: FockResult | None,
     accuracy: float,
-) -> _Reduced:
+) -> Reduced:
     slowest, count, gap = _slowest(model), 0, None
     # Without drive and squeezing the truncated thermal state is stationary, whatever the network:
     # detailed balance holds jump by jump, and the residual proves it. Elsewhere, start from vacuum.
@@ -226,7 +213,7 @@ def _steady(
         guess = operator.state(_resized(start.state, start.levels, model.levels))
     found = steady_state(operator, guess, slowest, gap=gap, tolerance=accuracy)
     matrix = operator.matrix(found.state)
-    return _Reduced(
+    return Reduced(
         operator.reduced(found.state)[None],
         terms.phases,
         found.error,
@@ -287,7 +274,7 @@ def _coherent(model: FockModel, amplitudes: ComplexArray) -> ComplexArray:
 
 def _evolution(
     model: FockModel, operator: Operator, terms: Generator, times: FloatArray, keep_rho: bool, accuracy: float
-) -> _Reduced:
+) -> Reduced:
     run = propagator.propagate(
         operator,
         operator.thermal(0.0),
@@ -297,10 +284,10 @@ def _evolution(
         keep_states=keep_rho,
     )
     rho = np.array([ungauge(operator.matrix(x), terms) for x in run.states]) if keep_rho else None
-    return _Reduced(run.reduced, terms.phases, run.error, run.applications, run.reason, rho)
+    return Reduced(run.reduced, terms.phases, run.error, run.applications, run.reason, rho)
 
 
-def _solve_qutip(model: FockModel, times: FloatArray | None, steady: bool) -> dict[str, _Reduced]:
+def _solve_qutip(model: FockModel, times: FloatArray | None, steady: bool) -> dict[str, Reduced]:
     from qbsweep.physics.fock import qutip_reference  # loading QuTiP takes a second that the fast engine need not pay
 
     found = {"": qutip_reference.steady_state(model)[None]} if steady else {}
@@ -313,36 +300,5 @@ def _solve_qutip(model: FockModel, times: FloatArray | None, steady: bool) -> di
         for row, matrix in enumerate(rho):
             for m, state in enumerate(qutip_reference.reduced_states(matrix, model.levels)):
                 states[row, m, : len(state), : len(state)] = np.triu(state)
-        parts[name] = _Reduced(states, np.zeros(len(model.levels)), np.nan, 0, "", rho)
+        parts[name] = Reduced(states, np.zeros(len(model.levels)), np.nan, 0, "", rho)
     return parts
-
-
-def _observables(model: FockModel, part: _Reduced, times: FloatArray | None) -> tuple[FloatArray, FloatArray]:
-    """Return energy and ergotropy of every mode, in omega, shape (modes, times).
-
-    Energy ``sum_k k rho_kk``, ergotropy its excess over ``sum_k k lambda_k`` with the eigenvalues
-    lambda in descending order. A displacement changes neither the eigenvalues nor, therefore, the
-    passive energy; it adds ``|alpha|^2 + 2 Re(conj(alpha) <d>)`` to the energy.
-    """
-    shape = (len(model.levels), len(part.states))
-    energy, ergotropy = np.empty(shape), np.empty(shape)
-    alpha = amplitudes(model, times) if model.frame == "displaced" else np.zeros(shape, dtype=complex)
-    for m, d in enumerate(model.levels):
-        state = part.states[:, m, :d, :d]
-        populations = np.diagonal(state, axis1=1, axis2=2).real
-        turn = phase_factor(float(part.phases[m]))
-        mean = turn * (np.diagonal(state, 1, 1, 2).conj() @ np.sqrt(np.arange(1, d)))
-        number = populations @ np.arange(d)
-        energy[m] = number + np.abs(alpha[m]) ** 2 + 2 * (alpha[m].conj() * mean).real
-        trusted = np.isfinite(number)
-        passive = np.full(len(number), np.nan)
-        passive[trusted] = np.linalg.eigvalsh(state[trusted], "U")[:, ::-1] @ np.arange(d)
-        # The diagonal is majorised by the eigenvalues, so only rounding could make this negative.
-        ergotropy[m] = np.maximum(energy[m] - passive, 0.0)
-    return energy, ergotropy
-
-
-def _top_population(model: FockModel, states: Array) -> float:
-    """Return the largest population of a truncated mode's highest level at any time; 0 without such modes."""
-    tops = [float(np.max(states[:, m, d - 1, d - 1].real)) for m, d in enumerate(model.levels) if not model.qubits[m]]
-    return max(tops, default=0.0)

@@ -28,9 +28,10 @@ from qbsweep.errors import QbsweepError
 from qbsweep.physics import gaussian
 from qbsweep.physics.fock.model import FockModel, require_relaxing
 from qbsweep.physics.fock.point import FockResult
+from qbsweep.physics.moments.anomaly import anomaly_deficits
 from qbsweep.physics.moments.dynamics import evolved_populations
 from qbsweep.physics.moments.family import family
-from qbsweep.physics.moments.steady import anomaly_deficits, coherent_populations
+from qbsweep.physics.moments.steady import coherent_populations
 
 TOLERANCE = 1e-3
 FLOOR = 1e-3  # smallest denominator of a relative error, as a share of the mode's energy

@@ -5,8 +5,8 @@ Counted operations times measured seconds of one: products of matrices, passes o
 
 import math
 
+from qbsweep.physics.moments.anomaly import depths
 from qbsweep.physics.moments.family import Family
-from qbsweep.physics.moments.steady import depths
 
 _FLOPS = 45e9  # of products of matrices that fill the cache, per second
 _ENTRY = 1e-9  # one pass over one number

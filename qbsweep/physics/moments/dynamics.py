@@ -21,12 +21,12 @@ from typing import NamedTuple
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
+from qbsweep.physics.moments.anomaly import anomaly_deficits
 from qbsweep.physics.moments.exponential import congruent
 from qbsweep.physics.moments.family import Family
 from qbsweep.physics.moments.noise import blocks, equations, factors, gram
 from qbsweep.physics.moments.refined import refined_amplitudes
 from qbsweep.physics.moments.sparse import drift_of
-from qbsweep.physics.moments.steady import anomaly_deficits
 from qbsweep.physics.moments.steps import Steps, limit, norms, steps_of, uniform_step
 
 _FLOOR = 1e-4  # of the bath's photon number: errors of less are counted relative to it

@@ -1,4 +1,4 @@
-"""Steady states of whole families of networks at once, and how far rounding may be in them.
+"""Steady amplitudes of whole families of networks at once, and how far rounding may be in them.
 
 A family (see `qbsweep.physics.moments.family`) has the drift matrices ``M = J A + kappa B + D``. All functions take
 arrays `J` and `kappa` of shape (P,), one entry a member, and return values (N+1, P) and an estimate (P,) of the largest
@@ -9,31 +9,25 @@ nothing in and costs O(N) per member, with members along the fast axis. A resona
 complex numbers: only products M[u,v] M[v,u] and moduli enter, and those are real. Where all of them have one sign no
 digits cancel, and a count of roundings bounds the error; elsewhere a bound is carried along. Members for which it is
 too large, and all of any other graph, are solved by LAPACK and refined (`qbsweep.physics.moments.refined`).
-`qbsweep.physics.reference` is the slow, readable counterpart.
+`qbsweep.physics.reference` is the slow, readable counterpart; the squeezing is in `qbsweep.physics.moments.anomaly`.
 
 Energies keep a small relative error down to 2e-308, the smallest normal double. Below that (say at the
 end of a long and very weakly coupled chain) they lose digits and become 0, without a warning.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache, lru_cache
-from itertools import accumulate
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
-from qbsweep.physics.matrices import edge_entries
 from qbsweep.physics.moments.bounded import ROUNDING, Bounded
-from qbsweep.physics.moments.family import Family, parents_first
-from qbsweep.physics.moments.refined import ergotropy_error, refined_amplitudes, refined_deficits
+from qbsweep.physics.moments.family import Family
+from qbsweep.physics.moments.refined import refined_amplitudes
 
 _OF_ENTRY = 16  # roundings that an entry of a drift matrix takes part in on the way to a ratio of determinants
-_OF_HOP = 8  # and on a hop of a pair
-_KEPT = 16  # arrays that pairs of equal modes share
-_CARRIED = 1e-12  # largest error bound, carried along, of an elimination that need not be refined
-_COUNTED = 5e-10  # and of one that no sum cancels in: a count of roundings is far above them
+CARRIED = 1e-12  # largest error bound, carried along, of an elimination that need not be refined
 
 
 def coherent_populations(net: Family, J: Array, kappa: Array) -> tuple[FloatArray, FloatArray]:
@@ -51,18 +45,18 @@ def coherent_populations(net: Family, J: Array, kappa: Array) -> tuple[FloatArra
     diagonal = _diagonals(net, J, kappa)
     if not net.cancels:
         pivots = _pivots(net, net.parents, J, diagonal)
-        return _populations(net, net.parents, J, pivots), np.array(_roundings(net))
+        return _populations(net, net.parents, J, pivots), np.array(roundings(net))
     bounded = _pivots(net, net.parents, J, lambda mode: Bounded.rounded(diagonal(mode)))
     populations = _populations(net, net.parents, J, [pivot.value for pivot in bounded])
     error = 2 * _largest_along(net, net.parents, [pivot.error / np.abs(pivot.value) for pivot in bounded])
-    unsafe = np.flatnonzero(error > _CARRIED)
+    unsafe = np.flatnonzero(error > CARRIED)
     if len(unsafe):
         alpha, refined = refined_amplitudes(net, J[unsafe], kappa[unsafe])
         populations[:, unsafe], error[unsafe] = np.abs(alpha.T) ** 2, 2 * refined
     return populations, error
 
 
-def _roundings(net: Family) -> float:
+def roundings(net: Family) -> float:
     """Bound the relative error of ratios of polynomials in a tree's entries, all of whose terms are positive.
 
     Elimination rounds each of the at most 3 N + 1 entries some times, and each term has each of them once at most.
@@ -112,217 +106,3 @@ def _largest_along(net: Family, parents: tuple[int, ...], errors: list[FloatArra
     for mode in net.order[1:]:
         total[mode] = total[mode] + total[parents[mode]]
     return np.asarray(np.max(total, axis=0))
-
-
-def anomaly_deficits(net: Family, J: Array, kappa: Array) -> tuple[FloatArray | None, FloatArray]:
-    """Steady ``1 - |S_mm| / |Q|``: how much of the bath's squeezing every mode has lost.
-
-    ``S = conj(Q) X`` and ``M X + X M^T + K_sq = 0``, so one solve serves every bath.
-
-    Returns
-    -------
-    deficits : ndarray, shape (N+1, P), or None
-        None where all are exactly 0.
-    error : ndarray, shape (P,) or ()
-        Estimate of the largest error of an ergotropy in a squeezed bath, relative to the larger of it and P/100.
-    """
-    if net.keeps_squeezing:
-        return None, np.zeros(())
-    if net.parents is None or not (net.is_resolvent or net.is_directed):
-        refined, error = refined_deficits(net, J, kappa)
-        return refined.T, error
-    if net.is_resolvent and not net.cancels:
-        return _positive_deficits(net, net.parents, J, kappa), np.array(_roundings(net))
-    common = _common_phase(net) if net.is_directed else None
-    if common:
-        deficits, error = _common_deficits(net, net.parents, J, kappa, common)
-    elif net.is_directed:
-        deficits, error = _directed_deficits(net, net.parents, J, kappa)
-    else:
-        deficits, error = _resolvent_deficits(net, net.parents, J, kappa)
-    unsafe = np.flatnonzero(error > (_COUNTED if common else _CARRIED))
-    if len(unsafe):
-        refined, error[unsafe] = refined_deficits(net, J[unsafe], kappa[unsafe])
-        deficits[:, unsafe] = refined.T
-    return deficits, error
-
-
-def _positive_deficits(net: Family, parents: tuple[int, ...], J: Array, kappa: Array) -> FloatArray:
-    """Deficits of ``X = -(kappa/2) M^{-1}`` on a resonant tree: ``X_mm = (kappa/2) / (kappa/2 + w_m)``.
-
-    w_m is what the neighbours add, see `_added`; all is positive, and ``1 - X = w / (kappa/2 + w)``.
-    """
-    half = -kappa * net.B[0]
-    deficits = np.zeros((net.n_modes, len(J)))
-    for mode, w in _added(net, parents, J, half, [None] * net.n_modes):
-        if w is not None:
-            np.divide(w, half + w, out=deficits[mode])
-    return deficits
-
-
-def _resolvent_deficits(net: Family, parents: tuple[int, ...], J: Array, kappa: Array) -> tuple[FloatArray, FloatArray]:
-    """Deficits of ``X = -(kappa/2) M^{-1}`` on a detuned tree.
-
-    As `_positive_deficits`, with i Delta_m in w_m. Real parts are positive, and so is all there is in
-    ``1 - |X|^2 = (kappa Re w + |w|^2) / |kappa/2 + w|^2``.
-    """
-    half = -kappa * net.B[0]
-    deficits, error = np.empty((net.n_modes, len(J))), np.zeros(len(J))
-    shifts = [Bounded.rounded(np.full(len(J), 1j * shift)) for shift in net.network.detuning]
-    for mode, w in _added(net, parents, J, Bounded.rounded(half), shifts):
-        z = np.abs(half + w.value)
-        lost = (2 * half * w.value.real + np.abs(w.value) ** 2) / z**2
-        deficits[mode] = lost / (1 + half / z)
-        error = np.maximum(error, ergotropy_error(lost, half * w.error / z**2 + 4 * ROUNDING * np.abs(w.value) / z))
-    return deficits, error
-
-
-def _added(net: Family, parents: tuple[int, ...], J: Array, half: Any, own: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-    """Yield (mode, w) with ``w_m = own_m + sum_neighbours s``; None stands for nothing.
-
-    A neighbour n adds ``s = |M_mn|^2 / (kappa/2 + own_n + sum of what its other neighbours add to it)``: messages
-    from the leaves to the charger, and back.
-    """
-    children: list[list[int]] = [[] for _ in parents]
-    for mode in net.order[1:]:
-        children[parents[mode]].append(mode)
-    squares = {loop: (-loop * J) * J for loop in set(net.loops)}
-    below, upward, others = list(own), [None] * net.n_modes, [iter(())] * net.n_modes
-    for mode in reversed(net.order[1:]):
-        upward[mode] = squares[net.loops[mode]] / _sum(half, below[mode])
-        below[parents[mode]] = _sum(below[parents[mode]], upward[mode])
-    for mode in net.order:
-        above = squares[net.loops[mode]] / _sum(half, next(others[parents[mode]])) if mode else None
-        yield mode, _sum(below[mode], above)
-        others[mode] = _without_each(_sum(own[mode], above), [upward[child] for child in children[mode]])
-
-
-def _sum(a: Any, b: Any) -> Any:
-    return b if a is None else a if b is None else a + b
-
-
-def _without_each(first: Any, rest: list[Any]) -> Iterator[Any]:
-    """Yield, for each of `rest`, the sum of `first` and all the others: no difference of sums keeps small ones."""
-    behind = [*reversed(list(accumulate(reversed(rest[1:])))), None]
-    for one, later in zip(rest, behind, strict=False):
-        yield _sum(first, later)
-        if later is not None:
-            first = _sum(first, one)
-
-
-@lru_cache(maxsize=64)
-def _common_phase(net: Family) -> float | None:
-    """Return x of 1 or -1 for which ``X = x`` would solve the pair equation of a real family without local losses."""
-    entries = set(net.A) | set(net.A_sq)
-    for x in (1.0, -1.0):
-        left = (net.A_sq.get((j, k), 0.0) + x * (net.A.get((j, k), 0.0) + net.A.get((k, j), 0.0)) for j, k in entries)
-        if net.dtype.kind == "f" and not any(left):
-            return x
-    return None
-
-
-def _common_deficits(
-    net: Family, parents: tuple[int, ...], J: Array, kappa: Array, x: float
-) -> tuple[FloatArray, FloatArray]:
-    """Deficits on a tree without backward hops whose cooperative jumps are squeezed alike, ``X = x``.
-
-    Only local losses differ: with ``X = x (1 + y)``, ``M y + y M^T + kappa (x B_sq + 2 B) = 0``, and since all hops are
-    positive and all sources negative, so are all terms. y_mm is between -2 and 0, and ``1 - |X|^2 = -y (2 + y)``.
-    """
-    deficits, lowest = np.zeros((net.n_modes, len(J))), np.zeros(len(J))
-    sources = {(m, m): kappa * (x * b + 2 * net.B[m]) for m, b in enumerate(net.B_sq) if x * b < 0}
-    for mode, y in _pair_diagonal(net, parents, J, kappa, lambda j, k: sources.get((j, k))):
-        np.divide(-y * (2 + y), 1 + np.abs(1 + y), out=deficits[mode])
-        np.minimum(lowest, y, out=lowest)
-    relative = ROUNDING * _OF_HOP * (2 * max(depths(parents)) + 1)
-    # |X| / max(|X|^2, 1/100) is 10 at most; the rest is `ergotropy_error`.
-    return deficits, 10 * relative * np.sqrt(2 / np.maximum(2 + lowest, relative))
-
-
-def _directed_deficits(net: Family, parents: tuple[int, ...], J: Array, kappa: Array) -> tuple[FloatArray, FloatArray]:
-    """Deficits on any tree without backward hops, from the deviation from what local losses alone would give.
-
-    With ``X = phases*^2 (1 + y)``, ``1 - |X|^2 = -(2 Re y + |y|^2)``, and ``M Y + Y M^T + R = 0``, where
-    ``R = K_sq - (K + K^T)/2 - i (h + h^T)`` before the gauge.
-    """
-    R: dict[tuple[int, int], complex] = defaultdict(complex)
-    for edge in net.network.edges:
-        for e in edge_entries(edge):
-            R[e.j, e.k] += net.phases[[e.j, e.k]].prod().conjugate() * (e.K_sq - e.K.real - 2j * e.h.real)
-
-    def source(j: int, k: int) -> Bounded | None:
-        detuning = 2 * net.D[j] * net.phases[j].conjugate() ** 2 if j == k else 0.0
-        return Bounded.rounded(J * R[j, k] + detuning) if R[j, k] or detuning else None
-
-    deficits, error = np.zeros((net.n_modes, len(J))), np.zeros(len(J))
-    for mode, Y in _pair_diagonal(net, parents, J, kappa, source):
-        y = (net.phases[mode] ** 2).real * Y.value
-        lost = np.maximum(-(2 * y.real + np.abs(y) ** 2), 0.0)
-        deficits[mode] = lost / (1 + np.abs(1 + y))
-        error = np.maximum(error, ergotropy_error(lost, Y.error + 6 * ROUNDING * np.abs(y)))
-    return deficits, error
-
-
-def _pair_diagonal(
-    net: Family,
-    parents: tuple[int, ...],
-    J: Array,
-    kappa: Array,
-    source: Callable[[int, int], Any],
-) -> Iterator[tuple[int, Any]]:
-    """Yield (mode, Y_mm) of ``M Y + Y M^T + source = 0`` on a tree without backward hops, but where it is 0.
-
-    ``(d_j + d_k) Y_jk = -(source_jk + a_j Y_{p(j),k} + a_k Y_{j,p(k)})`` with d the diagonal and a_j the
-    hop from the parent p(j): pairs in the order of their summed depth, so two levels are in memory.
-    """
-
-    @lru_cache(maxsize=_KEPT)
-    def inverse(a: complex, b: complex, d: complex) -> Array:
-        return np.asarray(-1 / (J * a + kappa * b + d))
-
-    @lru_cache(maxsize=_KEPT)
-    def hop(a: complex) -> Array:
-        return np.asarray(J * a)
-
-    a = [net.A.get((mode, mode), 0.0) for mode in range(net.n_modes)]
-    hops = [net.A.get((mode, parent), 0.0) for mode, parent in enumerate(parents)]
-    level: dict[tuple[int, int], Any] = {}
-    for level_pairs in _ancestor_pairs(parents):
-        previous, level = level, {}
-        for j, k in level_pairs:
-            total = source(j, k)
-            for child, other in ((j, k), (k, j)):
-                if parents[child] >= 0:
-                    before = previous[min(parents[child], other), max(parents[child], other)]
-                    if before is not None:
-                        total = _sum(total, hop(hops[child]) * before)
-            if total is not None:
-                total = inverse(a[j] + a[k], net.B[j] + net.B[k], net.D[j] + net.D[k]) * total
-            level[j, k] = total
-            if j == k and total is not None:
-                yield j, total
-
-
-def depths(parents: tuple[int, ...]) -> list[int]:
-    """Return how many hops every mode of a tree is away from the charger."""
-    hops = [0] * len(parents)
-    for mode in parents_first(parents)[1:]:
-        hops[mode] = hops[parents[mode]] + 1
-    return hops
-
-
-@lru_cache(maxsize=8)
-def _ancestor_pairs(parents: tuple[int, ...]) -> list[list[tuple[int, int]]]:
-    """All pairs (j, k) that some X_mm depends on, grouped by summed depth, each unordered pair once."""
-    depth = depths(parents)
-    levels: list[list[tuple[int, int]]] = [[] for _ in range(2 * max(depth) + 1)]
-    wanted = {(mode, mode) for mode in range(len(parents))}
-    for total in range(2 * max(depth), -1, -1):
-        here = sorted(pair for pair in wanted if depth[pair[0]] + depth[pair[1]] == total)
-        levels[total] = here
-        for j, k in here:
-            for child, other in ((j, k), (k, j)):
-                if parents[child] >= 0:
-                    first, second = parents[child], other
-                    wanted.add((min(first, second), max(first, second)))
-    return levels
