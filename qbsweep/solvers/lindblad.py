@@ -16,7 +16,7 @@ from qbsweep.physics.fock.point import FockResult
 from qbsweep.physics.fock.verdict import Verdict
 from qbsweep.physics.network import scaled
 from qbsweep.solvers.interface import Cost, Labelled, Points, Setting, Solved, Solver, require_outputs
-from qbsweep.solvers.status import FAILED, OK, SUSPECT, VERDICT_CODES
+from qbsweep.solvers.status import FAILED, OK, SUSPECT, SUSPECT_BRANCHES, VERDICT_CODES
 
 _GIGABYTE = 1e9
 _FIRST_LEVELS = 4  # of a climb
@@ -43,7 +43,8 @@ class _Answer:
     def levels_needed(self) -> int:
         """Levels that should meet the tolerance, 0 if that is not known."""
         needed = self.verdict.sufficient_levels or 0
-        return needed if needed <= _FAR * max(self.result.levels) else 0
+        is_known = self.verdict.word == SUSPECT_BRANCHES  # what holds the branches is not extrapolated
+        return needed if is_known or needed <= _FAR * max(self.result.levels) else 0
 
 
 @dataclass(frozen=True, slots=True)

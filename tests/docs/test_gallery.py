@@ -136,6 +136,8 @@ def test_bistable() -> None:
     said("bistable", energy[1] / energy[0] - 1, ".1g")
     said("bistable", point.top_population[0], ".1e")
     assert point.qb.words().values.tolist() == ["suspect-branches"] * 3 + ["converged"]
+    far = qb.solve(network, epsilon=3.4, kerr_charger=K, solver="lindblad", fock_levels={"charger": 8, "battery": 3})
+    assert far.levels_needed.item() == point.levels_needed[0].item() > 3 * 8  # known, however far
 
 
 def test_settling(dataset) -> None:
