@@ -144,7 +144,7 @@ class Sweep:
         return self.cluster.run("env", *variables, *command, timeout=timeout)
 
     def submit(self, *options: str) -> str:
-        options = ("--out", str(self.out), "--profile", str(self.profile), "--block-seconds", "3e-4", *options)
+        options = ("--out", str(self.out), "--profile", str(self.profile), "--block-seconds", "2.3e-4", *options)
         answer = self.qbsweep("submit", str(self.sweep), "--workers", str(WORKERS), *options)
         assert answer.returncode == 0, answer.stdout + answer.stderr
         return answer.stdout
@@ -230,5 +230,5 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
     """The dataset of an undisturbed serial run."""
     sweep = Sweep(None, tmp_path_factory.mktemp("clean"))
     command = [sys.executable, "-m", "qbsweep", "run", str(sweep.sweep), "--out", str(sweep.out)]
-    subprocess.run([*command, "--executor", "serial", "--block-seconds", "3e-4"], check=True, capture_output=True)
+    subprocess.run([*command, "--executor", "serial", "--block-seconds", "2.3e-4"], check=True, capture_output=True)
     return sweep.dataset()
