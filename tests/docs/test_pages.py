@@ -15,6 +15,7 @@ from qbsweep.sweeps.spec import load_spec
 from ..readme_commands import PAGES, ROOT, blocks
 
 SWEEPS = blocks("yaml")
+SNIPPETS = blocks("python")
 
 
 @pytest.mark.parametrize(("page", "text"), SWEEPS, ids=[page for page, _ in SWEEPS])
@@ -28,6 +29,14 @@ def test_fences_are_of_a_kind_that_is_known() -> None:
     """A misspelt fence would be run by nobody."""
     fences = {fence for page in PAGES for fence in re.findall(r"^```(\S+)", page.read_text(), re.MULTILINE)}
     assert fences <= {"sh", "python", "yaml", "console", "text", "{.yaml"}  # the last: a file that is shown as it is
+
+
+@pytest.mark.parametrize(("page", "text"), SNIPPETS, ids=[page for page, _ in SNIPPETS])
+def test_python_on_a_page_says_all_that_it_needs(page: str, text: str) -> None:
+    """Each block is pasted alone; to run them all takes CI minutes, to miss an import a moment."""
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--quiet", "--select=F821,E9", "-"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{page}:\n{done.stdout}{done.stderr}"
 
 
 @pytest.fixture(scope="module")
