@@ -7,7 +7,7 @@ import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.errors import QbsweepError
-from qbsweep.physics.fock.climb import solve_auto, solve_fixed
+from qbsweep.physics.fock.climb import Task, solve_auto, solve_fixed
 from qbsweep.physics.fock.cost import predict_memory, predict_seconds
 from qbsweep.physics.fock.expected import expected_solutions
 from qbsweep.physics.fock.levels import levels_by_role
@@ -166,11 +166,6 @@ class _Point:
         """Whether the levels are to be found."""
         return self.settings["fock_levels"] == "auto"
 
-    @property
-    def tolerance(self) -> float:
-        """Largest acceptable truncation error."""
-        return float(self.settings["tolerance"])
-
     def wanted(self, outputs: Sequence[str]) -> tuple[bool, list[float] | None]:
         """Return whether an output needs the steady state, and the times if one needs them."""
         timed = any(name in _IN_TIME for name in outputs) and self.times is not None
@@ -182,14 +177,7 @@ class _Point:
         steady, times = self.wanted(outputs)
         smallest = self.model.with_levels((2,) * self.model.network.n_modes) if self.climbs else self.model
         _require_memory(smallest, self.budget, steady=steady, times=times)
-        models = expected_solutions(
-            self.model,
-            climbs=self.climbs,
-            memory_budget=self.budget,
-            tolerance=self.tolerance,
-            times=times,
-            steady=steady,
-        )
+        models = expected_solutions(self.model, self._task(steady, times), climbs=self.climbs)
         count, end = (len(times), times[-1]) if times else (0, None)
         seconds = sum(predict_seconds(model, steady=steady, times=count, end=end) for model in models)
         needed = (predict_memory(model, steady=steady, times=count, end=end) for model in models)
@@ -198,13 +186,13 @@ class _Point:
     def solve(self, outputs: Sequence[str]) -> tuple[FockResult, Verdict]:
         """Solve for the steady state if an output needs it, and for the times if one needs them."""
         steady, times = self.wanted(outputs)
-        tolerance, engine = self.tolerance, str(self.settings["engine"])
         if not self.climbs:
             _require_memory(self.model, self.budget, steady=steady, times=times)
-        found = (solve_auto if self.climbs else solve_fixed)(
-            self.model, memory_budget=self.budget, tolerance=tolerance, times=times, steady=steady, engine=engine
-        )
+        found = (solve_auto if self.climbs else solve_fixed)(self.model, self._task(steady, times))
         return found.result, found.verdict
+
+    def _task(self, steady: bool, times: list[float] | None) -> Task:
+        return Task(times, steady, str(self.settings["engine"]), float(self.settings["tolerance"]), self.budget)
 
 
 def _require_memory(model: FockModel, budget: float, *, steady: bool, times: Sequence[float] | None) -> None:

@@ -9,7 +9,7 @@ from scipy.optimize import root
 from qbsweep.physics.closed_forms import kerr_energy
 from qbsweep.physics.fock import qutip_reference, steady
 from qbsweep.physics.fock.branches import classical_branches, is_multistable, levels_for, outside
-from qbsweep.physics.fock.climb import solve_auto, solve_fixed
+from qbsweep.physics.fock.climb import Task, solve_auto, solve_fixed
 from qbsweep.physics.fock.model import fock_model
 from qbsweep.physics.fock.operator import DenseOperator
 from qbsweep.physics.fock.point import build_operator, leak, solve_model
@@ -119,7 +119,7 @@ def test_fluctuations_shift_the_branches():
 @pytest.mark.parametrize("levels", [(15, 3), (30, 3)])
 @pytest.mark.parametrize("epsilon", [3.3, 3.4])
 def test_a_branch_above_the_levels_makes_a_point_suspect(epsilon, levels):
-    found = solve_fixed(charger(epsilon, levels))
+    found = solve_fixed(charger(epsilon, levels), Task())
     assert found.verdict.word == "suspect-branches"
     assert "a classical branch with 18" in found.verdict.reason
     assert found.verdict.sufficient_levels == 32
@@ -129,7 +129,7 @@ def test_a_branch_above_the_levels_makes_a_point_suspect(epsilon, levels):
 
 @pytest.mark.parametrize(("epsilon", "levels"), [(3.3, (40, 2)), (3.4, (40, 3))])
 def test_levels_that_hold_all_branches_are_right(epsilon, levels):
-    found = solve_fixed(charger(epsilon, levels))
+    found = solve_fixed(charger(epsilon, levels), Task())
     assert found.verdict.word == "converged", found.verdict.reason
     assert found.result.energy[0] == pytest.approx(kerr_energy(0.2, -3.0, 1.0, epsilon), rel=1e-4)
     assert found.result.error < 1e-9
@@ -137,14 +137,14 @@ def test_levels_that_hold_all_branches_are_right(epsilon, levels):
 
 
 def test_a_climb_begins_where_all_branches_fit():
-    found = solve_auto(charger(3.4, 4), memory_budget=1e9)
+    found = solve_auto(charger(3.4, 4), Task(memory_budget=1e9))
     assert found.verdict.word == "converged", found.verdict.reason
     assert found.result.energy[0] == pytest.approx(kerr_energy(0.2, -3.0, 1.0, 3.4), rel=1e-3)
     assert found.result.levels[0] >= 32 > 10 > found.result.levels[1]
 
 
 def test_a_climb_that_cannot_hold_a_branch_says_so():
-    found = solve_auto(charger(3.4, 4), memory_budget=1e6)
+    found = solve_auto(charger(3.4, 4), Task(memory_budget=1e6))
     assert found.verdict.word == "suspect-branches"
     assert "limits" in found.verdict.reason
 
@@ -207,7 +207,7 @@ def test_a_converged_point_is_right_and_too_few_levels_are_suspect(levels):
     words = set()
     for _ in range(6):
         model = random_model(rng, levels, kerr=(False, 2 not in levels))
-        found = solve_fixed(model)
+        found = solve_fixed(model, Task())
         words.add(found.verdict.word)
         more = tuple(d if q else 2 * d for d, q in zip(model.levels, model.qubits, strict=True))
         error = difference(found.result, solve_model(model.with_levels(more), branches=classical_branches(model)))
@@ -217,7 +217,7 @@ def test_a_converged_point_is_right_and_too_few_levels_are_suspect(levels):
 
 def test_times_are_compared_with_fewer_levels():
     times = [0.5, 2.0]
-    good, poor = (solve_fixed(charger(1.2, (d, d), J=0.5), times=times, steady=False) for d in (12, 5))
+    good, poor = (solve_fixed(charger(1.2, (d, d), J=0.5), Task(times, steady=False)) for d in (12, 5))
     assert good.verdict.word == "converged"
     assert poor.verdict.word == "suspect-truncation"
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import factorial
 
 from qbsweep.physics.fock import climb
-from qbsweep.physics.fock.climb import solve_auto, solve_fixed
+from qbsweep.physics.fock.climb import Task, solve_auto, solve_fixed
 from qbsweep.physics.fock.cost import evolution_applications, predict_seconds, steady_applications
 from qbsweep.physics.fock.expected import expected_solutions
 from qbsweep.physics.fock.model import fock_model
@@ -91,9 +91,9 @@ def test_the_levels_of_a_climb_are_predicted(timed):
     ratios = []
     while len(ratios) < 14:
         model = random_model(rng, 4, quiet=True)
-        options = {"memory_budget": BUDGET, "tolerance": 1e-3, "times": times}
-        found = solve_auto(model, **options)
-        expected = expected_solutions(model, climbs=True, **options)
+        task = Task(times, memory_budget=BUDGET)
+        found = solve_auto(model, task)
+        expected = expected_solutions(model, task, climbs=True)
         ratios.append(max(expected[-1].levels) / max(found.result.levels))
     assert np.mean([0.7 <= ratio <= 1.3 for ratio in ratios]) >= 0.85
     assert all(0.5 <= ratio <= 2 for ratio in ratios)
@@ -111,15 +111,15 @@ def test_the_solutions_of_a_point_are_those_expected(kerr, monkeypatch):
     monkeypatch.setattr(climb, "solve_model", counting)
     network = scaled(TOPOLOGIES["cascaded"].build(1, coupling="nonreciprocal"), KAPPA, KAPPA)
     model = fock_model(network, 4, epsilon=0.001, kerr=kerr)
-    options = {"memory_budget": BUDGET, "tolerance": 1e-3}
-    solve_auto(model, **options)
-    expected = expected_solutions(model, climbs=True, **options)
+    task = Task(memory_budget=BUDGET)
+    solve_auto(model, task)
+    expected = expected_solutions(model, task, climbs=True)
     assert [one.levels for one in expected] == solved
     for levels, tolerance, count in ((9, 1e-3, 2), (5, 1e-3, 2), (5, 1e-4, 3), (4, 3e-4, 2)):
         solved.clear()
-        chosen = {"memory_budget": BUDGET, "tolerance": tolerance}
-        solve_fixed(model.with_levels((levels, levels)), **chosen)
-        expected = expected_solutions(model.with_levels((levels, levels)), climbs=False, **chosen)
+        task = Task(tolerance=tolerance, memory_budget=BUDGET)
+        solve_fixed(model.with_levels((levels, levels)), task)
+        expected = expected_solutions(model.with_levels((levels, levels)), task, climbs=False)
         assert [one.levels for one in expected] == solved
         assert len(solved) == count or not kerr
 
@@ -128,5 +128,5 @@ def test_a_point_without_a_steady_state_is_one_solution():
     network = TOPOLOGIES["cascaded"].build(1, coupling="reciprocal")
     lossless = scaled(network, KAPPA, 0.0)
     model = fock_model(lossless, 4, epsilon=0.001)
-    assert expected_solutions(model, climbs=True, memory_budget=BUDGET, tolerance=1e-3) == [model]
+    assert expected_solutions(model, Task(memory_budget=BUDGET), climbs=True) == [model]
     assert predict_seconds(model) > 0

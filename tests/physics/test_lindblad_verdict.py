@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 
 from qbsweep.errors import QbsweepError
 from qbsweep.physics import gaussian
-from qbsweep.physics.fock.climb import solve_auto
+from qbsweep.physics.fock.climb import Task, solve_auto
 from qbsweep.physics.fock.cost import predict_memory, predict_seconds
 from qbsweep.physics.fock.model import fock_model
 from qbsweep.physics.fock.point import solve, solve_model
@@ -78,7 +78,7 @@ def test_thermal_ergotropy_is_a_truncation_artefact_in_the_lab_frame():
 
 
 def test_auto_levels_find_the_exact_ergotropy():
-    found = solve_auto(fock_model(cascaded(1, J_OP, KAPPA), 4, **FINDING), memory_budget=1e9)
+    found = solve_auto(fock_model(cascaded(1, J_OP, KAPPA), 4, **FINDING), Task(memory_budget=1e9))
     assert not found.verdict.suspect
     assert found.verdict.truncation_error <= 1e-3
     assert found.verdict.sufficient_levels == max(found.result.levels)
@@ -88,16 +88,16 @@ def test_auto_levels_find_the_exact_ergotropy():
 
 
 def test_auto_levels_stop_at_the_budget_and_say_so():
-    found = solve_auto(fock_model(cascaded(1, J_OP, KAPPA), 4, **FINDING), memory_budget=1.2e6, tolerance=1e-8)
+    found = solve_auto(fock_model(cascaded(1, J_OP, KAPPA), 4, **FINDING), Task(memory_budget=1.2e6, tolerance=1e-8))
     assert found.verdict.suspect
     assert "limits" in found.verdict.reason
     assert found.verdict.sufficient_levels > max(found.result.levels)
     with pytest.raises(QbsweepError, match="the budget is"):
-        solve_auto(fock_model(cascaded(2, J_OP, KAPPA), 4, **FINDING), memory_budget=1e3)
+        solve_auto(fock_model(cascaded(2, J_OP, KAPPA), 4, **FINDING), Task(memory_budget=1e3))
 
 
 def test_auto_levels_that_begin_beyond_the_highest_are_solved_and_go_no_further():
-    found = solve_auto(fock_model(cascaded(1, 0.5, 1.0), (3, 201), epsilon=0.3), memory_budget=1e9)
+    found = solve_auto(fock_model(cascaded(1, 0.5, 1.0), (3, 201), epsilon=0.3), Task(memory_budget=1e9))
     assert found.result.levels == (3, 201)
     assert found.verdict.suspect
     assert "251 levels would exceed the limits" in found.verdict.reason
@@ -105,7 +105,7 @@ def test_auto_levels_that_begin_beyond_the_highest_are_solved_and_go_no_further(
 
 def test_auto_levels_of_a_kerr_network_compare_levels():
     network = cascaded(1, KAPPA, KAPPA, "reciprocal")
-    found = solve_auto(fock_model(network, 4, epsilon=0.001, n_th=0.1, kerr=0.003), memory_budget=1e8)
+    found = solve_auto(fock_model(network, 4, epsilon=0.001, n_th=0.1, kerr=0.003), Task(memory_budget=1e8))
     assert not found.verdict.suspect
     finer = solve(network, max(found.result.levels) + 4, epsilon=0.001, n_th=0.1, kerr=0.003)
     result = found.result
@@ -114,7 +114,7 @@ def test_auto_levels_of_a_kerr_network_compare_levels():
 
 def test_qubits_are_no_truncation():
     network = cascaded(1, KAPPA, KAPPA, "reciprocal")
-    found = solve_auto(fock_model(network, {"charger": 4, "battery": 2}, epsilon=0.001), memory_budget=1e8)
+    found = solve_auto(fock_model(network, {"charger": 4, "battery": 2}, epsilon=0.001), Task(memory_budget=1e8))
     assert found.result.levels[1] == 2
     assert not found.verdict.suspect
     assert found.result.top_population < 1e-3 < found.result.energy[1]
@@ -201,7 +201,7 @@ def test_mistaken_options_get_a_sentence(options, message):
 
 def test_a_tolerance_of_zero_is_refused():
     with pytest.raises(QbsweepError, match="`tolerance` must be above 0"):
-        solve_auto(fock_model(cascaded(1, KAPPA, KAPPA), 4, epsilon=0.001), memory_budget=1e9, tolerance=0)
+        solve_auto(fock_model(cascaded(1, KAPPA, KAPPA), 4, epsilon=0.001), Task(memory_budget=1e9, tolerance=0))
 
 
 def test_a_lossless_network_has_no_steady_state():

@@ -48,7 +48,22 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is asked of a point, besides its model: see `point.solve_model`."""
+    """What is asked of a point, besides its model.
+
+    Parameters
+    ----------
+    times, steady, engine
+        See `point.solve_model`.
+    tolerance : float
+        Largest acceptable truncation error, relative.
+    memory_budget : float
+        Bytes that a model may take, by `predict_memory`, to climb to it or only to judge by it.
+
+    Raises
+    ------
+    QbsweepError
+        If the tolerance is not above 0.
+    """
 
     times: Sequence[float] | None = None
     steady: bool = True
@@ -74,42 +89,14 @@ class Task:
         return max(model.levels) <= MAX_CLIMB and self.memory(model) <= self.memory_budget
 
 
-def solve_fixed(
-    model: FockModel,
-    *,
-    memory_budget: float = math.inf,
-    tolerance: float = TOLERANCE,
-    times: Sequence[float] | None = None,
-    steady: bool = True,
-    engine: str = "auto",
-) -> Judged:
-    """Solve a model at its own levels, and judge it.
-
-    Parameters
-    ----------
-    model : FockModel
-    memory_budget : float
-        Bytes that a larger model may take, by `predict_memory`, which only the verdict needs.
-    tolerance : float
-        Largest acceptable truncation error.
-    times, steady, engine
-        See `point.solve`.
-    """
-    task = Task(times, steady, engine, tolerance, memory_budget)
+def solve_fixed(model: FockModel, task: Task) -> Judged:
+    """Solve a model at its own levels, and judge it."""
     if all(model.qubits):
         return _judged(task.solve(model), [(model.levels, 0.0)], task, certain=True)
     return _fixed_gaussian(model, task) if model.gaussian else _fixed_nonlinear(model, task)
 
 
-def solve_auto(
-    model: FockModel,
-    *,
-    memory_budget: float,
-    tolerance: float = TOLERANCE,
-    times: Sequence[float] | None = None,
-    steady: bool = True,
-    engine: str = "auto",
-) -> Judged:
+def solve_auto(model: FockModel, task: Task) -> Judged:
     """Climb in Fock levels until the truncation error meets the tolerance or no more fits.
 
     Parameters
@@ -117,27 +104,26 @@ def solve_auto(
     model : FockModel
         With the levels to begin with; without exact moments, more of them where a classical branch or the bath needs
         more. Qubits stay qubits.
-    memory_budget : float
-        Bytes a point may take, by `predict_memory`.
-    tolerance : float
-        Largest acceptable truncation error.
-    times, steady, engine
-        See `point.solve`.
+    task : Task
 
     Returns
     -------
     Judged
         With the verdict's reason saying what ended the climb if the tolerance was not met.
+
+    Raises
+    ------
+    QbsweepError
+        If not even the levels to begin with fit the budget.
     """
-    task = Task(times, steady, engine, tolerance, memory_budget)
     needed = task.memory(model)
-    if needed > memory_budget:
+    if needed > task.memory_budget:
         raise QbsweepError(
             f"{max(model.levels)} Fock levels need {needed / 1e6:.3g} MB a point, but the budget is "
-            f"{memory_budget / 1e6:.3g} MB"
+            f"{task.memory_budget / 1e6:.3g} MB"
         )
     if all(model.qubits):
-        return solve_fixed(model, tolerance=tolerance, times=times, steady=steady, engine=engine)
+        return solve_fixed(model, task)
     return _climb_gaussian(model, task) if model.gaussian else _climb_nonlinear(model, task)
 
 

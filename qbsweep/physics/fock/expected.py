@@ -1,7 +1,5 @@
 """What a point of the Lindblad solver is expected to take, before it runs: the solutions of `climb`, one by one."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from qbsweep.arrays import ComplexArray, FloatArray
@@ -23,15 +21,7 @@ from qbsweep.physics.fock.photons import expected_error, expected_errors
 LEAKED = 1e5  # what the leak allows for, over the truncation error, in the upper half of what was measured
 
 
-def expected_solutions(
-    model: FockModel,
-    *,
-    climbs: bool,
-    memory_budget: float,
-    tolerance: float,
-    times: Sequence[float] | FloatArray | None = None,
-    steady: bool = True,
-) -> list[FockModel]:
+def expected_solutions(model: FockModel, task: Task, *, climbs: bool) -> list[FockModel]:
     """Return the models that will be solved for one point: all of a climb, and what only a verdict needs.
 
     None where the first of a climb does not fit.
@@ -40,20 +30,17 @@ def expected_solutions(
     ----------
     model : FockModel
         With the levels to begin with.
+    task : Task
     climbs : bool
         Whether its levels are the first of a climb, see `climb.solve_auto`.
-    memory_budget, tolerance, times, steady
-        See there.
     """
-    grid = None if times is None else list(times)
-    task = Task(times=grid, steady=steady, tolerance=tolerance, memory_budget=memory_budget)
-    if climbs and task.memory(model) > memory_budget:
+    if climbs and task.memory(model) > task.memory_budget:
         return []
     if all(model.qubits):
         return [model]
     try:
         require_relaxing(model)
-        errors = expected_errors(model, times, steady=steady)
+        errors = expected_errors(model, task.times, steady=task.steady)
     except (QbsweepError, ArithmeticError, np.linalg.LinAlgError):
         return [model]  # the point will say what is wrong with it
     if model.gaussian:
