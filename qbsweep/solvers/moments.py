@@ -7,27 +7,18 @@ second ones with the bath's P and |Q|. The angle theta_r of a uniform bath turns
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
 
-from qbsweep.arrays import Array, FloatArray
+from qbsweep.arrays import FloatArray
 from qbsweep.errors import QbsweepError
-from qbsweep.physics.gaussian import bath_ergotropy, bath_occupation
-from qbsweep.physics.moments.anomaly import anomaly_deficits
 from qbsweep.physics.moments.cost import evolution_seconds, family_seconds, steady_seconds
-from qbsweep.physics.moments.dynamics import Evolution, evolved_populations
 from qbsweep.physics.moments.family import Family, family
-from qbsweep.physics.moments.steady import coherent_populations
 from qbsweep.physics.moments.steps import uniform_step
 from qbsweep.solvers.interface import Cost, Labelled, Points, Solved, Solver, require_outputs
+from qbsweep.solvers.moment_states import BATH, FAMILY, Bath, Evolved, Steady
 from qbsweep.solvers.status import EXACT, NUMERICAL_TOLERANCE, OK, SUSPECT, SUSPECT_NUMERICS, VERDICT_CODES
-
-_FAMILY = ("J", "kappa")
-"""Axes along which the drift matrices differ; a `member` has one of each."""
-_BATH = ("epsilon", "omega", "n_th", "r")
-"""Axes that share them."""
 
 _TILE = 4096  # members at once in the steady state: rows of 32 kB stay in the cache
 _TILE_ENTRIES = 2**22  # and at very large N not more than 32 MB of them
@@ -35,128 +26,6 @@ _TILE_MATRICES = 2**13  # entries of whole matrices at once, of which a dozen st
 _TILE_BYTES = 4_000_000  # working set of the time evolution
 
 _NUMBER, _SQUEEZED_NUMBER = 4e-9, 12e-9  # seconds of a number of the results
-
-
-class _Bath:
-    """Drive and bath of a product of points, with the axes of `_BATH` and some of length 1 behind them."""
-
-    def __init__(self, points: Points, trailing: int = 0) -> None:
-        def axis(name: str) -> FloatArray:
-            values = points.over(name, _BATH)
-            return values.reshape(values.shape + (1,) * trailing)
-
-        self.epsilon, self.omega, self.n_th, self.r = (axis(name) for name in _BATH)
-        self.occupation = bath_occupation(self.n_th, self.r)
-        self.is_vacuum = not self.occupation.any()
-        self.is_squeezed = bool(self.r.any())
-
-    def energy(self, coherent: Array, filling: Array | float = 1.0) -> FloatArray:
-        """``omega (epsilon^2 |alpha|^2 + P c)``; the arguments broadcast against the axes."""
-        return np.asarray(self.omega * (self.driven(coherent) + self.occupation * filling))
-
-    def ergotropy(self, coherent: Array, filling: Array | float, deficit: Array | float) -> FloatArray:
-        """``omega (epsilon^2 |alpha|^2 + C + 1/2 - nu)``."""
-        share = bath_ergotropy(self.n_th, self.r, filling, deficit) if self.is_squeezed else 0.0
-        return np.asarray(self.omega * (self.driven(coherent) + share))
-
-    def driven(self, coherent: Array) -> FloatArray:
-        """``epsilon^2 |alpha|^2``."""
-        # Not epsilon^2, which may underflow where the energy does not.
-        return np.asarray(self.epsilon * (self.epsilon * coherent))
-
-
-def _beside_bath(values: FloatArray) -> FloatArray:
-    """Put the axes of `_BATH` behind that of the members."""
-    return values[(slice(None), *(None,) * len(_BATH))]
-
-
-@dataclass(frozen=True)
-class _Steady:
-    """The steady state of some members of a family."""
-
-    net: Family
-    J: Array
-    kappa: Array
-    bath: _Bath
-
-    @cached_property
-    def _coherent(self) -> tuple[FloatArray, FloatArray]:
-        return coherent_populations(self.net, self.J, self.kappa)
-
-    @cached_property
-    def _deficits(self) -> tuple[FloatArray | None, FloatArray]:
-        return anomaly_deficits(self.net, self.J, self.kappa)
-
-    def energy(self, mode: int) -> FloatArray:
-        """Of one mode, shape (members, *bath)."""
-        return self.bath.energy(_beside_bath(self._coherent[0][mode]))
-
-    def ergotropy(self, mode: int) -> FloatArray:
-        """Of one mode, shape (members, *bath)."""
-        deficits = self._deficits[0] if self.bath.is_squeezed else None
-        deficit = 0.0 if deficits is None else _beside_bath(deficits[mode])
-        return self.bath.ergotropy(_beside_bath(self._coherent[0][mode]), 1.0, deficit)
-
-    def of_modes(self, quantity: Callable[[int], FloatArray]) -> Iterator[FloatArray]:
-        """Yield a quantity mode by mode: all of them at once would not stay in the cache."""
-        return (quantity(mode) for mode in range(self.net.n_modes))
-
-    @property
-    def numerical_error(self) -> FloatArray:
-        """Estimate of the largest relative error over the modes of what has been asked for, shape (members,) or ()."""
-        solved = [vars(self)[name][1] for name in ("_coherent", "_deficits") if name in vars(self)]
-        return reduce(np.maximum, solved, np.zeros(()))
-
-    def energy_of_batteries(self) -> FloatArray:
-        """Energy of all modes but the charger, shape (members, *bath)."""
-        return self.bath.energy(_beside_bath(self._coherent[0][1:].sum(axis=0)), float(self.net.n_modes - 1))
-
-
-@dataclass(frozen=True)
-class _Evolved:
-    """Some members of a family in time; the bath has two axes of length 1 behind its own."""
-
-    net: Family
-    J: Array
-    kappa: Array
-    bath: _Bath
-    times: FloatArray
-
-    @cached_property
-    def _moments(self) -> Evolution:
-        return evolved_populations(
-            self.net,
-            self.J,
-            self.kappa,
-            self.times,
-            fluctuations=not self.bath.is_vacuum,
-            squeezing=self.bath.is_squeezed,
-        )
-
-    @property
-    def numerical_error(self) -> FloatArray:
-        """Estimate of the largest relative error over modes and times, whatever the bath, shape (members,)."""
-        return self._moments.error
-
-    @cached_property
-    def _coherent(self) -> FloatArray:
-        """What both outputs have in common."""
-        return np.asarray(self.bath.omega * self.bath.driven(_beside_bath(self._moments.populations)))
-
-    def energy(self) -> FloatArray:
-        """Of every mode and time, shape (members, *bath, mode, time)."""
-        if self._moments.filling is None:
-            return self._coherent
-        return np.asarray(self._coherent + self.bath.omega * self.bath.occupation * _beside_bath(self._moments.filling))
-
-    def ergotropy(self) -> FloatArray:
-        """Of every mode and time, shape (members, *bath, mode, time)."""
-        filling, deficit = self._moments.filling, self._moments.deficit
-        if filling is None or not self.bath.is_squeezed:
-            return self._coherent
-        lost = 0.0 if deficit is None else _beside_bath(deficit)
-        share = bath_ergotropy(self.bath.n_th, self.bath.r, _beside_bath(filling), lost)
-        return np.asarray(self._coherent + self.bath.omega * share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,18 +92,18 @@ def solve_moments(points: Points, outputs: Sequence[str]) -> dict[str, Labelled]
     if in_time and points.times is None:
         raise QbsweepError(f"output `{in_time[0]}` needs times, but there are none")
     sizes = points.sizes
-    members = tuple(sizes[name] for name in _FAMILY)
-    shape = (math.prod(members), *(sizes[name] for name in _BATH))
+    members = tuple(sizes[name] for name in FAMILY)
+    shape = (math.prod(members), *(sizes[name] for name in BATH))
     lengths = {"mode": points.network.n_modes, "time": points.n_times}
     results = {name: np.empty((*shape, *(lengths[dim] for dim in _OUTPUTS[name].dims))) for name in outputs}
     errors = []
     for tile, state in _states(points, any(name in _STEADY for name in outputs), bool(in_time)):
         for name, target in results.items():
-            if (name in _IN_TIME) == isinstance(state, _Evolved):
+            if (name in _IN_TIME) == isinstance(state, Evolved):
                 _OUTPUTS[name].write(state, target[tile])
         errors.append((tile, state.numerical_error))
     solved = {
-        name: Labelled((*_FAMILY, *_BATH, *_OUTPUTS[name].dims), array.reshape(*members, *array.shape[1:]))
+        name: Labelled((*FAMILY, *BATH, *_OUTPUTS[name].dims), array.reshape(*members, *array.shape[1:]))
         for name, array in results.items()
     }
     return solved | {"numerical_error": _largest(errors, members)}
@@ -247,33 +116,33 @@ def _largest(errors: Sequence[tuple[slice, FloatArray]], members: tuple[int, ...
     largest = np.zeros(math.prod(members))
     for tile, error in errors:
         np.maximum(largest[tile], error, out=largest[tile])
-    return Labelled(_FAMILY, largest.reshape(members))
+    return Labelled(FAMILY, largest.reshape(members))
 
 
-def _states(points: Points, steady: bool, in_time: bool) -> Iterator[tuple[slice, _Steady | _Evolved]]:
+def _states(points: Points, steady: bool, in_time: bool) -> Iterator[tuple[slice, Steady | Evolved]]:
     """Yield tiles of members, and the state of each, which is solved when an output asks for it."""
     net = family(points.network)
-    members = tuple(points.sizes[name] for name in _FAMILY)
-    J, kappa = (np.broadcast_to(points.over(name, _FAMILY), members).ravel() for name in _FAMILY)
+    members = tuple(points.sizes[name] for name in FAMILY)
+    J, kappa = (np.broadcast_to(points.over(name, FAMILY), members).ravel() for name in FAMILY)
     if steady:
-        bath = _Bath(points)
+        bath = Bath(points)
         for tile in _tiles(len(J), _steady_tile(net, bath)):
-            yield tile, _Steady(net, J[tile], kappa[tile], bath)
+            yield tile, Steady(net, J[tile], kappa[tile], bath)
     if in_time and points.times is not None:
-        bath = _Bath(points, trailing=2)
-        times = points.times.along((*_FAMILY, "time"))
+        bath = Bath(points, trailing=2)
+        times = points.times.along((*FAMILY, "time"))
         times = np.broadcast_to(times, (*members, points.n_times)).reshape(len(J), -1)
-        baths = math.prod(points.sizes[name] for name in _BATH)
+        baths = math.prod(points.sizes[name] for name in BATH)
         size = _time_tile(net.n_modes, points.n_times, baths, fluctuations=not bath.is_vacuum)
         for tile in _tiles(len(J), size):
-            yield tile, _Evolved(net, J[tile], kappa[tile], bath, times[tile])
+            yield tile, Evolved(net, J[tile], kappa[tile], bath, times[tile])
 
 
 def _tiles(count: int, size: int) -> Iterator[slice]:
     return (slice(start, start + size) for start in range(0, count, size))
 
 
-def _steady_tile(net: Family, bath: _Bath) -> int:
+def _steady_tile(net: Family, bath: Bath) -> int:
     """Members at once: few where whole matrices are solved, for a graph with loops or its pair moments."""
     is_dense = net.parents is None or (bath.is_squeezed and not (net.is_directed or net.is_resolvent))
     return max(1, min(_TILE, _TILE_MATRICES // net.n_modes**2 if is_dense else _TILE_ENTRIES // net.n_modes))
@@ -287,9 +156,9 @@ def _time_tile(n_modes: int, n_times: int, baths: int, *, fluctuations: bool) ->
 
 def moments_cost(points: Points, outputs: Sequence[str], sizes: Mapping[str, int]) -> Cost:
     """Predict the seconds and bytes of a point: its share of what a whole product takes; see `interface.Solver`."""
-    net, bath = family(points.network), _Bath(points)
-    members = math.prod(sizes[name] for name in _FAMILY)
-    count = members * math.prod(sizes[name] for name in _BATH)
+    net, bath = family(points.network), Bath(points)
+    members = math.prod(sizes[name] for name in FAMILY)
+    count = members * math.prod(sizes[name] for name in BATH)
     lengths = {"mode": net.n_modes, "time": points.n_times}
     seconds = family_seconds(net)
     if any(name in _STEADY for name in outputs):
@@ -316,7 +185,7 @@ def _solve(points: Points, outputs: Sequence[str]) -> Solved:
     if trusted.all():
         return Solved(arrays | {"verdict": Labelled((), np.array(VERDICT_CODES[EXACT]))})
     verdict = np.where(trusted, VERDICT_CODES[EXACT], VERDICT_CODES[SUSPECT_NUMERICS])
-    return Solved(arrays | {"verdict": Labelled(_FAMILY, verdict)}, Labelled(_FAMILY, np.where(trusted, OK, SUSPECT)))
+    return Solved(arrays | {"verdict": Labelled(FAMILY, verdict)}, Labelled(FAMILY, np.where(trusted, OK, SUSPECT)))
 
 
 SOLVER = Solver((*_OUTPUTS, *_VERDICT), _solve, moments_cost)

@@ -22,11 +22,11 @@ RECIPE = {
             DECLARATION + '        Parameter(\n            "omega",\n',
         )
     ],
-    "solvers/moments.py": [
-        ('_BATH = ("epsilon", "omega", "n_th", "r")', '_BATH = ("epsilon", "attenuation", "omega", "n_th", "r")'),
+    "solvers/moment_states.py": [
+        ('BATH = ("epsilon", "omega", "n_th", "r")', 'BATH = ("epsilon", "attenuation", "omega", "n_th", "r")'),
         (
-            "self.epsilon, self.omega, self.n_th, self.r = (axis(name) for name in _BATH)\n",
-            "epsilon, attenuation, self.omega, self.n_th, self.r = (axis(name) for name in _BATH)\n"
+            "self.epsilon, self.omega, self.n_th, self.r = (axis(name) for name in BATH)\n",
+            "epsilon, attenuation, self.omega, self.n_th, self.r = (axis(name) for name in BATH)\n"
             "        self.epsilon = epsilon * np.sqrt(1 - attenuation)\n",
         ),
     ],
