@@ -118,8 +118,8 @@ class Evolved:
 
     @property
     def numerical_error(self) -> FloatArray:
-        """Estimate of the largest relative error over modes and times, whatever the bath, shape (members,)."""
-        return self._moments.error
+        """Estimate of the largest relative error over modes and times, for any bath, at most 1, shape (members,)."""
+        return np.minimum(self._moments.error, 1.0)
 
     @cached_property
     def _coherent(self) -> FloatArray:

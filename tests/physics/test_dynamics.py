@@ -266,7 +266,7 @@ def test_promise_is_kept_or_the_point_marked(ring, name, J, times):
         ratio, error, estimate = _judge(network, J, 1.0, epsilon, n_th, r, times)
         assert error <= max(estimate, ROUNDINGS)
         assert ratio <= 1 or estimate > 1e-9
-        if J == 1.0:
+        if J <= 1.0:
             assert estimate <= 1e-9
 
 
@@ -274,8 +274,25 @@ def test_promise_is_kept_or_the_point_marked(ring, name, J, times):
 def test_late_squeezing_of_built_in_networks(name):
     """Each kind of steady state that late times start from."""
     ratio, error, estimate = _judge(NETWORKS[name], 1e6, 1.0, 1e-3, 0.1, 3.0, [1.0, 30.0, 60.0])
-    assert ratio <= 1 or estimate > 1e-9
+    assert ratio <= 1
     assert error <= max(estimate, ROUNDINGS)
+
+
+@pytest.mark.parametrize("gap", [1e-15, 1e-13, 1e-9])
+@pytest.mark.parametrize(("name", "J", "t"), [("chain", 1e5, 3.0), ("tree", 1e3, 10.0), ("directed", 1e6, 3.0)])
+def test_late_squeezing_does_not_hang_on_the_last_gap_of_the_grid(name, J, t, gap):
+    """What a step so short leaves as it was says nothing of the steady state."""
+    ratio, error, estimate = _judge(NETWORKS[name], J, 1.0, 1e-3, 0.0, 1.0, [t, t * (1 + gap)])
+    assert ratio <= 1
+    assert error <= max(estimate, ROUNDINGS)
+
+
+def test_times_beyond_all_reason_are_the_steady_state():
+    """Where squares of ``kappa t`` overflow; a step that is not halved at all gave zeros."""
+    populations, filling, _ = _evolve(NETWORKS["chain"], 1.0, 1.0, [0.0, 1e154], squeezing=False)
+    np.testing.assert_allclose(filling[:, 1], 1.0, 1e-12)
+    steady, _ = coherent_populations(family(NETWORKS["chain"]), np.ones(1), np.ones(1))
+    np.testing.assert_allclose(populations[:, 1], steady[:, 0], 1e-12)
 
 
 @pytest.mark.parametrize("J", [1e2, 1e4, 1e6])
@@ -298,7 +315,7 @@ def test_what_hardly_decays_is_marked_or_right(kappa):
         if kappa:
             ratio, error, estimate = _judge(network, J, 1.0, 1e-3, 0.2, 1.0, times)
             assert error <= max(estimate, ROUNDINGS)
-            assert ratio <= 1 or estimate > 1e-9
+            assert ratio <= 1
 
 
 @pytest.mark.parametrize("n_th", [0.0, 0.5])
@@ -354,7 +371,9 @@ def test_the_estimate_is_honest(networks, data, n_th, r):
     epsilon = data.draw(st.sampled_from([0.0, 1e-3, 10.0]))
     assume(epsilon or n_th or r)
     first = 10 ** data.draw(st.floats(-12, 2), label="log t")
-    times = data.draw(st.sampled_from([[first], [0.0, first, 2 * first], [first, 30 * first]]))
+    times = data.draw(
+        st.sampled_from([[first], [0.0, first, 2 * first], [first, 30 * first], [first, first * (1 + 1e-13)]])
+    )
     ratio, error, estimate = _judge(network, J, 1.0, epsilon, n_th, r, times)
     assert error <= max(estimate, ROUNDINGS)
     assert ratio <= 1 or estimate > 1e-9

@@ -15,7 +15,7 @@ import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.matrices import edge_entries
-from qbsweep.physics.moments.bounded import ROUNDING, Bounded
+from qbsweep.physics.moments.bounded import UNIT, Bounded
 from qbsweep.physics.moments.family import Family, parents_first
 from qbsweep.physics.moments.refined import ergotropy_error, refined_deficits
 from qbsweep.physics.moments.steady import CARRIED, roundings
@@ -84,7 +84,7 @@ def _resolvent_deficits(net: Family, parents: tuple[int, ...], J: Array, kappa: 
         z = np.abs(half + w.value)
         lost = (2 * half * w.value.real + np.abs(w.value) ** 2) / z**2
         deficits[mode] = lost / (1 + half / z)
-        error = np.maximum(error, ergotropy_error(lost, half * w.error / z**2 + 4 * ROUNDING * np.abs(w.value) / z))
+        error = np.maximum(error, ergotropy_error(lost, half * w.error / z**2 + 4 * UNIT * np.abs(w.value) / z))
     return deficits, error
 
 
@@ -145,7 +145,7 @@ def _common_deficits(
     for mode, y in _pair_diagonal(net, parents, J, kappa, lambda j, k: sources.get((j, k))):
         np.divide(-y * (2 + y), 1 + np.abs(1 + y), out=deficits[mode])
         np.minimum(lowest, y, out=lowest)
-    relative = ROUNDING * _OF_HOP * (2 * max(depths(parents)) + 1)
+    relative = UNIT * _OF_HOP * (2 * max(depths(parents)) + 1)
     # |X| / max(|X|^2, 1/100) is 10 at most; the rest is `ergotropy_error`.
     return deficits, 10 * relative * np.sqrt(2 / np.maximum(2 + lowest, relative))
 
@@ -170,7 +170,7 @@ def _directed_deficits(net: Family, parents: tuple[int, ...], J: Array, kappa: A
         y = (net.phases[mode] ** 2).real * Y.value
         lost = np.maximum(-(2 * y.real + np.abs(y) ** 2), 0.0)
         deficits[mode] = lost / (1 + np.abs(1 + y))
-        error = np.maximum(error, ergotropy_error(lost, Y.error + 6 * ROUNDING * np.abs(y)))
+        error = np.maximum(error, ergotropy_error(lost, Y.error + 6 * UNIT * np.abs(y)))
     return deficits, error
 
 

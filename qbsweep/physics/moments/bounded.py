@@ -6,8 +6,8 @@ import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
 
-ROUNDING = float(np.finfo(float).eps) / 2
-_COMPLEX = 6 * ROUNDING  # of a complex product or quotient, at most
+UNIT = float(np.finfo(float).eps) / 2  # the largest relative error of a rounding
+_COMPLEX = 6 * UNIT  # of a complex product or quotient, at most
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +27,7 @@ class Bounded:
     def __add__(self, other: "Bounded") -> "Bounded":
         """Return the sum."""
         value = self.value + other.value
-        return Bounded(value, self.error + other.error + ROUNDING * np.abs(value))
+        return Bounded(value, self.error + other.error + UNIT * np.abs(value))
 
     def __sub__(self, other: "Bounded") -> "Bounded":
         """Return the difference."""

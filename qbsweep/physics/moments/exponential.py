@@ -92,7 +92,7 @@ def _where(members: Array) -> Array | slice:
 def _squarings(A: Array, norm: float) -> Array:
     """Return how often matrices are halved until their 2-norms are below `norm`, shape (P,)."""
     size = np.abs(A)
-    bound = np.sqrt(size.sum(axis=-2).max(axis=-1) * size.sum(axis=-1).max(axis=-1))
+    bound = np.sqrt(size.sum(axis=-2).max(axis=-1)) * np.sqrt(size.sum(axis=-1).max(axis=-1))
     # Deep entries of a chain, of order t^distance, keep their digits if no factor spans more than _BLOCK hops.
     scale = np.maximum(bound / norm, A.shape[-1] / _BLOCK)
     return np.asarray(np.ceil(np.log2(np.maximum(scale, 1.0))).astype(int))

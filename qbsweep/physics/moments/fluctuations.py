@@ -10,7 +10,7 @@ from qbsweep.physics.moments.anomaly import anomaly_deficits
 from qbsweep.physics.moments.exponential import congruent
 from qbsweep.physics.moments.noise import blocks, factors, gram
 from qbsweep.physics.moments.problem import NOTHING, POOR, ROUNDING, Problem
-from qbsweep.physics.moments.steps import Steps, limit, steps_of
+from qbsweep.physics.moments.steps import Steps, settled_noise, steps_of
 
 _FLOOR = 1e-4  # of the bath's photon number: errors of less are counted relative to it
 
@@ -111,7 +111,8 @@ def _better_pairs(
 def _late_pairs(problem: Problem, steps: Steps) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return filling and deficit of ``V_ss - U V_ss U^dag``, and the errors of what follows from them."""
     n = problem.net.n_modes
-    whole = limit(steps.each[-1])
+    assert problem.D is not None
+    whole = settled_noise(problem.F, problem.D, problem.lifetime[:, 0])
     steady, remaining = blocks(whole, n)[..., None], gram(steps.propagated(factors(whole)), n)
     lost, of_steady = anomaly_deficits(problem.net, problem.J, problem.kappa)  # better known than from V_ss
     lost = np.zeros((n, len(steady))) if lost is None else lost

@@ -114,7 +114,7 @@ def gram(vectors: Array, n: int) -> FloatArray:
 
 
 def blocks(V: Array, n: int) -> FloatArray:
-    """Return what `_gram` does, shape (P, b, N+1), of whole matrices (P, k, q, q)."""
+    """Return what `gram` does, shape (P, b, N+1), of whole matrices (P, k, q, q)."""
     diagonal = np.diagonal(V, axis1=-2, axis2=-1).real
     if V.shape[-1] == n:
         return np.asarray(diagonal)

@@ -39,7 +39,7 @@ class Problem:
 
     def entered_error(self, at: Array | slice = slice(None)) -> FloatArray:
         """Relative error of what has entered at some times, (P, T): it remembers no more than the slowest mode does."""
-        return self._error(at, np.minimum(self.times[:, at], self._lifetime))
+        return self._error(at, np.minimum(self.times[:, at], self.lifetime))
 
     def remaining_error(self, at: Array | slice = slice(None)) -> FloatArray:
         """Relative error of U(t) at some times, shape (P, T)."""
@@ -57,11 +57,11 @@ class Problem:
         return np.asarray(norms(self.F))[:, None]
 
     @cached_property
-    def _lifetime(self) -> FloatArray:
-        """Of the amplitude of the slowest mode, shape (P, 1); without end if it has no loss of its own."""
+    def lifetime(self) -> FloatArray:
+        """That of the amplitude of the slowest mode, shape (P, 1); without end if it has no loss of its own."""
         return np.asarray(1 / np.maximum(self.kappa * -self.net.B.max(), NOTHING))[:, None]
 
     @property
     def relaxes(self) -> FloatArray:
         """Members whose decay double precision can tell from none beside their oscillations, shape (P,)."""
-        return np.asarray((self._norm * self._lifetime)[:, 0] < _UNDAMPED)
+        return np.asarray((self._norm * self.lifetime)[:, 0] < _UNDAMPED)

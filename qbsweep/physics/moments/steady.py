@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
-from qbsweep.physics.moments.bounded import ROUNDING, Bounded
+from qbsweep.physics.moments.bounded import UNIT, Bounded
 from qbsweep.physics.moments.family import Family
 from qbsweep.physics.moments.refined import refined_amplitudes
 
@@ -61,7 +61,7 @@ def roundings(net: Family) -> float:
 
     Elimination rounds each of the at most 3 N + 1 entries some times, and each term has each of them once at most.
     """
-    return ROUNDING * _OF_ENTRY * 3 * net.n_modes
+    return UNIT * _OF_ENTRY * 3 * net.n_modes
 
 
 def _diagonals(net: Family, J: Array, kappa: Array) -> Callable[[int], Array]:
@@ -102,7 +102,7 @@ def _populations(net: Family, parents: tuple[int, ...], J: Array, pivots: list[A
 
 def _largest_along(net: Family, parents: tuple[int, ...], errors: list[FloatArray]) -> FloatArray:
     """Return the largest sum of errors on a way from the charger, each with some roundings more."""
-    total = [error + 6 * ROUNDING for error in errors]
+    total = [error + 6 * UNIT for error in errors]
     for mode in net.order[1:]:
         total[mode] = total[mode] + total[parents[mode]]
     return np.asarray(np.max(total, axis=0))

@@ -105,10 +105,15 @@ def norms(F: Array) -> Array:
     return np.asarray(np.abs(F).sum(axis=1).max(axis=1))
 
 
-def limit(last: Step) -> Array:
-    """V in the steady state, shape (P, k, q, q), by doubling a step."""
-    assert last.noise is not None
-    V, E = last.noise.copy(), last.flow.copy()
+def settled_noise(F: Array, D: Array, lifetime: Array) -> Array:
+    """V in the steady state, shape (P, k, q, q), by doubling what happens within a lifetime, shape (P,).
+
+    Not within a step of the grid: of a short one ``e^{Fh}`` is 1 to rounding, and V would be known to 1/h only.
+    """
+    h = lifetime[:, None, None]
+    first = step(F * h, np.zeros(F.shape[:2], dtype=F.dtype), D * h[..., None])
+    assert first.noise is not None
+    V, E = first.noise, first.flow
     active = np.arange(len(V))
     while len(active):
         V[active] += congruent(E[active][:, None], V[active])
