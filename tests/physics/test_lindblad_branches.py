@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import root
 
+from qbsweep.errors import QbsweepError
 from qbsweep.physics.closed_forms import kerr_energy
 from qbsweep.physics.fock import qutip_reference, steady
 from qbsweep.physics.fock.branches import classical_branches, is_multistable, levels_for, outside
@@ -97,6 +98,22 @@ def test_a_lossless_linear_mode_can_be_eliminated():
         assert np.linalg.norm(slope(model, alpha)) < 1e-6
 
 
+@pytest.mark.parametrize(("kappa", "levels", "kerr"), [((0, 1), (12, 12), (0.2, 0.2)), ((0, 1), (2, 12), (0, 0.2))])
+def test_a_lossless_nonlinear_charger_is_solved(kappa, levels, kerr):
+    """Its own response has no end where it is not detuned; the battery's loss is that of the network."""
+    model = fock_model(Network(kappa, (Edge(0, 1, 0.5),)), levels, epsilon=0.5, kerr=kerr)
+    found = solve_fixed(model, Task())
+    assert found.verdict.word == "converged", found.verdict.reason
+    finer = solve_model(model.with_levels(tuple(d if d == 2 else d + 6 for d in levels)))
+    np.testing.assert_allclose(found.result.energy, finer.energy, 1e-3)
+
+
+def test_a_network_without_a_classical_state_is_one_sentence():
+    model = fock_model(Network((1.0, 0.0), (Edge(0, 1, 0.5),)), (12, 2), epsilon=0.5, kerr=(0.2, 0.0))
+    with pytest.raises(QbsweepError, match="give every Kerr mode and qubit a loss"):
+        solve_fixed(model, Task())
+
+
 def test_branches_of_the_bistable_charger():
     model = charger(3.4, (15, 3))
     branches = classical_branches(model)
@@ -141,6 +158,15 @@ def test_a_climb_begins_where_all_branches_fit():
     assert found.verdict.word == "converged", found.verdict.reason
     assert found.result.energy[0] == pytest.approx(kerr_energy(0.2, -3.0, 1.0, 3.4), rel=1e-3)
     assert found.result.levels[0] >= 32 > 10 > found.result.levels[1]
+
+
+def test_a_mode_that_holds_nothing_needs_no_levels():
+    """The same charger with nothing behind it: its battery stays empty, and is not what the climb runs into."""
+    alone = fock_model(Network((1.0, 1.0), (Edge(0, 1, 0.0),), (-3.0, 0.0)), 4, epsilon=3.4, kerr=(0.2, 0.0))
+    found = solve_auto(alone, Task(memory_budget=1e9))
+    assert found.verdict.word == "converged", found.verdict.reason
+    assert found.result.energy == pytest.approx([kerr_energy(0.2, -3.0, 1.0, 3.4), 0.0], rel=1e-3)
+    assert found.result.levels[1] <= 4
 
 
 def test_a_climb_that_cannot_hold_a_branch_says_so():
@@ -213,6 +239,20 @@ def test_a_converged_point_is_right_and_too_few_levels_are_suspect(levels):
         error = difference(found.result, solve_model(model.with_levels(more), branches=classical_branches(model)))
         assert found.verdict.suspect or error < 2e-3, (model, found.verdict)
     assert len(words) > 1, words
+
+
+@pytest.mark.parametrize("kappa", [1.0, 0.0])
+def test_an_evolution_too_short_to_reach_a_branch_needs_no_levels_for_it(kappa):
+    """The bistable charger from vacuum: 1.9 quanta at half a lifetime; or one without any loss."""
+    short = Task([0.25, 0.5], steady=False)
+    model = fock_model(
+        Network((kappa, kappa), (Edge(0, 1, 0.001),), (-3.0, 0.0)), (15, 2), epsilon=3.4, kerr=(0.2, 0.0)
+    )
+    found = solve_fixed(model, short)
+    assert found.verdict.word == "converged", found.verdict.reason
+    exact = solve_model(model.with_levels((40, 3)), times=short.times, steady=False)
+    np.testing.assert_allclose(found.result.energy_t, exact.energy_t, 1e-3)
+    assert solve_fixed(model, Task([0.5, 50.0], steady=False)).verdict.suspect
 
 
 def test_times_are_compared_with_fewer_levels():

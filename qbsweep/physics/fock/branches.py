@@ -18,11 +18,13 @@ small in their distance.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from qbsweep.arrays import Array, ComplexArray, FloatArray
+from qbsweep.errors import QbsweepError
 from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.matrices import drift_matrix
 
@@ -32,7 +34,7 @@ MORE_STARTS = 16  # times as many for every Kerr mode beyond the first: they hav
 NEWTON_STEPS = 30
 MOST = 0.9  # of the starts: the last ones may never arrive
 SAME = 1e-6  # relative distance below which two solutions are one
-REGULAR = 1e-9  # relative loss given to linear modes, so that a lossless one can be eliminated
+REGULAR = 1e-9  # relative loss given to all modes, so that a lossless one can be eliminated and has a response
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,35 @@ def classical_branches(model: FockModel) -> ComplexArray:
     -------
     array
         Amplitudes ``<c_m>``, stable and unstable, shape (branches, modes).
+
+    Raises
+    ------
+    QbsweepError
+        If none is found, as between a Kerr mode and a qubit without a loss: nothing then says which levels are enough.
     """
     shifts = {0.0, model.occupation} if any(model.kerr) else {0.0}
-    found = np.concatenate([_fixed_points(model, shift) for shift in sorted(shifts)])
+    try:
+        found = np.concatenate([_fixed_points(model, shift) for shift in sorted(shifts)])
+    except np.linalg.LinAlgError:
+        found = np.zeros((0, model.network.n_modes), dtype=complex)
+    if not len(found):
+        raise QbsweepError(
+            "no classical state of this network was found, so nothing says which Fock levels are enough; "
+            "give every Kerr mode and qubit a loss, and the parameters a common scale"
+        )
     return found[np.argsort(np.sum(np.abs(found) ** 2, axis=1))]
+
+
+def reachable_branches(model: FockModel, times: Sequence[float] | FloatArray | None, *, steady: bool) -> ComplexArray:
+    """Return the classical fixed points that the states asked for may be near, shape (branches, modes).
+
+    None for an evolution that ends before the fastest loss has acted once: what it reaches is its own trajectory. Later
+    there is time for the rare jumps between branches.
+    """
+    fastest = 2 * float(np.max(-np.diagonal(drift_matrix(model.network)).real))
+    if not steady and times is not None and fastest * float(times[-1]) < 1:
+        return np.zeros((0, model.network.n_modes), dtype=complex)
+    return classical_branches(model)
 
 
 def is_multistable(model: FockModel, branches: ComplexArray) -> bool:
@@ -81,7 +108,7 @@ def levels_for(model: FockModel, branches: ComplexArray) -> tuple[int, ...]:
     ``n + MARGIN sqrt(n (1 + 2 P + 2 |Q|)) + 1``: the bath's noise widens the number's distribution.
     """
     noise = 1 + 2 * model.occupation + 2 * abs(model.anomaly)
-    numbers = np.max(np.abs(branches) ** 2, axis=0)
+    numbers = np.max(np.abs(branches) ** 2, axis=0, initial=0.0)
     needed = np.ceil(numbers + MARGIN * np.sqrt(numbers * noise) + 1).astype(int)
     return tuple(d if q else max(int(n), 2) for d, q, n in zip(model.levels, model.qubits, needed, strict=True))
 
@@ -97,12 +124,14 @@ def outside(model: FockModel, branches: ComplexArray) -> str:
 
 def _fixed_points(model: FockModel, shift: float) -> ComplexArray:
     M = drift_matrix(model.network)
+    M = M - REGULAR * float(np.max(np.abs(M))) * np.eye(len(M))
     force = np.zeros(len(M), dtype=complex)
     force[0] = -1j * model.epsilon
     chosen = np.array(model.qubits) | (np.array(model.kerr) != 0)
     n, rest = np.flatnonzero(chosen), np.flatnonzero(~chosen)
-    inner = M[np.ix_(rest, rest)] - REGULAR * float(np.max(np.abs(M))) * np.eye(len(rest))
-    answer = -np.linalg.solve(inner, np.column_stack([M[np.ix_(rest, n)], force[rest]]))  # of the linear modes
+    answer = -np.linalg.solve(
+        M[np.ix_(rest, rest)], np.column_stack([M[np.ix_(rest, n)], force[rest]])
+    )  # of the linear modes
     through = M[np.ix_(n, rest)]
     w = 1 / (2 * model.occupation + 1)
     qubit = np.array(model.qubits)[n]

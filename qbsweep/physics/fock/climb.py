@@ -14,7 +14,7 @@ import numpy as np
 
 from qbsweep.arrays import ComplexArray
 from qbsweep.errors import QbsweepError
-from qbsweep.physics.fock.branches import classical_branches, is_multistable, levels_for, outside
+from qbsweep.physics.fock.branches import is_multistable, levels_for, outside, reachable_branches
 from qbsweep.physics.fock.cost import predict_memory
 from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.fock.photons import expected_errors, expected_levels
@@ -177,7 +177,7 @@ def _limited(judged: Judged, larger: FockModel) -> Judged:
 
 
 def _fixed_nonlinear(model: FockModel, task: Task) -> Judged:
-    branches = classical_branches(model)
+    branches = reachable_branches(model, task.times, steady=task.steady)
     above = outside(model, branches)
     if above:
         return _above(_judged(task.solve(model), [], task, certain=False, outside=above), model, branches)
@@ -226,7 +226,7 @@ def _leaked(model: FockModel, result: FockResult, task: Task) -> float:
 
 
 def _climb_nonlinear(model: FockModel, task: Task) -> Judged:
-    branches = classical_branches(model)
+    branches = reachable_branches(model, task.times, steady=task.steady)
     model = first_model(model, branches, task)
     result, larger = task.solve(model, branches=branches), finer_model(model)
     climbed = [(model.levels, _leaked(model, result, task) if result.converged else math.inf)]

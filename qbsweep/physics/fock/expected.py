@@ -4,7 +4,7 @@ import numpy as np
 
 from qbsweep.arrays import ComplexArray, FloatArray
 from qbsweep.errors import QbsweepError
-from qbsweep.physics.fock.branches import classical_branches, outside
+from qbsweep.physics.fock.branches import outside, reachable_branches
 from qbsweep.physics.fock.climb import (
     BESIDE,
     HOPELESS,
@@ -45,7 +45,7 @@ def expected_solutions(model: FockModel, task: Task, *, climbs: bool) -> list[Fo
         return [model]  # the point will say what is wrong with it
     if model.gaussian:
         return _climb_gaussian(model, errors, task) if climbs else _fixed_gaussian(model, errors, task)
-    branches = classical_branches(model)
+    branches = reachable_branches(model, task.times, steady=task.steady)
     if climbs:
         return _climb_nonlinear(first_model(model, branches, task), errors, task)
     return [model] if outside(model, branches) else _fixed_nonlinear(model, branches, errors, task)

@@ -13,7 +13,7 @@ from scipy.linalg import expm
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics import gaussian
-from qbsweep.physics.fock.branches import classical_branches
+from qbsweep.physics.fock.branches import reachable_branches
 from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.fock.verdict import FLOOR
 from qbsweep.physics.matrices import drift_matrix
@@ -85,7 +85,8 @@ def expected_error(errors: FloatArray, levels: tuple[int, ...]) -> float:
 
 def expected_levels(errors: FloatArray, tolerance: float) -> tuple[int, ...]:
     """Return the least levels of every mode, at least 2, that should meet a tolerance."""
-    return tuple(max(2, int(np.argmax(of_mode <= tolerance)) or _PHOTONS) for of_mode in errors)
+    met = errors <= tolerance
+    return tuple(max(2, int(np.argmax(of_mode))) if of_mode.any() else _PHOTONS for of_mode in met)
 
 
 def _moments(
@@ -101,7 +102,7 @@ def _moments(
     if steady or not model.gaussian:
         coherent = model.epsilon**2 * coherent_populations(net, one, one)[0]
         if not model.gaussian:
-            coherent = np.abs(classical_branches(model).T) ** 2
+            coherent = np.abs(reachable_branches(model, times, steady=steady).T) ** 2
             if grid is not None:
                 coherent = np.append(coherent, classical_populations(model, float(grid[-1])), axis=1)
         lost, _ = anomaly_deficits(net, one, one)
