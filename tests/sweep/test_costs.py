@@ -10,7 +10,7 @@ from qbsweep.physics.fock import climb, point
 from qbsweep.runs import costs, plan
 from qbsweep.runs.costs import MAX_CALLS, MAX_POINTS, block_costs, block_sums, point_costs
 from qbsweep.runs.plan import make_grid, make_plan
-from qbsweep.solvers import lindblad, moments
+from qbsweep.solvers import lindblad, moment_states, moments
 from qbsweep.store.grid import Grid
 from qbsweep.sweeps.given import sweep
 from qbsweep.sweeps.spec import load_spec
@@ -40,8 +40,8 @@ def test_a_plan_solves_nothing(file, monkeypatch):
         (point.propagator, "propagate"),
         (climb, "solve_model"),
         (moments, "solve_moments"),
-        (moments, "evolved_populations"),
-        (moments, "coherent_populations"),
+        (moment_states, "evolved_populations"),
+        (moment_states, "coherent_populations"),
     ):
         monkeypatch.setattr(module, name, refuse)
     spec = load_spec(file)
