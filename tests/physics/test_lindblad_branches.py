@@ -16,7 +16,7 @@ from qbsweep.physics.fock.operator import DenseOperator
 from qbsweep.physics.fock.point import build_operator, leak, solve_model
 from qbsweep.physics.fock.steady import slowest_rate, steady_state
 from qbsweep.physics.fock.terms import generator
-from qbsweep.physics.fock.verdict import difference, leak_error
+from qbsweep.physics.fock.verdict import difference, energy_error
 from qbsweep.physics.matrices import drift_matrix
 from qbsweep.physics.network import Edge, Network
 
@@ -222,7 +222,7 @@ def test_the_leak_allows_for_more_than_the_error():
             continue
         result = solve_model(model)
         error = difference(result, solve_model(model.with_levels(tuple(2 * d for d in model.levels)), start=result))
-        shares.append(leak_error(result, leak(model, result)) / error)
+        shares.append(energy_error(model, result, leak(model, result)) / error)
     assert min(shares) > 3
 
 
@@ -239,6 +239,28 @@ def test_a_converged_point_is_right_and_too_few_levels_are_suspect(levels):
         error = difference(found.result, solve_model(model.with_levels(more), branches=classical_branches(model)))
         assert found.verdict.suspect or error < 2e-3, (model, found.verdict)
     assert len(words) > 1, words
+
+
+@pytest.mark.parametrize("J", [0.01, 0.003])
+@pytest.mark.parametrize("epsilon", [1e-4, 1e-3, 1e-2])
+def test_small_energies_are_solved_to_their_own_size(epsilon, J):
+    """A qubit that holds 1e-11 quanta or less: its weak answer is linear, ``|alpha|^2`` of the amplitude equations.
+
+    The solutions that are compared begin one at the other: at an accuracy of 1e-9 both were off by 0.4 %, and agreed.
+    """
+    network = Network((1.0, 1.0), (Edge(0, 1, J),))
+    model = fock_model(network, (8, 2), epsilon=epsilon)
+    found = solve_fixed(model, Task())
+    linear = epsilon**2 * np.abs(np.linalg.solve(drift_matrix(network), np.array([1.0, 0.0]))) ** 2
+    wrong = np.max(np.abs(found.result.energy / linear - 1))
+    assert found.verdict.suspect or wrong < 1e-3, found
+    assert found.verdict.word == "converged" or epsilon < 1e-3
+
+
+def test_energies_below_the_rounding_of_a_state_are_suspect():
+    found = solve_fixed(fock_model(Network((1.0, 1.0), (Edge(0, 1, 0.5),)), 8, epsilon=1e-9, kerr=0.2), Task())
+    assert found.verdict.suspect
+    assert "an energy so small" in found.verdict.reason
 
 
 @pytest.mark.parametrize("kappa", [1.0, 0.0])

@@ -23,8 +23,8 @@ from qbsweep.physics.fock.verdict import (
     TOLERANCE,
     Verdict,
     difference,
+    energy_error,
     judge,
-    leak_error,
     measured_error,
     sufficient_levels,
 )
@@ -34,6 +34,8 @@ BESIDE = 2  # levels more, or less, of a second solution of a Gaussian network
 HOPELESS = 10.0  # times the tolerance: hardly ever does a fifth of the levels gain as much
 LEAST = 3  # levels that a climb begins with
 LOOSE = 1e-3  # of the tolerance, that a solution is solved to which only serves to compare
+SHARP = 0.3  # of the tolerance, that the error of the method itself may be of an energy
+FINEST = 1e-15  # accuracy of rho beyond which there is none
 STEEP = 0.1  # of the tolerance, that the first levels of a climb should meet
 
 
@@ -92,7 +94,9 @@ class Task:
 def solve_fixed(model: FockModel, task: Task) -> Judged:
     """Solve a model at its own levels, and judge it."""
     if all(model.qubits):
-        return _judged(task.solve(model), [(model.levels, 0.0)], task, certain=True)
+        result = _sharp(model, task.solve(model), None, task)
+        blur = energy_error(model, result, result.error)
+        return _judged(result, [(model.levels, 0.0)], task, certain=True, blur=blur)
     return _fixed_gaussian(model, task) if model.gaussian else _fixed_nonlinear(model, task)
 
 
@@ -134,11 +138,25 @@ def _judged(
     *,
     certain: bool,
     outside: str = "",
+    blur: float = 0.0,
 ) -> Judged:
     error = climbed[-1][1] if climbed else math.inf
     tried = [(max(levels), value) for levels, value in climbed]
-    verdict = judge(result, error, certain=certain, tolerance=task.tolerance, tried=tried, outside=outside)
+    verdict = judge(result, error, certain=certain, tolerance=task.tolerance, tried=tried, outside=outside, blur=blur)
     return Judged(result, verdict, tuple(climbed))
+
+
+def _sharp(model: FockModel, result: FockResult, branches: ComplexArray | None, task: Task) -> FockResult:
+    """Return a solution whose energies the method's own error cannot have moved much: it, or a more accurate one."""
+    if not result.converged or energy_error(model, result, result.error) <= SHARP * task.tolerance:
+        return result
+    sharper = task.solve(model, branches=branches, start=result, accuracy=_accuracy(model, result, task))
+    return sharper if sharper.converged else result
+
+
+def _accuracy(model: FockModel, result: FockResult, task: Task) -> float:
+    """Return the error of rho that moves no energy of about a result's by much."""
+    return max(FINEST, SHARP * task.tolerance / max(energy_error(model, result, 1.0), 1e-300))
 
 
 def _fixed_gaussian(model: FockModel, task: Task) -> Judged:
@@ -182,9 +200,10 @@ def _fixed_nonlinear(model: FockModel, task: Task) -> Judged:
     if above:
         return _above(_judged(task.solve(model), [], task, certain=False, outside=above), model, branches)
     coarse = _coarse(model, branches, task)
-    result = task.solve(model, branches=branches, start=coarse)
+    result = _sharp(model, task.solve(model, branches=branches, start=coarse), branches, task)
     error = _compared(model, result, coarse, branches, task) if result.converged else math.inf
-    return _judged(result, [(model.levels, error)], task, certain=False)
+    blur = energy_error(model, result, result.error)
+    return _judged(result, [(model.levels, error)], task, certain=False, blur=blur)
 
 
 def _coarse(model: FockModel, branches: ComplexArray, task: Task) -> FockResult | None:
@@ -203,11 +222,14 @@ def _compared(
     error = math.inf
     if coarse is not None:
         error = difference(coarse, result)
+        if error > task.tolerance:
+            error = difference(_sharp(model.with_levels(coarse.levels), coarse, branches, task), result)
         if not task.tolerance < error <= HOPELESS * task.tolerance:
             return error
     error, larger = min(error, _leaked(model, result, task)), finer_model(model)
     if error > task.tolerance and task.affords(larger):
-        finer = task.solve(larger, branches=branches, start=result, accuracy=LOOSE * task.tolerance)
+        accuracy = min(LOOSE * task.tolerance, _accuracy(model, result, task))
+        finer = task.solve(larger, branches=branches, start=result, accuracy=accuracy)
         error = difference(result, finer)
     return error
 
@@ -222,21 +244,23 @@ def may_compare(smaller: FockModel, branches: ComplexArray) -> bool:
 
 def _leaked(model: FockModel, result: FockResult, task: Task) -> float:
     """Return the truncation error that the leak allows for; infinite where there is more than the steady state."""
-    return leak_error(result, leak(model, result)) if task.times is None and result.state is not None else math.inf
+    is_all = task.times is None and result.state is not None
+    return energy_error(model, result, leak(model, result)) if is_all else math.inf
 
 
 def _climb_nonlinear(model: FockModel, task: Task) -> Judged:
     branches = reachable_branches(model, task.times, steady=task.steady)
     model = first_model(model, branches, task)
-    result, larger = task.solve(model, branches=branches), finer_model(model)
+    result, larger = _sharp(model, task.solve(model, branches=branches), branches, task), finer_model(model)
     climbed = [(model.levels, _leaked(model, result, task) if result.converged else math.inf)]
     while result.converged and climbed[-1][1] > task.tolerance and task.affords(larger):
-        finer = task.solve(larger, branches=branches, start=result)
+        finer = _sharp(larger, task.solve(larger, branches=branches, start=result), branches, task)
         error = min(difference(result, finer), _leaked(larger, finer, task)) if finer.converged else math.inf
         climbed.append((larger.levels, error))
         model, result, larger = larger, finer, finer_model(larger)
     above = outside(model, branches)
-    judged = _judged(result, climbed, task, certain=False, outside=above)
+    blur = energy_error(model, result, result.error)
+    judged = _judged(result, climbed, task, certain=False, outside=above, blur=blur)
     if above:
         judged = _above(judged, model, branches)
     return _limited(judged, larger) if result.converged and climbed[-1][1] > task.tolerance else judged

@@ -191,7 +191,8 @@ def steady_state(
         x = x + _correction(system, residual, 0.5 * attainable)
     relaxed = norm * rank / slowest
     error = relaxed if gap is None else norm * rank / gap if gap else math.inf
-    reason = "" if relaxed <= tolerance else f"steady state: estimated error {relaxed:.1e} above {tolerance:.0e}"
+    needed = max(tolerance, TOLERANCE)  # more is a wish, which rounding may not grant
+    reason = "" if relaxed <= needed else f"steady state: estimated error {relaxed:.1e} above {needed:.0e}"
     return SteadyState(_normalised(operator, best), norm, error, system.applications, reason)
 
 

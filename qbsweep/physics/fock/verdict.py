@@ -14,7 +14,8 @@ best *converged*: it has passed every test that could have spoken against it, in
    hence so is the error of every energy, where the leaked quanta lie near the cut (measured, this bound was between 6
    and 1e7 times the error); or a solution with a quarter more levels agrees (`climb`);
 4. no mode's highest level holds more than the tolerance;
-5. the numerical error is below `NUMERICAL_TOLERANCE`.
+5. the numerical error is below `NUMERICAL_TOLERANCE`, and may move no energy by more than the tolerance: the solutions
+   that 3. compares begin one at the other, and what the method has not resolved they have in common.
 """
 
 import math
@@ -130,11 +131,28 @@ def _values(result: FockResult) -> dict[str, tuple[Array, Array]]:
     return values
 
 
-def leak_error(result: FockResult, leaked: float) -> float:
-    """Return the truncation error that a leak, from `point.leak`, makes if it takes a mode's d quanta along."""
-    energy, ergotropy = _values(result)["steady"]
-    scale = np.maximum(ergotropy, FLOOR * energy)
-    return float(np.max(leaked * np.array(result.levels) / np.maximum(scale, 1e-300)))
+def energy_error(model: FockModel, result: FockResult, error: float) -> float:
+    """Return the largest relative error of an energy or ergotropy that an error of rho in the trace norm may make.
+
+    It may move a mode's d quanta by that much. Denominators are those of `truncation_error`; a mode that is exactly
+    empty, in vacuum, has none.
+
+    Parameters
+    ----------
+    model : FockModel
+    result : FockResult
+        Of the model.
+    error : float
+        As `FockResult.error`, or a leak from `point.leak`.
+    """
+    worst = 0.0
+    for energy, ergotropy in _values(result).values():
+        floor = FLOOR * np.max(energy.reshape(len(energy), -1), axis=1)
+        least = np.min(ergotropy.reshape(len(energy), -1), axis=1)
+        scale = np.maximum(np.maximum(least, floor), 1e-300)
+        is_there = (scale > 1e-300) | (model.occupation > 0)
+        worst = max(worst, float(np.max(error * np.array(result.levels) / scale, initial=0.0, where=is_there)))
+    return worst
 
 
 def measured_error(model: FockModel, result: FockResult, times: Sequence[float] | None) -> float:
@@ -182,6 +200,7 @@ def judge(
     tolerance: float = TOLERANCE,
     tried: Sequence[tuple[int, float]] = (),
     outside: str = "",
+    blur: float = 0.0,
 ) -> Verdict:
     """Return the verdict on a result whose truncation error is known.
 
@@ -198,6 +217,8 @@ def judge(
         Levels and errors of this point so far, this one included, to extrapolate from.
     outside : str
         Which classical branch does not lie inside the levels; empty if all do.
+    blur : float
+        From `energy_error`: what the numerical method itself may have done to an energy.
     """
     found = []
     if not result.converged:
@@ -216,6 +237,10 @@ def judge(
         found.append(("suspect-truncation", f"truncation error {error:.2g} above the tolerance {tolerance:g}"))
     if not certain and result.top_population > tolerance:
         found.append(("suspect-truncation", f"a highest level holds {result.top_population:.2g} of a mode"))
+    if blur > tolerance:
+        found.append(
+            ("suspect-numerics", f"an error of rho of {result.error:.1e} may be {blur:.1e} of an energy so small")
+        )
     if result.error > NUMERICAL_TOLERANCE:
         found.append(("suspect-numerics", f"numerical error {result.error:.1e} above {NUMERICAL_TOLERANCE:.0e}"))
     word, _ = found[0] if found else ("certified" if certain else "converged", "")
