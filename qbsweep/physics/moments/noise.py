@@ -19,7 +19,7 @@ import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.matrices import edge_entries
-from qbsweep.physics.moments.family import Family
+from qbsweep.physics.moments.family import Entries, Family
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,32 +63,43 @@ def equations(net: Family, *, pairs: bool) -> Equations:
 
     They are in the family's gauge, of quarter turns: in quadratures a local loss lets in x alone, or p alone.
     """
-    n, is_real, phases = net.n_modes, net.dtype.kind == "f", net.phases
-    A, K, K_sq = (np.zeros((n, n), dtype=complex) for _ in range(3))
-    for edge in net.network.edges:
-        for e in edge_entries(edge):
-            A[e.j, e.k] += -1j * e.h - e.K / 2
-            K[e.j, e.k] += e.K
-            K_sq[e.j, e.k] += e.K_sq
-    A, K = (phases.conj()[:, None] * matrix * phases for matrix in (A, K))
-    K_sq = phases.conj()[:, None] * K_sq * phases.conj()
-    losses, turns = np.array(net.network.kappa), np.diag(net.network.detuning)
+    A, K, K_sq = _matrix(net.A, net), _damping(net), _matrix(net.A_sq, net)
+    losses, turns = -2 * net.B, np.diag(net.D)
     if not pairs:
-        if is_real:
-            return Equations(A.real, -losses / 2, 0 * turns, K.real[None], losses[None])
-        return Equations(A, -losses / 2, -1j * turns, K[None], losses[None])
+        return Equations(A, net.B, turns, K[None], losses[None])
     xx, pp, xp = (K + K_sq).real / 2, (K - K_sq).real / 2, (K_sq - K).imag / 2
-    turn = (phases**2).real
-    local = np.stack([losses * (1 + turn) / 2, losses * (1 - turn) / 2])
-    if is_real:
-        return Equations(A.real, -losses / 2, 0 * turns, np.stack([xx, pp]), local)
+    local = np.stack([losses + net.B_sq.real, losses - net.B_sq.real]) / 2
+    if net.dtype.kind == "f":
+        return Equations(A, net.B, turns, np.stack([xx, pp]), local)
     return Equations(
-        np.block([[A.real, -A.imag], [A.imag, A.real]]),
-        np.tile(-losses / 2, 2),
-        np.block([[0 * turns, turns], [-turns, 0 * turns]]),
+        _of_quadratures(A),
+        np.tile(net.B, 2),
+        _of_quadratures(turns),
         np.block([[xx, xp], [xp.T, pp]])[None],
         local.reshape(1, -1),
     )
+
+
+def _matrix(entries: Entries, net: Family) -> Array:
+    matrix = np.zeros((net.n_modes, net.n_modes), dtype=net.dtype)
+    for place, value in entries.items():
+        matrix[place] = value
+    return matrix
+
+
+def _damping(net: Family) -> Array:
+    """Return the damping matrix K of the edges, which ``-(A + A^dag)`` is, but for what has cancelled in A."""
+    K = np.zeros((net.n_modes, net.n_modes), dtype=complex)
+    for edge in net.network.edges:
+        for entry in edge_entries(edge):
+            K[entry.j, entry.k] += entry.K
+    turned = net.phases.conj()[:, None] * K * net.phases
+    return np.asarray(turned.real if net.dtype.kind == "f" else turned)
+
+
+def _of_quadratures(matrix: Array) -> FloatArray:
+    """Return what a matrix does to (x, p)."""
+    return np.block([[matrix.real, -matrix.imag], [matrix.imag, matrix.real]])
 
 
 def factors(V: Array) -> Array:
