@@ -7,12 +7,12 @@ import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.errors import QbsweepError
-from qbsweep.physics.fock.climb import Task, solve_auto, solve_fixed
-from qbsweep.physics.fock.cost import predict_memory, predict_seconds
+from qbsweep.physics.fock.climb import solve_auto, solve_fixed
 from qbsweep.physics.fock.expected import expected_solutions
 from qbsweep.physics.fock.levels import levels_by_role
 from qbsweep.physics.fock.model import FockModel, fock_model
 from qbsweep.physics.fock.point import FockResult
+from qbsweep.physics.fock.task import Task
 from qbsweep.physics.fock.verdict import Verdict
 from qbsweep.physics.network import scaled
 from qbsweep.solvers.interface import Cost, Labelled, Points, Setting, Solved, Solver, require_outputs
@@ -157,57 +157,32 @@ class _Point:
         return cls(model, points.times_at(where), settings)
 
     @property
-    def budget(self) -> float:
-        """Bytes that the point may take."""
-        return float(self.settings["memory"]) * _GIGABYTE
-
-    @property
     def climbs(self) -> bool:
         """Whether the levels are to be found."""
         return self.settings["fock_levels"] == "auto"
 
-    def wanted(self, outputs: Sequence[str]) -> tuple[bool, list[float] | None]:
-        """Return whether an output needs the steady state, and the times if one needs them."""
+    def task(self, outputs: Sequence[str]) -> Task:
+        """Return what is asked of the point: the steady state if an output needs it, the times if one needs them."""
         timed = any(name in _IN_TIME for name in outputs) and self.times is not None
-        times = self.times.tolist() if timed and self.times is not None else None
-        return any(name in _STEADY for name in outputs), times
+        return Task(
+            times=self.times.tolist() if timed and self.times is not None else None,
+            steady=any(name in _STEADY for name in outputs),
+            engine=str(self.settings["engine"]),
+            tolerance=float(self.settings["tolerance"]),
+            memory_budget=float(self.settings["memory"]) * _GIGABYTE,
+        )
 
     def cost(self, outputs: Sequence[str]) -> tuple[float, float]:
         """Predict seconds and bytes of all solutions that this point takes; see `lindblad_cost`."""
-        steady, times = self.wanted(outputs)
-        smallest = self.model.with_levels((2,) * self.model.network.n_modes) if self.climbs else self.model
-        _require_memory(smallest, self.budget, steady=steady, times=times)
-        models = expected_solutions(self.model, self._task(steady, times), climbs=self.climbs)
-        count, end = (len(times), times[-1]) if times else (0, None)
-        seconds = sum(predict_seconds(model, steady=steady, times=count, end=end) for model in models)
-        needed = (predict_memory(model, steady=steady, times=count, end=end) for model in models)
-        return seconds, max(needed, default=0.0)
+        task = self.task(outputs)
+        task.require(self.model.with_levels((2,) * self.model.network.n_modes) if self.climbs else self.model)
+        models = expected_solutions(self.model, task, climbs=self.climbs)
+        return sum(map(task.seconds, models)), max(map(task.memory, models), default=0.0)
 
     def solve(self, outputs: Sequence[str]) -> tuple[FockResult, Verdict]:
         """Solve for the steady state if an output needs it, and for the times if one needs them."""
-        steady, times = self.wanted(outputs)
-        if not self.climbs:
-            _require_memory(self.model, self.budget, steady=steady, times=times)
-        found = (solve_auto if self.climbs else solve_fixed)(self.model, self._task(steady, times))
+        found = (solve_auto if self.climbs else solve_fixed)(self.model, self.task(outputs))
         return found.result, found.verdict
-
-    def _task(self, steady: bool, times: list[float] | None) -> Task:
-        return Task(times, steady, str(self.settings["engine"]), float(self.settings["tolerance"]), self.budget)
-
-
-def _require_memory(model: FockModel, budget: float, *, steady: bool, times: Sequence[float] | None) -> None:
-    count, end = (len(times), times[-1]) if times else (0, None)
-    needed = predict_memory(model, steady=steady, times=count, end=end)
-    if needed > budget:
-        raise QbsweepError(_too_large(model, needed, budget))
-
-
-def _too_large(model: FockModel, needed: float, budget: float) -> str:
-    levels = ", ".join(str(d) for d in model.levels)
-    return (
-        f"a point with N = {model.network.n_batteries} and Fock levels {levels} needs {needed / _GIGABYTE:.3g} GB, "
-        f"but `memory` allows {budget / _GIGABYTE:.3g} GB; take fewer levels, fewer batteries or more `memory`"
-    )
 
 
 def lindblad_cost(points: Points, outputs: Sequence[str], sizes: Mapping[str, int]) -> Cost:

@@ -32,7 +32,8 @@ from verdict_families import (
 from verdict_truths import Truth, driven_kerr, energies, solve, tail
 from verdicts import POINTS, Asked, Point, lines
 
-from qbsweep.physics.fock.verdict import exact_values, truncation_error
+from qbsweep.physics.fock.exact import exact_values
+from qbsweep.physics.fock.verdict import truncation_error
 from qbsweep.physics.matrices import drift_matrix
 
 CONVERGED = 1e-9  # norm of the Liouvillian applied to a truth

@@ -10,11 +10,12 @@ from qbsweep.errors import QbsweepError
 from qbsweep.physics.closed_forms import kerr_energy
 from qbsweep.physics.fock import qutip_reference, steady
 from qbsweep.physics.fock.branches import classical_branches, is_multistable, levels_for, outside
-from qbsweep.physics.fock.climb import Task, solve_auto, solve_fixed
+from qbsweep.physics.fock.climb import solve_auto, solve_fixed
 from qbsweep.physics.fock.model import fock_model
 from qbsweep.physics.fock.operator import DenseOperator
 from qbsweep.physics.fock.point import build_operator, leak, solve_model
 from qbsweep.physics.fock.steady import slowest_rate, steady_state
+from qbsweep.physics.fock.task import Task
 from qbsweep.physics.fock.terms import generator
 from qbsweep.physics.fock.verdict import difference, energy_error
 from qbsweep.physics.matrices import drift_matrix

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from scipy.special import factorial
 
-from qbsweep.physics.fock import climb
-from qbsweep.physics.fock.climb import Task, solve_auto, solve_fixed
+from qbsweep.physics.fock import task as tasks
+from qbsweep.physics.fock.climb import solve_auto, solve_fixed
 from qbsweep.physics.fock.cost import evolution_applications, predict_seconds, steady_applications
 from qbsweep.physics.fock.expected import expected_solutions
 from qbsweep.physics.fock.model import fock_model
 from qbsweep.physics.fock.photons import classical_populations, photon_numbers
 from qbsweep.physics.fock.point import solve_model
+from qbsweep.physics.fock.task import Task
 from qbsweep.physics.network import scaled
 from qbsweep.physics.topologies import TOPOLOGIES
 
@@ -108,7 +109,7 @@ def test_the_solutions_of_a_point_are_those_expected(kerr, monkeypatch):
         solved.append(model.levels)
         return solve_model(model, **options)
 
-    monkeypatch.setattr(climb, "solve_model", counting)
+    monkeypatch.setattr(tasks, "solve_model", counting)
     network = scaled(TOPOLOGIES["cascaded"].build(1, coupling="nonreciprocal"), KAPPA, KAPPA)
     model = fock_model(network, 4, epsilon=0.001, kerr=kerr)
     task = Task(memory_budget=BUDGET)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qbsweep.physics.fock import climb, point
+from qbsweep.physics.fock import point, task
 from qbsweep.runs import costs, plan
 from qbsweep.runs.costs import MAX_CALLS, MAX_POINTS, block_costs, block_sums, point_costs
 from qbsweep.runs.plan import make_grid, make_plan
@@ -38,7 +38,7 @@ def test_a_plan_solves_nothing(file, monkeypatch):
     for module, name in (
         (point, "steady_state"),
         (point.propagator, "propagate"),
-        (climb, "solve_model"),
+        (task, "solve_model"),
         (moments, "solve_moments"),
         (moment_states, "evolved_populations"),
         (moment_states, "coherent_populations"),

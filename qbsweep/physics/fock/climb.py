@@ -8,19 +8,16 @@ out of the levels may tell, or a solution with more.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from qbsweep.arrays import ComplexArray
-from qbsweep.errors import QbsweepError
 from qbsweep.physics.fock.branches import is_multistable, levels_for, outside, reachable_branches
-from qbsweep.physics.fock.cost import predict_memory
 from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.fock.photons import expected_errors, expected_levels
-from qbsweep.physics.fock.point import FockResult, leak, solve_model
+from qbsweep.physics.fock.point import FockResult, leak
+from qbsweep.physics.fock.task import Task
 from qbsweep.physics.fock.verdict import (
-    TOLERANCE,
     Verdict,
     difference,
     energy_error,
@@ -29,7 +26,6 @@ from qbsweep.physics.fock.verdict import (
     sufficient_levels,
 )
 
-MAX_CLIMB = 200  # levels of a mode beyond which `solve_auto` gives up
 BESIDE = 2  # levels more, or less, of a second solution of a Gaussian network
 HOPELESS = 10.0  # times the tolerance: hardly ever does a fifth of the levels gain as much
 LEAST = 3  # levels that a climb begins with
@@ -41,58 +37,21 @@ STEEP = 0.1  # of the tolerance, that the first levels of a climb should meet
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a point ended with: its result, its verdict, and the levels and errors that it came by."""
+    """What a point ended with."""
 
     result: FockResult
     verdict: Verdict
-    climbed: tuple[tuple[tuple[int, ...], float], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What is asked of a point, besides its model.
-
-    Parameters
-    ----------
-    times, steady, engine
-        See `point.solve_model`.
-    tolerance : float
-        Largest acceptable truncation error, relative.
-    memory_budget : float
-        Bytes that a model may take, by `predict_memory`, to climb to it or only to judge by it.
+def solve_fixed(model: FockModel, task: Task) -> Judged:
+    """Solve a model at its own levels, and judge it.
 
     Raises
     ------
     QbsweepError
-        If the tolerance is not above 0.
+        If it does not fit the budget.
     """
-
-    times: Sequence[float] | None = None
-    steady: bool = True
-    engine: str = "auto"
-    tolerance: float = TOLERANCE
-    memory_budget: float = math.inf
-
-    def __post_init__(self) -> None:
-        if not self.tolerance > 0:
-            raise QbsweepError(f"`tolerance` must be above 0, but is {self.tolerance}")
-
-    def solve(self, model: FockModel, **options: Any) -> FockResult:
-        """Solve a model."""
-        return solve_model(model, times=self.times, steady=self.steady, engine=self.engine, **options)
-
-    def memory(self, model: FockModel) -> float:
-        """Predict the bytes that a model takes."""
-        count, end = (0, None) if self.times is None else (len(self.times), float(self.times[-1]))
-        return predict_memory(model, steady=self.steady, times=count, end=end)
-
-    def affords(self, model: FockModel) -> bool:
-        """Whether a model fits the budget, and its levels are not beyond `MAX_CLIMB`."""
-        return max(model.levels) <= MAX_CLIMB and self.memory(model) <= self.memory_budget
-
-
-def solve_fixed(model: FockModel, task: Task) -> Judged:
-    """Solve a model at its own levels, and judge it."""
+    task.require(model)
     if all(model.qubits):
         result = _sharp(model, task.solve(model), None, task)
         blur = energy_error(model, result, result.error)
@@ -120,12 +79,7 @@ def solve_auto(model: FockModel, task: Task) -> Judged:
     QbsweepError
         If not even the levels to begin with fit the budget.
     """
-    needed = task.memory(model)
-    if needed > task.memory_budget:
-        raise QbsweepError(
-            f"{max(model.levels)} Fock levels need {needed / 1e6:.3g} MB a point, but the budget is "
-            f"{task.memory_budget / 1e6:.3g} MB"
-        )
+    task.require(model)
     if all(model.qubits):
         return solve_fixed(model, task)
     return _climb_gaussian(model, task) if model.gaussian else _climb_nonlinear(model, task)
@@ -143,7 +97,7 @@ def _judged(
     error = climbed[-1][1] if climbed else math.inf
     tried = [(max(levels), value) for levels, value in climbed]
     verdict = judge(result, error, certain=certain, tolerance=task.tolerance, tried=tried, outside=outside, blur=blur)
-    return Judged(result, verdict, tuple(climbed))
+    return Judged(result, verdict)
 
 
 def _sharp(model: FockModel, result: FockResult, branches: ComplexArray | None, task: Task) -> FockResult:

@@ -8,7 +8,6 @@ from qbsweep.physics.fock.branches import outside, reachable_branches
 from qbsweep.physics.fock.climb import (
     BESIDE,
     HOPELESS,
-    Task,
     coarser_model,
     finer_model,
     first_model,
@@ -17,6 +16,7 @@ from qbsweep.physics.fock.climb import (
 )
 from qbsweep.physics.fock.model import FockModel, require_relaxing
 from qbsweep.physics.fock.photons import expected_error, expected_errors
+from qbsweep.physics.fock.task import Task
 
 LEAKED = 1e5  # what the leak allows for, over the truncation error, in the upper half of what was measured
 
@@ -39,7 +39,8 @@ def expected_solutions(model: FockModel, task: Task, *, climbs: bool) -> list[Fo
     if all(model.qubits):
         return [model]
     try:
-        require_relaxing(model)
+        if task.steady:
+            require_relaxing(model)
         errors = expected_errors(model, task.times, steady=task.steady)
     except (QbsweepError, ArithmeticError, np.linalg.LinAlgError):
         return [model]  # the point will say what is wrong with it

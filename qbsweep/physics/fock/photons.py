@@ -14,13 +14,10 @@ from scipy.linalg import expm
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics import gaussian
 from qbsweep.physics.fock.branches import reachable_branches
+from qbsweep.physics.fock.exact import gaussian_moments
 from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.fock.verdict import FLOOR
 from qbsweep.physics.matrices import drift_matrix
-from qbsweep.physics.moments.anomaly import anomaly_deficits
-from qbsweep.physics.moments.dynamics import evolved_populations
-from qbsweep.physics.moments.family import family
-from qbsweep.physics.moments.steady import coherent_populations
 
 _PHOTONS = 1024  # numbers that are looked at
 _SAMPLES = 8  # times that are looked at
@@ -93,32 +90,19 @@ def _moments(
     model: FockModel, times: Sequence[float] | FloatArray | None, steady: bool
 ) -> list[tuple[Array, Array, Array]]:
     """Return ``|alpha|^2``, C and ``|S|`` of every mode without truncation, shape (modes, samples), as asked for."""
-    net, one = family(model.network), np.ones(1)
-    found = []
     grid = None
     if times is not None:
         chosen = np.unique(np.geomspace(1, len(times), _SAMPLES).astype(int) - 1)
         grid = np.asarray(times, dtype=float)[chosen]
-    if steady or not model.gaussian:
-        coherent = model.epsilon**2 * coherent_populations(net, one, one)[0]
-        if not model.gaussian:
-            coherent = np.abs(reachable_branches(model, times, steady=steady).T) ** 2
-            if grid is not None:
-                coherent = np.append(coherent, classical_populations(model, float(grid[-1])), axis=1)
-        lost, _ = anomaly_deficits(net, one, one)
-        kept = np.ones((net.n_modes, 1)) if lost is None else 1 - lost
-        # A Kerr term turns the phases of pairs by their number: what was squeezed looks thermal.
-        anomaly = abs(model.anomaly) if model.gaussian else 0.0
-        every = np.ones_like(coherent)
-        found.append((coherent, model.occupation * every, anomaly * kept * every))
-    if grid is not None and model.gaussian:
-        coherent, filling, deficit, _ = evolved_populations(
-            net, one, one, grid[None], fluctuations=True, squeezing=True
-        )
-        filled = np.zeros_like(coherent) if filling is None else filling
-        kept = filled if deficit is None else filled - deficit
-        found.append((model.epsilon**2 * coherent[0], model.occupation * filled[0], abs(model.anomaly) * kept[0]))
-    return found
+    if model.gaussian:
+        wanted = ([None] if steady else []) + ([grid] if grid is not None else [])
+        return [gaussian_moments(model, part) for part in wanted]
+    coherent = np.abs(reachable_branches(model, times, steady=steady).T) ** 2
+    if grid is not None:
+        coherent = np.append(coherent, classical_populations(model, float(grid[-1])), axis=1)
+    every = np.ones_like(coherent)
+    # A Kerr term turns the phases of pairs by their number: what was squeezed looks thermal.
+    return [(coherent, model.occupation * every, 0 * every)]
 
 
 def classical_populations(model: FockModel, end: float | None = None) -> FloatArray:

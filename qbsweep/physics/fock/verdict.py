@@ -24,15 +24,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qbsweep.arrays import Array, FloatArray
-from qbsweep.errors import QbsweepError
-from qbsweep.physics import gaussian
-from qbsweep.physics.fock.model import FockModel, require_relaxing
+from qbsweep.arrays import Array
+from qbsweep.physics.fock.exact import exact_values
+from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.fock.point import FockResult
-from qbsweep.physics.moments.anomaly import anomaly_deficits
-from qbsweep.physics.moments.dynamics import evolved_populations
-from qbsweep.physics.moments.family import family
-from qbsweep.physics.moments.steady import coherent_populations
 
 TOLERANCE = 1e-3
 FLOOR = 1e-3  # smallest denominator of a relative error, as a share of the mode's energy
@@ -67,34 +62,6 @@ class Verdict:
     def suspect(self) -> bool:
         """Whether the point should not be believed as it is."""
         return self.word.startswith("suspect")
-
-
-def exact_values(model: FockModel, times: Sequence[float] | None) -> tuple[FloatArray, FloatArray]:
-    """Return the exact energy and ergotropy of every mode of a Gaussian network without truncation, in omega.
-
-    From the moment equations; see `qbsweep.physics.moments.steady` and `qbsweep.physics.moments.dynamics`.
-
-    Returns
-    -------
-    energy, ergotropy : array
-        Shape (modes, 1) for the steady state, (modes, times) otherwise.
-    """
-    if not model.gaussian:
-        raise QbsweepError("the exact moments are known for Gaussian networks only, not with `kerr` or qubits")
-    require_relaxing(model)
-    net, one = family(model.network), np.ones(1)
-    if times is None:
-        populations, _ = coherent_populations(net, one, one)
-        lost, _ = anomaly_deficits(net, one, one)
-        filling, kept = np.ones_like(populations), np.ones_like(populations) if lost is None else 1 - lost
-    else:
-        grid = np.asarray(times, dtype=float)[None]
-        first, second, deficit, _ = evolved_populations(net, one, one, grid, fluctuations=True, squeezing=True)
-        populations, filling = first[0], np.zeros_like(first[0]) if second is None else second[0]
-        kept = filling if deficit is None else filling - deficit[0]
-    coherent = model.epsilon * (model.epsilon * populations)
-    occupation, anomaly = model.occupation * filling, abs(model.anomaly) * kept
-    return gaussian.energy(coherent, occupation), gaussian.ergotropy(coherent, occupation, anomaly)
 
 
 def truncation_error(energy: Array, ergotropy: Array, exact_energy: Array, exact_ergotropy: Array) -> float:
