@@ -21,6 +21,7 @@ from qbsweep.solvers.status import FAILED, OK, SUSPECT, SUSPECT_BRANCHES, VERDIC
 _GIGABYTE = 1e9
 _FIRST_LEVELS = 4  # of a climb
 _FAR = 3  # times the levels used: an extrapolation beyond says nothing
+_LEVELS = "int16"  # numbers of levels in the dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,11 @@ class _Answer:
 
     @property
     def levels_needed(self) -> int:
-        """Levels that should meet the tolerance, 0 if that is not known."""
+        """Levels that should meet the tolerance, 0 if that is not known, or more than the dataset can hold."""
         needed = self.verdict.sufficient_levels or 0
         is_known = self.verdict.word == SUSPECT_BRANCHES  # what holds the branches is not extrapolated
-        return needed if is_known or needed <= _FAR * max(self.result.levels) else 0
+        most = np.iinfo(_LEVELS).max if is_known else _FAR * max(self.result.levels)
+        return needed if needed <= most else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,8 @@ _IN_TIME = {
 _VERDICT = {
     "truncation_error": _Output(lambda answer: answer.verdict.truncation_error),
     "top_population": _Output(lambda answer: answer.verdict.top_population),
-    "levels_used": _Output(lambda answer: max(answer.result.levels), dtype="int16"),
-    "levels_needed": _Output(lambda answer: answer.levels_needed, dtype="int16"),
+    "levels_used": _Output(lambda answer: max(answer.result.levels), dtype=_LEVELS),
+    "levels_needed": _Output(lambda answer: answer.levels_needed, dtype=_LEVELS),
     "numerical_error": _Output(lambda answer: answer.result.error, dtype="float32"),
     "verdict": _Output(lambda answer: VERDICT_CODES[answer.verdict.word], dtype="int8"),
 }

@@ -76,6 +76,18 @@ def test_levels_needed_are_enough(tmp_path: Path) -> None:
     assert solve(tmp_path / "again", parameters, f"sweep: {{fock_levels: [{needed}]}}").status == 1
 
 
+def test_levels_needed_beyond_what_the_dataset_holds_are_unknown(tmp_path: Path) -> None:
+    far = "J: 1e-4, kappa: 1, coupling: reciprocal, epsilon: 95, solver: lindblad, N: 1"  # 36,671 levels
+    (tmp_path / "sweep.yaml").write_text(
+        f"name: far\nparameters: {{topology: cascaded, {far}}}\nsweep: {{fock_levels: [{{charger: 8, battery: 2}}]}}\n"
+    )
+    code, out, _ = qbsweep("run", tmp_path / "sweep.yaml", "--out", tmp_path / "out")
+    assert code == 0, out
+    with xr.open_zarr(tmp_path / "out/data.zarr") as ds:
+        assert ds.load().qb.words().item() == "suspect-branches"
+        assert ds.levels_needed.item() == 0
+
+
 def test_ergotropy_falls_with_temperature_at_low_truncation_only(tmp_path: Path) -> None:
     ds = solve(
         tmp_path,
