@@ -1,13 +1,18 @@
-# make quickstart   set up .venv, run a small sweep, show its result
-# make test         set up .venv, run the tests
-# make check        everything: lint, format, types, import rules, tests
-# make test-slurm   the tests on a private Slurm (slurm/devcluster install)
-# make faults       more of the random faults there: make faults SEEDS=50
-# make notebook     set up Jupyter in .venv, open the notebooks in it
-# make notebooks    run the notebooks on small sweeps
-# make accuracy     5,000 random points against 900-bit arithmetic, for the page on accuracy: half an hour, then minutes
-# make figures      solve the workflows and draw the pictures of the README and the gallery again
-# make docs         build the documentation into build/docs; a warning is an error
+# make quickstart      set up .venv, run a small sweep, show its result
+# make test            set up .venv, run the tests
+# make check           everything: lint, format, types, import rules, tests
+# make lint            the same without the tests
+# make test-slurm      the tests on a private Slurm (slurm/devcluster install)
+# make faults          more of the random faults there: make faults SEEDS=50
+# make notebook        set up Jupyter in .venv, open the notebooks in it
+# make notebooks       run the notebooks on small sweeps
+# make bench           speed and memory on this machine, for the page on performance
+# make bench-verdicts  2,000 nonlinear points against their truths, for the page on trust: half an hour on one core
+# make bench-slurm     sweeps in jobs of a private Slurm, for the page on performance
+# make accuracy        5,000 random points against 900-bit arithmetic, for the page on accuracy: half an hour, then minutes
+# make figures         solve the workflows and draw the pictures of the README and the gallery again
+# make docs            build the documentation into build/docs; a warning is an error
+# make clean           remove .venv and runs
 
 PYTHON ?= python3
 VENV ?= .venv

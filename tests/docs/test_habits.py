@@ -30,3 +30,10 @@ def test_the_table_of_rooms_is_the_contract() -> None:
     told = [room.rstrip("/") for row in rows for room in re.findall(r"`([\w/]+)`", row)]
     assert sorted(told) == sorted(floor)
     assert [floor[room] for room in told] == sorted(floor.values())
+
+
+def test_the_makefile_says_what_each_target_does() -> None:
+    text = (ROOT / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: ((?:.*\\\n)*.*)", text, re.MULTILINE)
+    assert phony is not None
+    assert set(re.findall(r"^# make ([\w-]+)  ", text, re.MULTILINE)) == set(phony[1].replace("\\", "").split())
