@@ -10,7 +10,7 @@ VERDICTS = {
     CERTIFIED: "truncated, and compared with the exact moments, or nothing was cut off",
     CONVERGED: "truncated, and every test passed: more levels, classical branches, the gap, the leak",
     STATISTICAL: "an average over samples, with its standard error",
-    SUSPECT_TRUNCATION: "the truncation error exceeds the tolerance",
+    SUSPECT_TRUNCATION: "the truncation error, or the population of a highest level, exceeds the tolerance",
     SUSPECT_BRANCHES: "the levels miss a classical branch of the state, or its branches are not told apart",
     SUSPECT_NUMERICS: "the numerical error exceeds 1e-9",
 }
