@@ -58,7 +58,11 @@ def labelled(ds: xr.Dataset, variables: Mapping[str, Labelled], analysis: str, *
         Its arguments, kept as attributes.
     """
     result = xr.Dataset(
-        {name: array.assign_attrs(units=units, long_name=text) for name, (array, units, text) in variables.items()}
+        # Without what it inherits: a count of points by their status holds no codes.
+        {
+            name: array.drop_attrs(deep=False).assign_attrs(units=units, long_name=text)
+            for name, (array, units, text) in variables.items()
+        }
     )
     order = max((array.dims for array in ds.data_vars.values()), key=len)  # that of the sweep
     result = result.transpose(*(dim for dim in order if dim in result.dims), ...)

@@ -8,6 +8,7 @@ import xarray as xr
 
 import qbsweep  # noqa: F401  for `ds.qb`
 from qbsweep.analysis.scaling import scaling_exponent
+from qbsweep.errors import QbsweepError
 from qbsweep.physics import closed_forms, topologies
 
 Get = Callable[[str], xr.Dataset]
@@ -183,4 +184,10 @@ def test_everything_has_units_and_a_name(dataset: Get, name: str) -> None:
     found = getattr(dataset("fig3").qb, name)()
     for variable in found.variables.values():
         assert {"units", "long_name"} <= set(variable.attrs)
+        assert "flag_meanings" not in variable.attrs
     assert "masked_points" in found
+
+
+def test_an_analysis_has_no_codes_to_put_into_words(dataset: Get) -> None:
+    with pytest.raises(QbsweepError, match="it must be 'status, of the dataset of a sweep'"):
+        dataset("fig3").qb.optimal_coupling().qb.words()
