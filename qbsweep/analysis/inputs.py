@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from qbsweep.errors import QbsweepError
-from qbsweep.solvers.status import OK
+from qbsweep.solvers.status import NO_VERDICT, OK, SUSPECT
 
 REMEDIES = {
     "coupling": "coupling: [nonreciprocal, reciprocal]",
@@ -57,6 +57,26 @@ def usable(ds: xr.Dataset, *names: str) -> xr.DataArray:
         extra = [dim for dim in finite.dims if dim not in ds["status"].dims]
         good = good & finite.all(extra)
     return good
+
+
+def coded(ds: xr.Dataset) -> list[str]:
+    """Return the names of the variables that hold codes, each with its words in its attributes."""
+    return [str(name) for name, array in ds.data_vars.items() if "flag_meanings" in array.attrs]
+
+
+def in_words(ds: xr.Dataset, name: str) -> xr.DataArray:
+    """Return the codes of a variable as the words of its attributes.
+
+    `none` is what has no code, as where a dataset was masked, and the verdict of a point that is pending or failed,
+    whatever was written of it before that was known.
+    """
+    codes = ds[name]
+    if name == "verdict" and "status" in ds:
+        codes = codes.where(ds["status"].isin([OK, SUSPECT]), NO_VERDICT)
+    known = ds[name].attrs["flag_values"]
+    words = np.array([*ds[name].attrs["flag_meanings"].split(), "none"])
+    where = np.where(np.isin(codes.values, known), np.searchsorted(known, codes.values), -1)
+    return codes.copy(data=words[where]).drop_attrs(deep=False).assign_attrs(long_name=ds[name].attrs["long_name"])
 
 
 def absolute_coupling(ds: xr.Dataset) -> xr.DataArray:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xarray as xr
 
+from qbsweep.analysis.inputs import coded, in_words
 from qbsweep.analysis.registry import ANALYSES
 from qbsweep.api.result import require
 from qbsweep.errors import QbsweepError
@@ -75,21 +75,18 @@ class Accessor:
         Returns
         -------
         DataArray of str
-            ``exact``, ``certified``, ``suspect-truncation``, ...
+            ``exact``, ``certified``, ``suspect-truncation``, ...; ``none`` where there is no code, as behind the mask
+            of `where`, and of the verdict of a point that is pending or failed.
 
         Raises
         ------
         QbsweepError
             If there is no such variable, or it holds no codes: a dataset of an earlier version has no `verdict`.
         """
-        coded = [str(name) for name, array in self._ds.data_vars.items() if "flag_meanings" in array.attrs]
-        if variable not in coded:
-            raise QbsweepError(unknown("variable of codes", variable, coded or ["status, of the dataset of a sweep"]))
-        codes = self._ds[variable]
-        values, words = codes.attrs["flag_values"], np.array(codes.attrs["flag_meanings"].split())
-        named = codes.copy(data=words[np.searchsorted(values, codes.values)])
-        named.attrs = {"long_name": codes.attrs["long_name"]}
-        return named
+        valid = coded(self._ds)
+        if variable not in valid:
+            raise QbsweepError(unknown("variable of codes", variable, valid or ["status, of the dataset of a sweep"]))
+        return in_words(self._ds, variable)
 
     def _lines(self, variable: str, by: str | Sequence[str]) -> tuple[str, ...]:
         """Return the axes that are to have lines of their own."""

@@ -10,6 +10,7 @@ import xarray as xr
 from bokeh.embed import components
 from bokeh.resources import Resources
 
+from qbsweep.analysis.inputs import coded, in_words
 from qbsweep.analysis.refine import open_refined
 from qbsweep.analysis.registry import analyze
 from qbsweep.analysis.rows import analysis_rows
@@ -154,20 +155,14 @@ def _values(ds: xr.Dataset) -> str:
         return f"<p>{ds['status'].size:,} points: see the dataset.</p>"
     dims = [str(dim) for dim in ds["status"].dims]
     names = [str(name) for name in ds.data_vars if ds[name].dims == ds["status"].dims]
+    shown = ds[names].load()
+    shown = shown.assign({name: in_words(shown, name) for name in coded(shown)})
     if ds["status"].size == 1:
-        rows = [
-            [meaning(name, ds[name]), f"{_value(ds[name], ds[name].values.item())} {unit(ds[name])}"] for name in names
-        ]
+        rows = [[meaning(name, shown[name]), f"{number(shown[name].item())} {unit(shown[name])}"] for name in names]
         return _table(["variable", "value"], rows)
-    frame = ds[names].load().to_dataframe().reset_index()[[*dims, *names]]
-    rows = [[_value(ds[name], value) for name, value in row.items()] for row in frame.to_dict("records")]
+    frame = shown.to_dataframe().reset_index()[[*dims, *names]]
+    rows = [[number(value) for value in row.values()] for row in frame.to_dict("records")]
     return _table([*dims, *names], rows)
-
-
-def _value(array: xr.DataArray, value: Any) -> str:
-    """Write a value as a number, or as what a code stands for."""
-    codes = dict(zip(array.attrs.get("flag_values", ()), array.attrs.get("flag_meanings", "").split(), strict=True))
-    return str(codes[value]) if codes else number(value)
 
 
 def _provenance(ds: xr.Dataset, directory: Path) -> str:

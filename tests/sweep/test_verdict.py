@@ -61,6 +61,34 @@ def test_codes_are_words_of_the_datasets_own_attributes(tmp_path: Path) -> None:
         words(out)
 
 
+def test_what_is_masked_or_not_there_is_none(tmp_path: Path) -> None:
+    run(tmp_path, BOTH)
+    with xr.open_zarr(tmp_path / "out/data.zarr") as ds:
+        ds.load()
+    good = ds.where(ds.status == 1)
+    assert good.qb.words().values.tolist() == [["exact", "exact"], ["none", "certified"]]
+    assert good.qb.words("status").values.tolist() == [["ok", "ok"], ["none", "ok"]]
+    assert ds.reindex(fock_levels=[20, 40]).qb.words().sel(solver="moments").values.tolist() == ["exact", "none"]
+
+
+def test_a_point_that_is_pending_or_failed_has_no_verdict_whatever_was_written(tmp_path: Path) -> None:
+    out = run(tmp_path, BOTH)
+    zarr.open_group(out / "data.zarr")["status"][0] = [0, 2]
+    assert words(out).values.tolist() == [["none", "none"], ["suspect-truncation", "certified"]]
+
+
+def test_the_report_writes_codes_as_words(tmp_path: Path) -> None:
+    out = run(tmp_path, BOTH.replace("fock_levels: [3, 20]", "fock_levels: [3]"))
+    assert qbsweep("report", out)[0] == 0
+    assert "<td>exact</td>" in (out / "report.html").read_text().partition("<h2>Values")[2]
+    zarr.open_group(out / "data.zarr")["status"][0] = 2
+    assert qbsweep("report", out)[0] == 0
+    values = (out / "report.html").read_text().partition("<h2>Values")[2]
+    assert "<td>none</td>" in values
+    assert "<td>failed</td>" in values
+    assert "<td>exact</td>" not in values
+
+
 def test_status_counts_what_the_dataset_says(tmp_path: Path) -> None:
     out = run(tmp_path, BOTH)
     told = json.loads(qbsweep("status", out, "--json")[1])["verdicts"]
