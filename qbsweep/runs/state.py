@@ -2,8 +2,9 @@
 
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from qbsweep.runs.pace import seconds_left
 from qbsweep.solvers.status import (
@@ -28,17 +29,16 @@ if TYPE_CHECKING:
 
     from qbsweep.store.dataset import Store
 
-_Counted = TypeVar("_Counted")
-
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Counts of points by status, and of blocks; the numbers of blocks that are not done."""
+    """Counts of points by status, of blocks, of points by verdict; the numbers of blocks that are not done."""
 
     points: dict[str, int]
     blocks: int
     blocks_done: int
     pending: tuple[int, ...] = field(default=(), compare=False)
+    verdicts: dict[str, int] = field(default_factory=dict, compare=False)
 
     @property
     def complete(self) -> bool:
@@ -54,14 +54,29 @@ class Progress:
 
 
 def progress_of(dataset: "Store | StatusFiles") -> Progress:
-    """Count what `status` says."""
-    points, pending = Counter[int](), []
-    for number, count in enumerate(dataset.counts()):
+    """Count what `status` says; the verdicts are left out, which takes half the time."""
+    return _summed(dataset, ((count, Counter()) for count in dataset.counts()))
+
+
+def judged_progress_of(dataset: "Store | StatusFiles") -> Progress:
+    """Count what `status` says, and the verdicts of the same moment; none where an earlier version has solved."""
+    return _summed(dataset, dataset.judged())
+
+
+def _summed(dataset: "Store | StatusFiles", blocks: Iterable[tuple[Counter[int], Counter[int]]]) -> Progress:
+    points, verdicts, pending = Counter[int](), Counter[int](), []
+    for number, (count, judged) in enumerate(blocks):
         points.update(count)
+        verdicts.update(judged)
         if count[PENDING]:
             pending.append(number)
-    by_name = {name: points[code] for code, name in STATUS_NAMES.items()}
-    return Progress(by_name, dataset.grid.n_blocks, dataset.grid.n_blocks - len(pending), tuple(pending))
+    return Progress(
+        points={name: points[code] for code, name in STATUS_NAMES.items()},
+        blocks=dataset.grid.n_blocks,
+        blocks_done=dataset.grid.n_blocks - len(pending),
+        pending=tuple(pending),
+        verdicts={name: verdicts[code] for code, name in VERDICT_NAMES.items() if verdicts[code]},
+    )
 
 
 def progress_in(directory: RunDirectory) -> Progress:
@@ -69,13 +84,12 @@ def progress_in(directory: RunDirectory) -> Progress:
     return _counted(directory, progress_of)
 
 
-def verdicts_in(directory: RunDirectory) -> dict[str, int]:
-    """Count the points by who vouches for them; empty where nothing is solved, or by an earlier version."""
-    count = _counted(directory, lambda dataset: dataset.verdicts())
-    return {VERDICT_NAMES[code]: count[code] for code in sorted(count)}
+def judged_progress_in(directory: RunDirectory) -> Progress:
+    """Count what `status` says in a run directory, and the verdicts; raises QbsweepError if its dataset is damaged."""
+    return _counted(directory, judged_progress_of)
 
 
-def _counted(directory: RunDirectory, count: "Callable[[Store | StatusFiles], _Counted]") -> "_Counted":
+def _counted(directory: RunDirectory, count: "Callable[[Store | StatusFiles], Progress]") -> Progress:
     try:
         return count(status_files(directory))
     except Exception:  # whatever it is: the store reads more, and has a sentence for what is wrong
@@ -95,13 +109,12 @@ def pending_blocks(store: "Store") -> list[int]:
 
 def state(directory: RunDirectory, queue: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return the state of a run, and of its Slurm jobs if it has any, as plain data: what `status --json` prints."""
-    progress = progress_in(directory)
+    progress = judged_progress_in(directory)
     holder = lock_holder(directory.lock_file)
     finished = sum(progress.points.values()) - progress.points["pending"]
     rate = recent_rate(directory)
     running = holder is not None
     needed, unknown = levels_needed(_store(directory)) if progress.points["suspect"] else (None, 0)
-    verdicts = verdicts_in(directory)
     return {
         "directory": str(directory.path),
         "state": _state_name(running, progress, queue),
@@ -113,7 +126,7 @@ def state(directory: RunDirectory, queue: dict[str, Any] | None = None) -> dict[
         "points_per_second": rate,
         "eta_seconds": _eta(directory, progress, rate) if running else None,
         "running": holder,
-        "verdicts": verdicts,
+        "verdicts": progress.verdicts,
         "levels_needed": needed,
         "levels_unknown": unknown,
         "exit_code": progress.exit_code,

@@ -104,10 +104,10 @@ class Store:
         with readable(self.path):
             yield from self._status.counts()
 
-    def verdicts(self) -> Counter[int]:
-        """Count the points that have a verdict by it."""
+    def judged(self) -> Iterator[tuple[Counter[int], Counter[int]]]:
+        """Count the points of every block by their status, and those that are solved by their verdict."""
         with readable(self.path):
-            return self._status.verdicts()
+            yield from self._status.judged()
 
     def read(self, region: Slices) -> dict[str, NDArray[Any]]:
         """Return all variables of a region, `status` included."""

@@ -3,17 +3,19 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
-from qbsweep.solvers.status import NO_VERDICT, PENDING
+from qbsweep.solvers.status import NO_VERDICT, OK, PENDING, STATUS_NAMES, SUSPECT, VERDICT_NAMES
 from qbsweep.store.directory import FORMAT, RunDirectory
 from qbsweep.store.grid import Grid
 
 BYTES = ("status", "verdict")
 """Variables of one byte a point whose chunks are not compressed."""
+_SOLVED = bytes(code in (OK, SUSPECT) for code in range(256))  # a table for `bytes.translate`
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +51,38 @@ class StatusFiles:
 
     def counts(self) -> Iterator[Counter[int]]:
         """Count the points of every block by their status."""
-        whole = math.prod(self.grid.block_shape)
         for number in range(self.grid.n_blocks):
-            points = math.prod(s.stop - s.start for s in self.grid.block(number))
-            content = self.chunk(number)
-            count = Counter({PENDING: points} if content is None else content)
-            if content is not None:
-                count[PENDING] -= whole - points  # the padding is pending
-            yield count
+            yield self._count(number, self.chunk(number))
 
-    def verdicts(self) -> Counter[int]:
-        """Count the points that have a verdict by it."""
-        count = Counter[int]()
+    def judged(self) -> Iterator[tuple[Counter[int], Counter[int]]]:
+        """Count the points of every block by their status, and those that are solved by their verdict."""
         for number in range(self.grid.n_blocks):
-            count.update(self.chunk(number, "verdict") or b"")
-        del count[NO_VERDICT]
+            status = self.chunk(number)  # first: what it calls solved has its verdict by then
+            count = self._count(number, status)
+            yield count, _verdicts(count, status or b"", self.chunk(number, "verdict") or b"")
+
+    def _count(self, number: int, status: bytes | None) -> Counter[int]:
+        points = math.prod(s.stop - s.start for s in self.grid.block(number))
+        if status is None:
+            return Counter({PENDING: points})
+        count = _counted(status, STATUS_NAMES)
+        count[PENDING] -= len(status) - points  # the padding is pending
         return count
+
+
+def _verdicts(count: Counter[int], status: bytes, verdict: bytes) -> Counter[int]:
+    """Count the verdicts of a block; one of a point that is pending, or has failed since it was written, is none."""
+    solved = count[OK] + count[SUSPECT]
+    if solved == count.total():  # as in nearly all blocks: ten times as fast
+        found = _counted(verdict, VERDICT_NAMES)
+    else:
+        found = Counter(compress(verdict, status.translate(_SOLVED)))
+    del found[NO_VERDICT]
+    return found
+
+
+def _counted(content: bytes, codes: Iterable[int]) -> Counter[int]:
+    return Counter({code: content.count(code) for code in codes})
 
 
 def status_files(directory: RunDirectory) -> StatusFiles:

@@ -2,16 +2,18 @@
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import loop, opening
 from qbsweep.runs import state as state_module
-from qbsweep.runs.state import Progress, progress_in, progress_of
+from qbsweep.runs.state import Progress, judged_progress_in, judged_progress_of, progress_in, progress_of
 from qbsweep.solvers.status import OK, STATUS_NAMES
 from qbsweep.store.allocate import allocate
 from qbsweep.store.dataset import Store
@@ -44,6 +46,13 @@ def read_by_xarray(directory: RunDirectory, grid: Grid) -> Progress:
     return Progress({name: int((status == code).sum()) for code, name in STATUS_NAMES.items()}, grid.n_blocks, done)
 
 
+def verdicts_by_xarray(directory: RunDirectory) -> Counter[str]:
+    with xr.open_zarr(directory.data, consolidated=False) as ds:
+        counted = Counter(ds.load().qb.words().values.ravel().tolist())
+    del counted["none"]
+    return counted
+
+
 @pytest.mark.parametrize("filled", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize(
     ("sweep", "block_shape"),
@@ -59,9 +68,14 @@ def test_the_light_look_equals_the_whole_reading(
             shape = [s.stop - s.start for s in store.grid.block(number)]
             codes = random.choice([0, 1, 2, 3], shape) if random.random() < 0.5 else random.choice([1, 3], shape)
             store.set_status(store.grid.block(number), np.asarray(codes, np.int8))
+            verdicts = random.integers(0, 8, shape)
+            zarr.open_group(directory.data)["verdict"][store.grid.block(number)] = verdicts
     light = status_files(directory)
     assert light.grid == store.grid
     assert progress_of(light) == progress_of(store) == read_by_xarray(directory, store.grid) == progress_in(directory)
+    judged = [judged_progress_of(light), judged_progress_of(store), judged_progress_in(directory)]
+    assert judged == [progress_of(light)] * 3
+    assert [progress.verdicts for progress in judged] == [verdicts_by_xarray(directory)] * 3
 
 
 def test_a_finished_and_an_extended_run(tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ import zarr
 
 import qbsweep as qb
 from qbsweep.errors import QbsweepError
-from qbsweep.runs.state import state, suspect_text, verdicts_in
+from qbsweep.runs import state as state_module
+from qbsweep.runs.state import judged_progress_in, progress_in, state, suspect_text
 from qbsweep.solvers.status import VERDICT_NAMES
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
+from qbsweep.store.status import status_files
 
 from ..command import qbsweep
 
@@ -29,6 +31,12 @@ def run(path: Path, sweep: str) -> Path:
     code, out, _ = qbsweep("run", path / "sweep.yaml", "--out", path / "out")
     assert code == 0, out
     return path / "out"
+
+
+def verdicts_in(out: Path) -> dict[str, int]:
+    counted = judged_progress_in(RunDirectory(out))
+    assert counted == progress_in(RunDirectory(out))
+    return counted.verdicts
 
 
 def words(out: Path, variable: str = "verdict") -> xr.DataArray:
@@ -98,9 +106,28 @@ def test_status_counts_what_the_dataset_says(tmp_path: Path) -> None:
 
 def test_pending_points_have_no_verdict(tmp_path: Path) -> None:
     out = run(tmp_path, EXACT % "[1, 2, 3]")
-    group = zarr.open_group(out / "data.zarr")
-    group["status"][0], group["verdict"][0] = 0, 0
-    assert verdicts_in(RunDirectory(out)) == {"exact": 2}
+    zarr.open_group(out / "data.zarr")["status"][0] = 0  # as if a worker had been killed before it wrote that
+    assert verdicts_in(out) == {"exact": 2}
+
+
+def test_a_point_that_was_marked_failed_has_no_verdict(tmp_path: Path) -> None:
+    out = run(tmp_path, EXACT % "[1, 2, 3]")
+    zarr.open_group(out / "data.zarr")["status"][1:] = 2
+    assert verdicts_in(out) == {"exact": 1}
+    zarr.open_group(out / "data.zarr")["status"][:] = 2
+    assert verdicts_in(out) == {}
+
+
+def test_all_is_counted_at_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files are looked at once: what a worker writes meanwhile is in both counts or in none."""
+    out = run(tmp_path, BOTH)
+    looks = []
+    monkeypatch.setattr(
+        state_module, "status_files", lambda directory: looks.append(directory) or status_files(directory)
+    )
+    data = state(RunDirectory(out))
+    assert sum(data["verdicts"].values()) == data["ok"] + data["suspect"] == 4
+    assert len(looks) == 1
 
 
 def test_a_failed_point_has_no_verdict(tmp_path: Path) -> None:
@@ -133,7 +160,7 @@ def test_a_dataset_of_an_earlier_version_is_read_finished_and_extended(tmp_path:
     out = run(tmp_path, EXACT % "[1, 2]")
     of_an_earlier_version(out)
     Store(out / "data.zarr").set_status((slice(0, 1),), np.zeros(1, np.int8))
-    assert verdicts_in(RunDirectory(out)) == {}
+    assert verdicts_in(out) == {}
     assert qbsweep("run", tmp_path / "sweep.yaml", "--out", out)[0] == 0
     assert qbsweep("report", out)[0] == 0
     run(tmp_path, EXACT % "[1, 2, 3]")
@@ -154,14 +181,14 @@ def test_a_lost_verdict_is_damage(tmp_path: Path) -> None:
     out = run(tmp_path, EXACT % "[1, 2]")
     shutil.rmtree(out / "data.zarr/verdict")
     with pytest.raises(QbsweepError, match="is damaged"):
-        verdicts_in(RunDirectory(out))
+        verdicts_in(out)
 
 
 def test_the_report_counts_and_explains_the_verdicts(tmp_path: Path) -> None:
     out = run(tmp_path, BOTH)
     assert qbsweep("report", out)[0] == 0
     page = (out / "report.html").read_text()
-    for word, points in verdicts_in(RunDirectory(out)).items():
+    for word, points in verdicts_in(out).items():
         assert f'<span class="{word}" style="flex-grow: {points}"' in page
         assert f"<td>{word}</td><td>{points}</td>" in page
         assert f".verdicts .{word}" in page or word == "exact"
