@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qbsweep.runs.pace import seconds_left
 from qbsweep.solvers.status import (
+    NO_VERDICT,
     NUMERICAL_TOLERANCE,
     PENDING,
     STATUS_NAMES,
@@ -142,16 +143,17 @@ def _state_name(running: bool, progress: Progress, queue: dict[str, Any] | None)
 
 
 def levels_needed(store: "Store") -> tuple[int | None, int]:
-    """Return the Fock levels that would have met the tolerance at all truncated suspect points where that is known.
+    """Return the Fock levels that would have met the tolerance at all points truncated too early where that is known.
 
-    And the number of those where it is not.
+    And the number of those where it is not. What an earlier version solved, without a verdict, is one of them: that
+    doubted nothing else. What misses a branch is none: levels that hold it are not known to meet the tolerance.
     """
     if "levels_needed" not in store.spec.outputs:
         return None, 0
     suspect = store.status() == SUSPECT
     if "verdict" in store.variables:
         verdict = store.read_one("verdict")
-        suspect &= (verdict == VERDICT_CODES[SUSPECT_TRUNCATION]) | (verdict == VERDICT_CODES[SUSPECT_BRANCHES])
+        suspect &= (verdict == VERDICT_CODES[SUSPECT_TRUNCATION]) | (verdict == NO_VERDICT)
     needed = store.read_one("levels_needed")[suspect]
     known = needed[needed > 0]
     return (int(known.max()) if len(known) else None), int(len(needed) - len(known))
@@ -160,16 +162,22 @@ def levels_needed(store: "Store") -> tuple[int | None, int]:
 def suspect_text(data: dict[str, Any]) -> str:
     """Say what is wrong with the suspect points, and what would mend them."""
     parts, verdicts = [], data["verdicts"]
-    if SUSPECT_BRANCHES in verdicts:
-        parts.append(f"{verdicts[SUSPECT_BRANCHES]:,} miss a classical branch, or cannot weigh their branches")
-    if SUSPECT_NUMERICS in verdicts:
-        parts.append(f"{verdicts[SUSPECT_NUMERICS]:,} have a `numerical_error` above {NUMERICAL_TOLERANCE:g}")
+    if count := verdicts.get(SUSPECT_BRANCHES):
+        one = "misses a classical branch, or cannot weigh its branches"
+        many = "miss a classical branch, or cannot weigh their branches"
+        parts.append(f"{_so_many(count, one, many)}: `fock_levels: auto` holds as many as `memory` allows")
+    if count := verdicts.get(SUSPECT_NUMERICS):
+        parts.append(f"{_so_many(count, 'has', 'have')} a `numerical_error` above {NUMERICAL_TOLERANCE:g}")
     if data["levels_needed"]:
-        more = " or more" if SUSPECT_BRANCHES in verdicts else ""  # what holds a branch need not do for its tails
-        parts.append(f"`fock_levels: {data['levels_needed']}`{more} should meet the tolerance")
-    if data["levels_unknown"]:
-        parts.append(f"{data['levels_unknown']:,} cannot tell how many levels they need")
-    return "; ".join(parts)
+        whose = " of the others" if parts else ""
+        parts.append(f"`fock_levels: {data['levels_needed']}` should meet the tolerance{whose}")
+    if count := data["levels_unknown"]:
+        parts.append(f"{count:,} cannot tell how many levels {'it needs' if count == 1 else 'they need'}")
+    return "; ".join(parts) or "nothing says why"
+
+
+def _so_many(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def _eta(directory: RunDirectory, progress: Progress, rate: float | None) -> float | None:

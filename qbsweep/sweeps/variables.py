@@ -86,7 +86,7 @@ VARIABLES = {
         ),
         Variable(
             "levels_needed",
-            "Fock levels that should meet the tolerance, 0 if unknown",
+            "Fock levels that should meet the tolerance, of suspect-branches that hold every branch, 0 if unknown",
             "verdict",
             units="1",
             dtype="int16",

@@ -172,7 +172,7 @@ def test_a_suspect_point_of_an_earlier_version_is_still_shown(tmp_path: Path) ->
     of_an_earlier_version(out)
     data = state(RunDirectory(out))
     assert data["verdicts"] == {}
-    assert suspect_text(data) == "1 cannot tell how many levels they need"
+    assert suspect_text(data) == "1 cannot tell how many levels it needs"
     assert qbsweep("report", out)[0] == 0
     assert "suspect" in (out / "report.html").read_text()
 
@@ -194,18 +194,43 @@ def test_the_report_counts_and_explains_the_verdicts(tmp_path: Path) -> None:
         assert f".verdicts .{word}" in page or word == "exact"
 
 
+HOLDS = "`fock_levels: auto` holds as many as `memory` allows"
+
+
 @pytest.mark.parametrize(
-    ("verdicts", "needed", "said"),
+    ("verdicts", "needed", "unknown", "said"),
     [
-        ({"suspect-truncation": 1}, 9, "`fock_levels: 9` should meet the tolerance"),
-        ({"suspect-numerics": 2}, None, "2 have a `numerical_error` above 1e-09"),
+        ({"suspect-truncation": 1}, 9, 0, "`fock_levels: 9` should meet the tolerance"),
+        ({"suspect-truncation": 1}, None, 1, "1 cannot tell how many levels it needs"),
+        ({"suspect-numerics": 2}, None, 0, "2 have a `numerical_error` above 1e-09"),
+        ({"suspect-numerics": 1}, None, 0, "1 has a `numerical_error` above 1e-09"),
+        ({"suspect-branches": 1}, None, 0, f"1 misses a classical branch, or cannot weigh its branches: {HOLDS}"),
         (
-            {"suspect-branches": 3},
-            33,
-            "3 miss a classical branch, or cannot weigh their branches; "
-            "`fock_levels: 33` or more should meet the tolerance",
+            {"suspect-branches": 1200, "suspect-truncation": 2},
+            9,
+            0,
+            f"1,200 miss a classical branch, or cannot weigh their branches: {HOLDS}; "
+            "`fock_levels: 9` should meet the tolerance of the others",
         ),
+        ({}, None, 0, "nothing says why"),
     ],
 )
-def test_every_kind_of_suspect_is_said(verdicts: dict[str, int], needed: int | None, said: str) -> None:
-    assert suspect_text({"verdicts": verdicts, "levels_needed": needed, "levels_unknown": 0}) == said
+def test_every_kind_of_suspect_is_said(verdicts: dict[str, int], needed: int | None, unknown: int, said: str) -> None:
+    assert suspect_text({"verdicts": verdicts, "levels_needed": needed, "levels_unknown": unknown}) == said
+
+
+BISTABLE = """name: bistable
+networks: {kerr: {edges: [[0, 1]], detuning: [-3, 0]}}
+parameters: {topology: kerr, coupling: reciprocal, N: 1, J: 0.001, kappa: 1, kerr_charger: 0.2, solver: lindblad}
+sweep: {epsilon: [1.2, 3.4], fock_levels: [{charger: 4, battery: 3}]}
+"""
+
+
+def test_levels_that_hold_a_branch_are_not_said_to_meet_the_tolerance(tmp_path: Path) -> None:
+    out = run(tmp_path, BISTABLE)
+    assert words(out).values.ravel().tolist() == ["suspect-truncation", "suspect-branches"]
+    with xr.open_zarr(out / "data.zarr") as ds:
+        assert ds.levels_needed.values.ravel().tolist() == [0, 32]
+    data = state(RunDirectory(out))
+    assert (data["levels_needed"], data["levels_unknown"]) == (None, 1)
+    assert "fock_levels: 32" not in qbsweep("status", out)[1]
