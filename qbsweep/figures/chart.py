@@ -117,12 +117,15 @@ class Chart:
 
     @cached_property
     def doubts(self) -> tuple[str, ...]:
-        """The verdicts of the suspect points of the dataset: each has its place in the legend, whatever is shown."""
+        """The verdicts of the suspect points of the dataset: each has its place in the legend, whatever is shown.
+
+        `suspect` alone is that of points of an earlier version, which gave none.
+        """
         suspect = self.ds["status"].values == SUSPECT if "status" in self.ds else np.zeros(1, bool)
         if not suspect.any():
             return ()
-        codes = set(self.ds["verdict"].values[suspect].tolist()) if "verdict" in self.ds else set()
-        return tuple(VERDICT_NAMES[code] for code in sorted(codes - {NO_VERDICT})) or ("suspect",)
+        codes = set(self.ds["verdict"].values[suspect].tolist()) if "verdict" in self.ds else {NO_VERDICT}
+        return tuple("suspect" if code == NO_VERDICT else VERDICT_NAMES[code] for code in sorted(codes))
 
     def default(self, dim: str) -> int:
         """Return the position that the widget of an axis shows first."""
@@ -160,10 +163,8 @@ class Chart:
         if "status" not in one:
             return energies, {}
         status = codes("status")
-        doubted = {
-            word: codes("verdict") == VERDICT_CODES[word] if word in VERDICT_CODES else status == SUSPECT
-            for word in self.doubts
-        }
+        verdict = np.where(status == SUSPECT, codes("verdict") if "verdict" in one else NO_VERDICT, -1)
+        doubted = {word: verdict == VERDICT_CODES.get(word, NO_VERDICT) for word in self.doubts}
         known = np.where(np.isin(status, [OK, SUSPECT]), energies, np.nan)
         return known, {word: np.where(where, energies, np.nan) for word, where in doubted.items()}
 

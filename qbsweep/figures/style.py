@@ -12,6 +12,6 @@ SUSPECT_MARKERS = {
     SUSPECT_BRANCHES: "triangle",
     SUSPECT_NUMERICS: "square",
 }
-"""How a point is marked, by its verdict; `suspect` alone is of a dataset of an earlier version."""
+"""How a point is marked, by its verdict; `suspect` alone is that of points of an earlier version."""
 MARKERS = ("circle", "square", "triangle", "diamond")
 WIDTH, HEIGHT = 720, 380

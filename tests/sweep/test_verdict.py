@@ -12,6 +12,7 @@ import zarr
 
 import qbsweep as qb
 from qbsweep.errors import QbsweepError
+from qbsweep.figures.chart import against
 from qbsweep.runs import state as state_module
 from qbsweep.runs.state import judged_progress_in, progress_in, state, suspect_text
 from qbsweep.solvers.status import VERDICT_NAMES
@@ -234,3 +235,17 @@ def test_levels_that_hold_a_branch_are_not_said_to_meet_the_tolerance(tmp_path: 
     data = state(RunDirectory(out))
     assert (data["levels_needed"], data["levels_unknown"]) == (None, 1)
     assert "fock_levels: 32" not in qbsweep("status", out)[1]
+
+
+@pytest.mark.parametrize("more", ["3, 4, 20", "3, 20, 24"], ids=["with new suspects", "without"])
+def test_suspect_points_of_an_earlier_version_are_said_beside_those_of_this_one(tmp_path: Path, more: str) -> None:
+    out = run(tmp_path, BOTH)
+    of_an_earlier_version(out)
+    run(tmp_path, BOTH.replace("3, 20", more))
+    with xr.open_zarr(out / "data.zarr") as ds:
+        chart = against(ds.load(), "energy_terminal", "fock_levels")
+    marked = {word: np.nansum(np.isfinite([line.suspect[word] for line in chart.lines()])) for word in chart.doubts}
+    assert marked == ({"suspect": 1, "suspect-truncation": 1} if more == "3, 4, 20" else {"suspect": 1})
+    data = state(RunDirectory(out))
+    assert data["levels_unknown"] == data["suspect"] == len(marked)
+    assert "cannot tell how many levels" in suspect_text(data)
