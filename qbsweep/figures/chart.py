@@ -71,6 +71,8 @@ class Chart:
         A horizontal line.
     points : bool
         Draw every value as a point.
+    most : float, optional
+        Draw what is above, without a bound too, there; else what has no bound is left out.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Chart:
     joined: bool = True
     level: float | None = None
     points: bool = False
+    most: float | None = None
 
     @property
     def xlabel(self) -> str:
@@ -155,7 +158,8 @@ class Chart:
         order = [dim for dim in (*self.selectors, *self.by, self.x) if dim in y.dims]
         shape = (-1, math.prod(self.ds.sizes[dim] for dim in self.by), self.ds.sizes[self.x])
         energies = np.asarray(y.transpose(*order).values, dtype=float).reshape(shape)
-        energies = np.where(np.isfinite(energies), energies, np.nan)  # an error without a bound has no place
+        energies = np.minimum(energies, np.inf if self.most is None else self.most)
+        energies = np.where(np.isfinite(energies), energies, np.nan)
 
         def codes(name: str) -> Array:
             return np.asarray(one[name].broadcast_like(y).transpose(*order).values).reshape(shape)

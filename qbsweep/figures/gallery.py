@@ -9,6 +9,7 @@ import xarray as xr
 from qbsweep.analysis.declaration import Picture
 from qbsweep.analysis.registry import ANALYSES
 from qbsweep.figures.chart import Chart, against
+from qbsweep.figures.labels import meaning
 from qbsweep.sweeps.variables import VARIABLES
 
 _ENERGIES = ("energy_terminal", "ergotropy_terminal", "energy_batteries", "energy_charger")
@@ -80,7 +81,16 @@ def _of_truncation(ds: xr.Dataset, x: str) -> Chart:
     if "solver" in ds.dims:
         ds = ds.sel(solver="lindblad", drop=True)
     level = float(ds["tolerance"].item()) if ds["tolerance"].ndim == 0 else None
-    return against(ds, "truncation_error", x, title="How far to trust the truncation", logy=True, level=level)
+    return against(
+        ds,
+        "truncation_error",
+        x,
+        title="How far to trust the truncation (top: 1, or no bound)",
+        caption=f"{meaning('truncation_error', ds['truncation_error'])}; drawn at 1 where it is more, or has no bound",
+        logy=True,
+        level=level,
+        most=1.0,
+    )
 
 
 def of_result(result: xr.Dataset) -> list[Chart]:

@@ -10,9 +10,11 @@ from typing import Any
 import matplotlib.image
 import numpy as np
 import pytest
+import xarray as xr
 import zarr
 
 from qbsweep.api import result as api_result
+from qbsweep.figures.gallery import of_dataset
 from qbsweep.runs import loop, opening
 from qbsweep.sweeps.spec import load_spec
 
@@ -102,6 +104,18 @@ def test_a_truncated_solution_says_how_far_to_trust_it(sweep: Callable[[str], Pa
     body = said(page(out))
     for words in ("suspect points are marked", "should meet the tolerance", "truncation_error-fock_levels"):
         assert words.lower() in body.lower()
+
+
+def test_an_error_without_a_bound_is_drawn_at_the_top(synthetic: Callable[..., xr.Dataset]) -> None:
+    error, status, verdict = [1e-5, 0.2, 3.0, np.inf, np.nan], [1, 3, 3, 3, 2], [3, 5, 5, 6, 0]
+    ds = synthetic([1.0] * 5, {"J": [1.0, 2, 3, 4, 5]}, status=status, verdict=verdict, truncation_error=error)
+    ds["truncation_error"].attrs["long_name"] = "error"
+    *_, chart = of_dataset(ds.assign_coords(tolerance=1e-3))
+    assert "no bound" in chart.caption
+    (line,) = chart.lines()
+    np.testing.assert_array_equal(line.y, [1e-5, 0.2, 1, 1, np.nan])
+    np.testing.assert_array_equal(line.suspect["suspect-truncation"], [np.nan, 0.2, 1, np.nan, np.nan])
+    np.testing.assert_array_equal(line.suspect["suspect-branches"], [np.nan] * 3 + [1, np.nan])
 
 
 def test_a_large_dataset_is_thinned(sweep: Callable[[str], Path]) -> None:
