@@ -14,6 +14,9 @@ from qbsweep.api.result import require
 from qbsweep.errors import QbsweepError
 from qbsweep.text import unknown
 
+if TYPE_CHECKING:
+    from qbsweep.figures.chart import Chart
+
 
 class Accessor:
     """The analyses of a dataset, ``ds.qb.optimal_coupling()`` and so on, and ``ds.qb.plot("energy_terminal", "J")``.
@@ -29,7 +32,13 @@ class Accessor:
         def __getattr__(self, name: str) -> Any:
             raise AttributeError(f"there is no analysis '{name}'; there are {', '.join(ANALYSES)}")
 
-    def plot(self, variable: str | None = None, x: str | None = None, **options: Any) -> Any:
+    def plot(
+        self,
+        variable: str | None = None,
+        x: str | None = None,
+        by: str | Sequence[str] | None = None,
+        **options: Any,
+    ) -> Any:
         """Draw a variable over an axis, with a widget for every axis that is neither it nor has lines of its own.
 
         Parameters
@@ -38,9 +47,11 @@ class Accessor:
             Of the dataset; default: what tells most of it, of an analysis the picture that it declares.
         x : str, optional
             The horizontal axis, or `time` or `mode`; with `variable` only.
+        by : str or sequence of str, optional
+            The axes that have lines of their own; default: those that are few and worth comparing.
         **options
-            `by` (an axis, or several, with lines of its own), `logx`, `logy`, `points`, `title`, `caption`, `level`
-            (a dashed horizontal line), `terminal` (of `energy_t`: the last battery only).
+            `logx`, `logy`, `points`, `title`, `caption`, `level` (a dashed horizontal line), `terminal` (of `energy_t`:
+            the last battery only).
 
         Returns
         -------
@@ -50,20 +61,14 @@ class Accessor:
         Raises
         ------
         QbsweepError
-            If there is no such variable, it has no such axis, there is nothing to draw, or hvplot is missing.
+            If there is no such variable, it has no such axis, an axis of `by` is not left for lines, there is nothing
+            to draw, or hvplot is missing.
         """
         require("plot", "hvplot")
-        from qbsweep.figures.gallery import of_dataset, of_result
-        from qbsweep.figures.interactive import against, figure
+        from qbsweep.figures.interactive import figure
 
-        if variable is not None:
-            if "by" in options:
-                options["by"] = self._lines(variable, options["by"])
-            return figure(against(self._ds, *self._drawable(variable, x), **options))
-        fitting = of_result(self._ds) if "analysis" in self._ds.attrs else of_dataset(self._ds)
-        for chart in fitting:
-            return figure(replace(chart, **options))
-        raise QbsweepError("there is nothing to draw: no axis of numbers has more than one value")
+        chart = self._chart(variable, x, options)
+        return figure(chart if by is None else replace(chart, by=self._lines(chart, by)))
 
     def words(self, variable: str = "verdict") -> xr.DataArray:
         """Return the codes of `verdict` or `status` as words.
@@ -88,9 +93,27 @@ class Accessor:
             raise QbsweepError(unknown("variable of codes", variable, valid or ["status, of the dataset of a sweep"]))
         return in_words(self._ds, variable)
 
-    def _lines(self, variable: str, by: str | Sequence[str]) -> tuple[str, ...]:
-        """Return the axes that are to have lines of their own."""
-        return tuple(self._drawable(variable, name)[1] for name in ([by] if isinstance(by, str) else by))
+    def _chart(self, variable: str | None, x: str | None, options: dict[str, Any]) -> "Chart":
+        from qbsweep.figures.chart import against
+        from qbsweep.figures.gallery import of_dataset, of_result
+
+        if variable is not None:
+            return against(self._ds, *self._drawable(variable, x), **options)
+        fitting = of_result(self._ds) if "analysis" in self._ds.attrs else of_dataset(self._ds)
+        for chart in fitting:
+            return replace(chart, **options)
+        raise QbsweepError("there is nothing to draw: no axis of numbers has more than one value")
+
+    def _lines(self, chart: "Chart", by: str | Sequence[str]) -> tuple[str, ...]:
+        """Return the axes that are to have lines of their own; an axis of one value has none to compare."""
+        wanted = [by] if isinstance(by, str) else list(dict.fromkeys(by))
+        left = [*chart.by, *chart.selectors]
+        single = [str(dim) for dim in self._ds[chart.variable].dims if dim not in chart.ds.dims]
+        for name in wanted:
+            if name not in (*left, *single):
+                told = unknown(f"axis of `{chart.variable}`", name, left) if left else "no axis is left for lines"
+                raise QbsweepError(told)
+        return tuple(name for name in wanted if name in left)
 
     def _drawable(self, variable: str, x: str | None) -> tuple[str, str]:
         """Return a variable and an axis that it has."""

@@ -108,9 +108,14 @@ def test_a_constant_on_a_logarithmic_axis_lies_within_its_plot(
     assert drawn.y_range.end < 10 * energy
 
 
-def test_lines_of_one_axis_or_of_several(synthetic: Callable[..., xr.Dataset]) -> None:
-    ds = synthetic([[1.0, 2.0], [3.0, 4.0]], {"N": [1, 2], "J": [0.1, 0.2]})
-    for by in ("N", ["N"], ("N",)):
-        assert {part.label for part in ds.qb.plot("energy_terminal", "J", by=by)} == {"N = 1", "N = 2"}
-    with pytest.raises(QbsweepError, match="axis of `energy_terminal` 'M' is not known"):
-        ds.qb.plot("energy_terminal", "J", by="M")
+@pytest.mark.parametrize("what", [("energy_terminal", "J"), ()], ids=["a variable", "what tells most"])
+def test_lines_of_one_axis_or_of_several(synthetic: Callable[..., xr.Dataset], what: tuple[str, ...]) -> None:
+    ds = synthetic([[[1.0], [2.0]], [[3.0], [4.0]]], {"N": [1, 2], "J": [0.1, 0.2], "n_th": [0.3]})
+    for by in ("N", ["N"], ("N",), ("N", "N"), ("N", "n_th"), None):
+        assert {part.label for part in ds.qb.plot(*what, by=by)} == {"N = 1", "N = 2"}
+    assert ds.qb.plot(*what, by=()).kdims[0].values == ["N = 1", "N = 2"]
+    for by, told in (("M", "'M'"), (("N", "nope"), "'nope'"), ("J", "'J'")):
+        with pytest.raises(QbsweepError, match=f"axis of `energy_terminal` {told} is not known; it must be 'N'"):
+            ds.qb.plot(*what, by=by)
+    with pytest.raises(QbsweepError, match="no axis is left for lines"):
+        ds.isel(N=0).qb.plot(*what, by="N")
