@@ -12,13 +12,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from qbsweep.arrays import FloatArray
 from qbsweep.figures.chart import Chart
 from qbsweep.figures.labels import mathematical
-from qbsweep.figures.style import COLORS, SUSPECT_COLOR, SUSPECT_MARKERS
+from qbsweep.figures.style import COLORS, MARKERS, SUSPECT_COLOR, SUSPECT_MARKERS
 from qbsweep.store.replace import replace_tree
 
 COLUMN, HEIGHT, DPI = 86 / 25.4, 66 / 25.4, 300
 _DASHES = ("-", "--", ":", "-.")
 _MARKERS = "os^D"
-_SUSPECT_MARKERS = {"circle": "o", "triangle": "^", "square": "s"}
+_BY_NAME = dict(zip(MARKERS, _MARKERS, strict=True))
 _SIZE = 7.5  # points
 
 
@@ -50,7 +50,7 @@ def draw(chart: Chart, width: float = COLUMN) -> Figure:
         suspect = np.concatenate([line.suspect[word][::step] for line in lines])
         if np.isfinite(suspect).any():
             where = np.tile(chart.x_values[::step], len(lines))
-            marker = _SUSPECT_MARKERS[SUSPECT_MARKERS[word]]
+            marker = _BY_NAME[SUSPECT_MARKERS[word]]
             axes.plot(where, suspect, marker, ms=5, mfc="none", mec=SUSPECT_COLOR, mew=0.7, label=word)
     for label, color, dash, y in chart.references():
         axes.plot(chart.x_values, y, color=COLORS[color % 8], linestyle=_DASHES[dash % 4], linewidth=0.6, label=label)
