@@ -1,6 +1,7 @@
 """A report: one HTML page on a run, which needs neither a network nor Python to be read, explored and printed."""
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,7 +75,9 @@ def _verdict(state: dict[str, Any]) -> str:
         done += "; the same `qbsweep run` goes on where it stopped"
     bad = state["state"] != "complete" or state["failed"] or state["suspect"]
     counted = ", ".join(f"{state[name]:,} {name}" for name in ("suspect", "failed") if state[name])
-    return f'<p class="{"warn" if bad else "good"}"><b>{words}</b>: {done}{", " + counted if counted else ""}.</p>'
+    return (
+        f'<p class="{"warn" if bad else "good"}"><b>{words}</b>: {_prose(done)}{", " + counted if counted else ""}.</p>'
+    )
 
 
 def _swept(ds: xr.Dataset) -> str:
@@ -105,14 +108,14 @@ def _trust(state: dict[str, Any], ds: xr.Dataset, failures: Sequence[dict[str, A
         parts.append(_verdicts(state["verdicts"]))
     if state["suspect"]:
         parts.append(
-            f"<p>Suspect points are marked red and left out of the analyses: {_text(suspect_text(state))}.</p>"
+            f"<p>Suspect points are marked red and left out of the analyses: {_prose(suspect_text(state))}.</p>"
         )
     if state["failed"] or failures:
         shown = [[_labels(record["labels"]), f"{record['points']}", record["error"]] for record in failures]
         parts.append("<p>Failed points are gaps in the figures. What is on record:</p>")
         parts.append(_table(["where", "points", "why"], shown[:_MOST_FAILURES]))
         if len(shown) > _MOST_FAILURES:
-            parts.append(f"<p>and {len(shown) - _MOST_FAILURES:,} more: `qbsweep failures`.</p>")
+            parts.append(f"<p>and {len(shown) - _MOST_FAILURES:,} more: <code>qbsweep failures</code>.</p>")
     if state["pending"]:
         parts.append(f"<p>{state['pending']:,} points are not solved yet; they are gaps in the figures.</p>")
     return "".join(parts)
@@ -125,7 +128,8 @@ def _verdicts(count: dict[str, int]) -> str:
         for word, points in count.items()
     ]
     rows = [[word, f"{points:,}", VERDICTS[word]] for word, points in count.items()]
-    return f'<div class="verdicts">{"".join(shown)}</div>' + _table(["verdict", "points", "meaning"], rows)
+    table = _table(["", "verdict", "points", "meaning"], rows, colours=tuple(count))
+    return f'<div class="verdicts"><div class="bar">{"".join(shown)}</div>{table}</div>'
 
 
 def _labels(labels: dict[str, Any]) -> str:
@@ -146,7 +150,7 @@ def _analyses(results: dict[str, xr.Dataset], left_out: dict[str, QbsweepError])
     for result in results.values():
         title, header, rows = analysis_rows(result)
         parts.append(f"<h3>{_text(title)}</h3>{_table(header, rows)}" if rows else f"<p>{_text(title)}</p>")
-    told = "".join(f"<li>{_text(str(error))}</li>" for error in left_out.values())
+    told = "".join(f"<li>{_prose(str(error))}</li>" for error in left_out.values())
     return "".join(parts) + (f"<details><summary>Not done</summary><ul>{told}</ul></details>" if told else "")
 
 
@@ -177,10 +181,18 @@ def _section(title: str, body: str) -> str:
     return f"<section><h2>{title}</h2>{body}</section>\n" if body else ""
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], css: str = "") -> str:
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], css: str = "", colours: Sequence[str] = ()) -> str:
+    """Write a table; with `colours`, each row begins with a cell of that class."""
     head = "".join(f"<th>{_text(name)}</th>" for name in header)
-    body = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    keys = [f'<td><span class="{colour}"></span></td>' for colour in colours] or [""] * len(rows)
+    cells = ["".join(f"<td>{_text(cell)}</td>" for cell in row) for row in rows]
+    body = "".join(f"<tr>{key}{row}</tr>" for key, row in zip(keys, cells, strict=True))
     return f'<div class="table"><table class="{css}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _prose(text: str) -> str:
+    """Write a sentence; what is between backticks is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", _text(text))
 
 
 def _text(value: str) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -104,6 +105,8 @@ def test_a_truncated_solution_says_how_far_to_trust_it(sweep: Callable[[str], Pa
     body = said(page(out))
     for words in ("suspect points are marked", "should meet the tolerance", "truncation_error-fock_levels"):
         assert words.lower() in body.lower()
+    assert re.search(r"<code>fock_levels: \d+</code> should meet", body)
+    assert "`" not in body
 
 
 def test_an_error_without_a_bound_is_drawn_at_the_top(synthetic: Callable[..., xr.Dataset]) -> None:

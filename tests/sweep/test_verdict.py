@@ -191,7 +191,7 @@ def test_the_report_counts_and_explains_the_verdicts(tmp_path: Path) -> None:
     page = (out / "report.html").read_text()
     for word, points in verdicts_in(out).items():
         assert f'<span class="{word}" style="flex-grow: {points}"' in page
-        assert f"<td>{word}</td><td>{points}</td>" in page
+        assert f'<td><span class="{word}"></span></td><td>{word}</td><td>{points}</td>' in page
         assert f".verdicts .{word}" in page or word == "exact"
 
 
