@@ -1,6 +1,6 @@
 """Colours, dashes and sizes that all drawings share."""
 
-from qbsweep.solvers.status import SUSPECT_BRANCHES, SUSPECT_NUMERICS, SUSPECT_TRUNCATION
+from qbsweep.physics.verdicts import SUSPECT_BRANCHES, SUSPECT_NUMERICS, SUSPECT_TRUNCATION
 
 COLORS = ("#0a6ebd", "#e07b00", "#1b9e77", "#c03a76", "#6b4fb3", "#8a6d1f", "#4d4d4d", "#2bb6c4")
 

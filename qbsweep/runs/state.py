@@ -6,19 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from qbsweep.physics.verdicts import NUMERICAL_TOLERANCE, SUSPECT_BRANCHES, SUSPECT_NUMERICS, SUSPECT_TRUNCATION
 from qbsweep.runs.pace import seconds_left
-from qbsweep.solvers.status import (
-    NO_VERDICT,
-    NUMERICAL_TOLERANCE,
-    PENDING,
-    STATUS_NAMES,
-    SUSPECT,
-    SUSPECT_BRANCHES,
-    SUSPECT_NUMERICS,
-    SUSPECT_TRUNCATION,
-    VERDICT_CODES,
-    VERDICT_NAMES,
-)
+from qbsweep.solvers.status import NO_VERDICT, PENDING, STATUS_NAMES, SUSPECT, VERDICT_CODES, VERDICT_NAMES
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.lock import lock_holder
 from qbsweep.store.records import read_json

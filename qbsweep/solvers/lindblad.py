@@ -15,8 +15,9 @@ from qbsweep.physics.fock.point import FockResult
 from qbsweep.physics.fock.task import Task
 from qbsweep.physics.fock.verdict import Verdict
 from qbsweep.physics.network import scaled
+from qbsweep.physics.verdicts import SUSPECT_BRANCHES
 from qbsweep.solvers.interface import Cost, Labelled, Points, Setting, Solved, Solver, require_outputs
-from qbsweep.solvers.status import FAILED, OK, SUSPECT, SUSPECT_BRANCHES, VERDICT_CODES
+from qbsweep.solvers.status import FAILED, OK, SUSPECT, VERDICT_CODES
 
 _GIGABYTE = 1e9
 _FIRST_LEVELS = 4  # of a climb

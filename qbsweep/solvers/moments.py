@@ -16,9 +16,10 @@ from qbsweep.errors import QbsweepError
 from qbsweep.physics.moments.cost import evolution_seconds, family_seconds, steady_seconds
 from qbsweep.physics.moments.family import Family, family
 from qbsweep.physics.moments.steps import uniform_step
+from qbsweep.physics.verdicts import EXACT, NUMERICAL_TOLERANCE, SUSPECT_NUMERICS
 from qbsweep.solvers.interface import Cost, Labelled, Points, Solved, Solver, require_outputs
 from qbsweep.solvers.moment_states import BATH, FAMILY, Bath, Evolved, Steady
-from qbsweep.solvers.status import EXACT, NUMERICAL_TOLERANCE, OK, SUSPECT, SUSPECT_NUMERICS, VERDICT_CODES
+from qbsweep.solvers.status import OK, SUSPECT, VERDICT_CODES
 
 _TILE = 4096  # members at once in the steady state: rows of 32 kB stay in the cache
 _TILE_ENTRIES = 2**22  # and at very large N not more than 32 MB of them

@@ -6,7 +6,7 @@ import numpy as np
 
 import qbsweep as qb
 from qbsweep.physics.gaussian import bath_occupation
-from qbsweep.solvers.status import NUMERICAL_TOLERANCE
+from qbsweep.physics.verdicts import NUMERICAL_TOLERANCE
 
 from .points import Point
 from .reference import Modes, evolved_modes, steady_modes

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from qbsweep.solvers.status import NUMERICAL_TOLERANCE
+from qbsweep.physics.verdicts import NUMERICAL_TOLERANCE
 
 from ..benchmarks.record import machine
 from .judge import IN_TIME, OF_BATH, STEADY, Verdict, judge

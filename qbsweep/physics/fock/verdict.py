@@ -28,10 +28,17 @@ from qbsweep.arrays import Array
 from qbsweep.physics.fock.exact import exact_values
 from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.fock.point import FockResult
+from qbsweep.physics.verdicts import (
+    CERTIFIED,
+    CONVERGED,
+    NUMERICAL_TOLERANCE,
+    SUSPECT_BRANCHES,
+    SUSPECT_NUMERICS,
+    SUSPECT_TRUNCATION,
+)
 
 TOLERANCE = 1e-3
 FLOOR = 1e-3  # smallest denominator of a relative error, as a share of the mode's energy
-NUMERICAL_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,27 +196,27 @@ def judge(
     """
     found = []
     if not result.converged:
-        found.append(("suspect-numerics", result.reason))
+        found.append((SUSPECT_NUMERICS, result.reason))
     if outside:
-        found.append(("suspect-branches", outside))
+        found.append((SUSPECT_BRANCHES, outside))
     elif result.error > tolerance and result.converged:
         found.append(
             (
-                "suspect-branches",
+                SUSPECT_BRANCHES,
                 f"classical branches become each other at a rate of {result.gap:.1e} omega only: "
                 f"their weights may be off by {result.error:.1e}",
             )
         )
     if not error <= tolerance and not outside:
-        found.append(("suspect-truncation", f"truncation error {error:.2g} above the tolerance {tolerance:g}"))
+        found.append((SUSPECT_TRUNCATION, f"truncation error {error:.2g} above the tolerance {tolerance:g}"))
     if not certain and result.top_population > tolerance:
-        found.append(("suspect-truncation", f"a highest level holds {result.top_population:.2g} of a mode"))
+        found.append((SUSPECT_TRUNCATION, f"a highest level holds {result.top_population:.2g} of a mode"))
     if blur > tolerance:
         found.append(
-            ("suspect-numerics", f"an error of rho of {result.error:.1e} may be {blur:.1e} of an energy so small")
+            (SUSPECT_NUMERICS, f"an error of rho of {result.error:.1e} may be {blur:.1e} of an energy so small")
         )
     if result.error > NUMERICAL_TOLERANCE:
-        found.append(("suspect-numerics", f"numerical error {result.error:.1e} above {NUMERICAL_TOLERANCE:.0e}"))
-    word, _ = found[0] if found else ("certified" if certain else "converged", "")
+        found.append((SUSPECT_NUMERICS, f"numerical error {result.error:.1e} above {NUMERICAL_TOLERANCE:.0e}"))
+    word, _ = found[0] if found else (CERTIFIED if certain else CONVERGED, "")
     reason = "; ".join(sentence for _, sentence in found)
     return Verdict(word, error, result.top_population, sufficient_levels(tried, tolerance), reason)
