@@ -157,7 +157,8 @@ def suspect_text(data: dict[str, Any]) -> str:
         many = "miss a classical branch, or cannot weigh their branches"
         parts.append(f"{_so_many(count, one, many)}: `fock_levels: auto` holds as many as `memory` allows")
     if count := verdicts.get(SUSPECT_NUMERICS):
-        parts.append(f"{_so_many(count, 'has', 'have')} a `numerical_error` above {NUMERICAL_TOLERANCE:g}")
+        found = f"a `numerical_error` above {NUMERICAL_TOLERANCE:g}, or too large for an energy so small"
+        parts.append(f"{_so_many(count, 'has', 'have')} {found}")
     if data["levels_needed"]:
         whose = " of the others" if parts else ""
         parts.append(f"`fock_levels: {data['levels_needed']}` should meet the tolerance{whose}")

@@ -195,6 +195,7 @@ def test_the_report_counts_and_explains_the_verdicts(tmp_path: Path) -> None:
         assert f".verdicts .{word}" in page or word == "exact"
 
 
+NUMERICS = "`numerical_error` above 1e-09, or too large for an energy so small"
 HOLDS = "`fock_levels: auto` holds as many as `memory` allows"
 
 
@@ -203,8 +204,8 @@ HOLDS = "`fock_levels: auto` holds as many as `memory` allows"
     [
         ({"suspect-truncation": 1}, 9, 0, "`fock_levels: 9` should meet the tolerance"),
         ({"suspect-truncation": 1}, None, 1, "1 cannot tell how many levels it needs"),
-        ({"suspect-numerics": 2}, None, 0, "2 have a `numerical_error` above 1e-09"),
-        ({"suspect-numerics": 1}, None, 0, "1 has a `numerical_error` above 1e-09"),
+        ({"suspect-numerics": 2}, None, 0, f"2 have a {NUMERICS}"),
+        ({"suspect-numerics": 1}, None, 0, f"1 has a {NUMERICS}"),
         ({"suspect-branches": 1}, None, 0, f"1 misses a classical branch, or cannot weigh its branches: {HOLDS}"),
         (
             {"suspect-branches": 1200, "suspect-truncation": 2},
