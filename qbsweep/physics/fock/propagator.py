@@ -218,8 +218,9 @@ def _attempt(operator: Operator, start: Array, ellipse: Ellipse, times: FloatArr
             if cut < target / 2:
                 break
     samples = length * (np.arange(SAMPLES) + 0.5) / SAMPLES
-    kept = ellipse.bounds(samples, np.arange(1.0, len(norms))) * np.array(norms[1:])
-    residual = np.sqrt(norms[0] ** 2 + np.sum(kept**2, axis=1))
+    # Not their bounds: of an oscillation thousands of them are near 1, and the coefficients nowhere.
+    kept = ellipse.coefficients(samples, len(norms)) * np.array(norms)
+    residual = np.sqrt(np.sum(kept**2, axis=1))
     error = cut + rounding * float(np.mean(residual))
     return _Run(recorder.result(), total, len(norms), error, _enlarged(ellipse, norms, previous, x))
 
