@@ -71,7 +71,7 @@ def test_thermal_ergotropy_is_a_truncation_artefact_in_the_lab_frame():
     assert lab.energy[1] == pytest.approx(0.4026, abs=5e-5)
     assert displaced.ergotropy[1] == pytest.approx(1 / 9, abs=1e-8)
     model = fock_model(network, 6, **FINDING)
-    verdict = judge(lab, measured_error(model, lab, None), certain=True)
+    verdict = judge(model, lab, measured_error(model, lab, None))
     assert verdict.suspect
     assert verdict.truncation_error == pytest.approx(1 - 0.10128064 / (1 / 9), rel=1e-3)
     assert "truncation error" in verdict.reason

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qbsweep.physics.fock import point, task
+from qbsweep.physics.fock import point, relaxed, task
 from qbsweep.runs import costs, plan
 from qbsweep.runs.costs import MAX_CALLS, MAX_POINTS, block_costs, block_sums, point_costs
 from qbsweep.runs.plan import make_grid, make_plan
@@ -36,7 +36,7 @@ def test_a_plan_solves_nothing(file, monkeypatch):
         raise AssertionError("a plan must not solve")
 
     for module, name in (
-        (point, "steady_state"),
+        (relaxed, "steady_state"),
         (point.propagator, "propagate"),
         (task, "solve_model"),
         (moments, "solve_moments"),

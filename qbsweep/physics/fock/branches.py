@@ -24,7 +24,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from qbsweep.arrays import Array, ComplexArray, FloatArray
-from qbsweep.errors import QbsweepError
 from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.matrices import drift_matrix
 
@@ -65,27 +64,20 @@ def classical_branches(model: FockModel) -> ComplexArray:
     Returns
     -------
     array
-        Amplitudes ``<c_m>``, stable and unstable, shape (branches, modes).
-
-    Raises
-    ------
-    QbsweepError
-        If none is found, as between a Kerr mode and a qubit without a loss: nothing then says which levels are enough.
+        Amplitudes ``<c_m>``, stable and unstable, shape (branches, modes). None may be found, as between a Kerr mode
+        and a qubit without a loss.
     """
     shifts = {0.0, model.occupation} if any(model.kerr) else {0.0}
     try:
         found = np.concatenate([_fixed_points(model, shift) for shift in sorted(shifts)])
     except np.linalg.LinAlgError:
         found = np.zeros((0, model.network.n_modes), dtype=complex)
-    if not len(found):
-        raise QbsweepError(
-            "no classical state of this network was found, so nothing says which Fock levels are enough; "
-            "give every Kerr mode and qubit a loss, and the parameters a common scale"
-        )
     return found[np.argsort(np.sum(np.abs(found) ** 2, axis=1))]
 
 
-def reachable_branches(model: FockModel, times: Sequence[float] | FloatArray | None, *, steady: bool) -> ComplexArray:
+def reachable_branches(
+    model: FockModel, times: Sequence[float] | FloatArray | None, *, steady: bool
+) -> ComplexArray | None:
     """Return the classical fixed points that the states asked for may be near, shape (branches, modes).
 
     None for an evolution that ends before the fastest loss has acted once: what it reaches is its own trajectory. Later
@@ -93,28 +85,32 @@ def reachable_branches(model: FockModel, times: Sequence[float] | FloatArray | N
     """
     fastest = 2 * float(np.max(-np.diagonal(drift_matrix(model.network)).real))
     if not steady and times is not None and fastest * float(times[-1]) < 1:
-        return np.zeros((0, model.network.n_modes), dtype=complex)
+        return None
     return classical_branches(model)
 
 
-def is_multistable(model: FockModel, branches: ComplexArray) -> bool:
+def is_multistable(model: FockModel, branches: ComplexArray | None) -> bool:
     """Whether one fluctuation shift gives more than one branch."""
-    return len(branches) > (2 if model.occupation and any(model.kerr) else 1)
+    return branches is not None and len(branches) > (2 if model.occupation and any(model.kerr) else 1)
 
 
-def levels_for(model: FockModel, branches: ComplexArray) -> tuple[int, ...]:
+def levels_for(model: FockModel, branches: ComplexArray | None) -> tuple[int, ...]:
     """Return the least Fock levels of every mode that hold every branch with its margin; a qubit's stay.
 
     ``n + MARGIN sqrt(n (1 + 2 P + 2 |Q|)) + 1``: the bath's noise widens the number's distribution.
     """
     noise = 1 + 2 * model.occupation + 2 * abs(model.anomaly)
-    numbers = np.max(np.abs(branches) ** 2, axis=0, initial=0.0)
+    numbers = np.zeros(len(model.levels)) if branches is None else np.max(np.abs(branches) ** 2, axis=0, initial=0.0)
     needed = np.ceil(numbers + MARGIN * np.sqrt(numbers * noise) + 1).astype(int)
     return tuple(d if q else max(int(n), 2) for d, q, n in zip(model.levels, model.qubits, needed, strict=True))
 
 
-def outside(model: FockModel, branches: ComplexArray) -> str:
-    """Return which branch does not lie inside the levels with its margin; empty if all do."""
+def outside(model: FockModel, branches: ComplexArray | None) -> str:
+    """Return which branch does not lie inside the levels with its margin, or that none is known; empty if all do."""
+    if branches is None:
+        return ""
+    if not len(branches):
+        return "no classical state was found, so nothing says which levels are enough"
     for m, (d, needed) in enumerate(zip(model.levels, levels_for(model, branches), strict=True)):
         if d < needed:
             highest = float(np.max(np.abs(branches[:, m]) ** 2))

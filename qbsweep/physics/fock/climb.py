@@ -53,9 +53,7 @@ def solve_fixed(model: FockModel, task: Task) -> Judged:
     """
     task.require(model)
     if all(model.qubits):
-        result = _sharp(model, task.solve(model), None, task)
-        blur = energy_error(model, result, result.error)
-        return _judged(result, [(model.levels, 0.0)], task, certain=True, blur=blur)
+        return _judged(model, _sharp(model, task.solve(model), None, task), [(model.levels, 0.0)], task)
     return _fixed_gaussian(model, task) if model.gaussian else _fixed_nonlinear(model, task)
 
 
@@ -86,17 +84,17 @@ def solve_auto(model: FockModel, task: Task) -> Judged:
 
 
 def _judged(
+    model: FockModel,
     result: FockResult,
     climbed: Sequence[tuple[tuple[int, ...], float]],
     task: Task,
     *,
-    certain: bool,
     outside: str = "",
-    blur: float = 0.0,
+    several: bool = False,
 ) -> Judged:
     error = climbed[-1][1] if climbed else math.inf
     tried = [(max(levels), value) for levels, value in climbed]
-    verdict = judge(result, error, certain=certain, tolerance=task.tolerance, tried=tried, outside=outside, blur=blur)
+    verdict = judge(model, result, error, tolerance=task.tolerance, tried=tried, outside=outside, several=several)
     return Judged(result, verdict)
 
 
@@ -116,12 +114,12 @@ def _accuracy(model: FockModel, result: FockResult, task: Task) -> float:
 def _fixed_gaussian(model: FockModel, task: Task) -> Judged:
     result = task.solve(model)
     if not result.converged:
-        return _judged(result, [], task, certain=True)
+        return _judged(model, result, [], task)
     tried = [(model.levels, measured_error(model, result, task.times))]
     if tried[0][1] > task.tolerance and min(model.levels) > 1 + BESIDE:  # to extrapolate from
         smaller = model.with_levels(tuple(d - BESIDE for d in model.levels))
         tried.insert(0, (smaller.levels, measured_error(smaller, task.solve(smaller), task.times)))
-    return _judged(result, tried, task, certain=True)
+    return _judged(model, result, tried, task)
 
 
 def _climb_gaussian(model: FockModel, task: Task) -> Judged:
@@ -131,15 +129,16 @@ def _climb_gaussian(model: FockModel, task: Task) -> Judged:
         climbed.append((model.levels, measured_error(model, result, task.times)))
         larger = next_model(model, climbed, task.tolerance)
         if climbed[-1][1] <= task.tolerance:
-            return _judged(result, climbed, task, certain=True)
+            return _judged(model, result, climbed, task)
         if not task.affords(larger):
-            return _limited(_judged(result, climbed, task, certain=True), larger)
+            return _limited(_judged(model, result, climbed, task), larger)
         model = larger
 
 
-def _above(judged: Judged, model: FockModel, branches: ComplexArray) -> Judged:
+def _above(judged: Judged, model: FockModel, branches: ComplexArray | None) -> Judged:
     """Add to a verdict the levels that hold every branch."""
-    return replace(judged, verdict=replace(judged.verdict, sufficient_levels=max(levels_for(model, branches))))
+    needed = max(levels_for(model, branches)) if branches is not None and len(branches) else None
+    return replace(judged, verdict=replace(judged.verdict, sufficient_levels=needed))
 
 
 def _limited(judged: Judged, larger: FockModel) -> Judged:
@@ -152,15 +151,14 @@ def _fixed_nonlinear(model: FockModel, task: Task) -> Judged:
     branches = reachable_branches(model, task.times, steady=task.steady)
     above = outside(model, branches)
     if above:
-        return _above(_judged(task.solve(model), [], task, certain=False, outside=above), model, branches)
+        return _above(_judged(model, task.solve(model), [], task, outside=above), model, branches)
     coarse = _coarse(model, branches, task)
     result = _sharp(model, task.solve(model, branches=branches, start=coarse), branches, task)
     error = _compared(model, result, coarse, branches, task) if result.converged else math.inf
-    blur = energy_error(model, result, result.error)
-    return _judged(result, [(model.levels, error)], task, certain=False, blur=blur)
+    return _judged(model, result, [(model.levels, error)], task, several=is_multistable(model, branches))
 
 
-def _coarse(model: FockModel, branches: ComplexArray, task: Task) -> FockResult | None:
+def _coarse(model: FockModel, branches: ComplexArray | None, task: Task) -> FockResult | None:
     """Return a solution with fewer levels, to begin with and to compare with, where it can be compared."""
     smaller = coarser_model(model)
     if smaller is None or not may_compare(smaller, branches):
@@ -170,7 +168,7 @@ def _coarse(model: FockModel, branches: ComplexArray, task: Task) -> FockResult 
 
 
 def _compared(
-    model: FockModel, result: FockResult, coarse: FockResult | None, branches: ComplexArray, task: Task
+    model: FockModel, result: FockResult, coarse: FockResult | None, branches: ComplexArray | None, task: Task
 ) -> float:
     """Return the truncation error: against fewer levels, else by the leak, else against more, the cheapest first."""
     error = math.inf
@@ -188,7 +186,7 @@ def _compared(
     return error
 
 
-def may_compare(smaller: FockModel, branches: ComplexArray) -> bool:
+def may_compare(smaller: FockModel, branches: ComplexArray | None) -> bool:
     """Whether a solution with fewer levels should agree if they are enough.
 
     Not where they may cut off a branch, or where the weights of several branches hang on the last levels.
@@ -209,18 +207,19 @@ def _climb_nonlinear(model: FockModel, task: Task) -> Judged:
     climbed = [(model.levels, _leaked(model, result, task) if result.converged else math.inf)]
     while result.converged and climbed[-1][1] > task.tolerance and task.affords(larger):
         finer = _sharp(larger, task.solve(larger, branches=branches, start=result), branches, task)
-        error = min(difference(result, finer), _leaked(larger, finer, task)) if finer.converged else math.inf
+        if not finer.converged:
+            break
+        error = min(difference(result, finer), _leaked(larger, finer, task))
         climbed.append((larger.levels, error))
         model, result, larger = larger, finer, finer_model(larger)
     above = outside(model, branches)
-    blur = energy_error(model, result, result.error)
-    judged = _judged(result, climbed, task, certain=False, outside=above, blur=blur)
+    judged = _judged(model, result, climbed, task, outside=above, several=is_multistable(model, branches))
     if above:
         judged = _above(judged, model, branches)
     return _limited(judged, larger) if result.converged and climbed[-1][1] > task.tolerance else judged
 
 
-def first_model(model: FockModel, branches: ComplexArray, task: Task) -> FockModel:
+def first_model(model: FockModel, branches: ComplexArray | None, task: Task) -> FockModel:
     """Return the model that a climb without exact moments begins with: it holds all branches, if that fits."""
     expected = expected_levels(expected_errors(model, task.times, steady=task.steady), STEEP * task.tolerance)
     enough = np.maximum(np.maximum(levels_for(model, branches), expected), LEAST)

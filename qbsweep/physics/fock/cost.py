@@ -14,7 +14,7 @@ import numpy as np
 from qbsweep.physics.fock.bounds import HEIGHT, drive_height, kerr_height, relaxation_width, spectral_ellipse
 from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.fock.propagator import ROUNDING, TOLERANCE, Ellipse, degree
-from qbsweep.physics.fock.steady import MAX_APPLICATIONS
+from qbsweep.physics.fock.steady import DIRECT, MAX_APPLICATIONS
 from qbsweep.physics.fock.terms import REAL_TOLERANCE, generator
 from qbsweep.physics.matrices import coherent_matrix, damping_matrix, drift_matrix, squeezing_matrix
 
@@ -167,6 +167,9 @@ def steady_applications(model: FockModel) -> float:
     spectrum = _spectrum(model)
     if spectrum.slowest <= 0:
         return 0.0  # refused: it never relaxes
+    unknowns = model.dimension * (model.dimension + 1) // 2 * (2 if spectrum.is_complex else 1)
+    if unknowns <= DIRECT:
+        return unknowns + 4.0
     drive = drive_height(model)
     hops = max(spectrum.ellipse.half_height / HEIGHT - drive - kerr_height(model), 0.0)
     width = relaxation_width(model) / spectrum.slowest

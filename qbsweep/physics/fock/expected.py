@@ -68,7 +68,9 @@ def _climb_gaussian(model: FockModel, errors: FloatArray, task: Task) -> list[Fo
         solved.append(model)
 
 
-def _fixed_nonlinear(model: FockModel, branches: ComplexArray, errors: FloatArray, task: Task) -> list[FockModel]:
+def _fixed_nonlinear(
+    model: FockModel, branches: ComplexArray | None, errors: FloatArray, task: Task
+) -> list[FockModel]:
     solved, larger = [model], finer_model(model)
     smaller = coarser_model(model)
     if smaller and may_compare(smaller, branches):

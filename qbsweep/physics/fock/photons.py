@@ -97,7 +97,10 @@ def _moments(
     if model.gaussian:
         wanted = ([None] if steady else []) + ([grid] if grid is not None else [])
         return [gaussian_moments(model, part) for part in wanted]
-    coherent = np.abs(reachable_branches(model, times, steady=steady).T) ** 2
+    branches = reachable_branches(model, times, steady=steady)
+    if branches is None or not len(branches):
+        branches = np.zeros((1, model.network.n_modes), dtype=complex)
+    coherent = np.abs(branches.T) ** 2
     if grid is not None:
         coherent = np.append(coherent, classical_populations(model, float(grid[-1])), axis=1)
     every = np.ones_like(coherent)

@@ -11,14 +11,13 @@ from qbsweep.arrays import Array, ComplexArray, FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.fock import propagator
 from qbsweep.physics.fock.bounds import spectral_ellipse
-from qbsweep.physics.fock.branches import is_multistable
 from qbsweep.physics.fock.model import FockModel, Levels, fock_model, require_relaxing
 from qbsweep.physics.fock.number_blocks import BlockOperator
 from qbsweep.physics.fock.observables import Reduced, observables, top_population
 from qbsweep.physics.fock.operator import DenseOperator, Operator
-from qbsweep.physics.fock.steady import TOLERANCE, slowest_rate, steady_state
+from qbsweep.physics.fock.relaxed import Start, relaxation_rate, relaxed, resized
+from qbsweep.physics.fock.steady import ROUNDING, TOLERANCE
 from qbsweep.physics.fock.terms import Generator, generator, ungauge
-from qbsweep.physics.matrices import drift_matrix
 from qbsweep.physics.network import Network
 from qbsweep.text import choices
 
@@ -40,8 +39,8 @@ class FockResult:
     top_population : float
         Largest population of a mode's highest level, over modes (without qubits) and times.
     error : float
-        Bound (evolution) or estimate (steady state) of rho's error in the trace norm, at this truncation; NaN
-        from QuTiP, which reports none.
+        Bound (evolution) or estimate (steady state) of rho's error in the trace norm, at this truncation; of QuTiP's
+        evolution the tolerance of its integrator.
     gap : float
         Slowest rate of the Liouvillian, in units of omega, where it was measured; NaN where it was not.
     converged : bool
@@ -148,7 +147,10 @@ def solve_model(
         parts = _solve_qutip(model, grid, steady)
     else:
         operator, terms = build_operator(model)
-        parts = {"": _steady(model, operator, terms, keep_rho, branches, start, accuracy)} if steady else {}
+        begin = None if start is None or start.state is None else Start(start.levels, start.state, start.gap)
+        parts = {}
+        if steady:
+            parts[""] = relaxed(model, operator, terms, branches, begin, accuracy, keep_rho=keep_rho)
         if grid is not None:
             parts["_t"] = _evolution(model, operator, terms, grid, keep_rho, accuracy)
     fields: dict[str, Any] = {"energy": None, "ergotropy": None, "energy_t": None, "ergotropy_t": None}
@@ -188,48 +190,11 @@ def build_operator(model: FockModel) -> tuple[Operator, Generator]:
     return (BlockOperator if model.conserves_number else DenseOperator)(terms), terms
 
 
-def _steady(
-    model: FockModel,
-    operator: Operator,
-    terms: Generator,
-    keep_rho: bool,
-    branches: ComplexArray | None,
-    start: FockResult | None,
-    accuracy: float,
-) -> Reduced:
-    slowest, count, gap = _slowest(model), 0, None
-    # Without drive and squeezing the truncated thermal state is stationary, whatever the network:
-    # detailed balance holds jump by jump, and the residual proves it. Elsewhere, start from vacuum.
-    guess = operator.thermal(model.occupation if model.conserves_number else 0.0)
-    if branches is not None and not model.conserves_number:
-        turned = branches * np.exp(-1j * terms.phases)
-        high = _coherent(model, turned[-1])
-        guess = operator.state(high)
-        if is_multistable(model, branches):
-            gap = start.gap if start else math.nan
-            if math.isnan(gap):
-                gap, count = slowest_rate(operator, operator.state(high - _coherent(model, turned[0])), slowest)
-    if start is not None and start.state is not None and not model.conserves_number:
-        guess = operator.state(_resized(start.state, start.levels, model.levels))
-    found = steady_state(operator, guess, slowest, gap=gap, tolerance=accuracy)
-    matrix = operator.matrix(found.state)
-    return Reduced(
-        operator.reduced(found.state)[None],
-        terms.phases,
-        found.error,
-        found.applications + count,
-        found.reason,
-        ungauge(matrix, terms)[None] if keep_rho else None,
-        matrix,
-        math.nan if gap is None else gap,
-    )
-
-
 def leak(model: FockModel, result: FockResult) -> float:
     """Return what leaves the levels of a steady state, over its slowest rate: about rho's error in the trace norm.
 
-    ``||A_larger rho||`` in the Frobenius norm over the gap where it was measured, else over the network's own slowest
-    rate; rho is embedded in a space with two levels more of every mode, which is as far as A reaches.
+    ``||A_larger rho||`` in the Frobenius norm over the gap where it was measured, else over `relaxed.relaxation_rate`;
+    rho is embedded in a space with two levels more of every mode, which is as far as A reaches.
 
     Raises
     ------
@@ -240,36 +205,12 @@ def leak(model: FockModel, result: FockResult) -> float:
         raise QbsweepError("the leak needs a steady state of the fast engine")
     larger = model.with_levels(tuple(d if q else d + 2 for d, q in zip(model.levels, model.qubits, strict=True)))
     operator, _ = build_operator(larger)
-    x, image = operator.state(_resized(result.state, result.levels, larger.levels)), operator.zeros()
+    x, image = operator.state(resized(result.state, result.levels, larger.levels)), operator.zeros()
     operator.step(x, image, x, 1.0, 0.0, 0.0, 0.0)
     packed = np.empty_like(operator.packed_diagonal())
     operator.pack(image, packed)
-    rate = _slowest(model) if math.isnan(result.gap) else result.gap
+    rate = relaxation_rate(model) if math.isnan(result.gap) else result.gap
     return float(np.linalg.norm(packed)) / rate if rate else math.inf
-
-
-def _slowest(model: FockModel) -> float:
-    """Return the slowest relaxation rate of the network's amplitudes, in units of omega."""
-    return -float(np.max(np.linalg.eigvals(drift_matrix(model.network)).real))
-
-
-def _resized(rho: Array, levels: tuple[int, ...], others: tuple[int, ...]) -> Array:
-    """Return a density matrix in a space of other levels: more of them are empty, of fewer the rest is cut off."""
-    out = np.zeros(others + others, dtype=rho.dtype)
-    common = tuple(slice(min(d, other)) for d, other in zip(levels, others, strict=True)) * 2
-    out[common] = rho.reshape(levels + levels)[common]
-    size = math.prod(others)
-    out = out.reshape(size, size)
-    return np.asarray(out / np.trace(out))
-
-
-def _coherent(model: FockModel, amplitudes: ComplexArray) -> ComplexArray:
-    """Return the density matrix (D, D) of a product of truncated coherent states, qubits in their lower level."""
-    vector = np.ones(1, dtype=complex)
-    for d, qubit, alpha in zip(model.levels, model.qubits, amplitudes, strict=True):
-        mode = np.cumprod(np.append(1.0, (0.0 if qubit else alpha) / np.sqrt(np.arange(1, d))))
-        vector = np.kron(vector, mode / np.linalg.norm(mode))
-    return np.outer(vector, vector.conj())
 
 
 def _evolution(
@@ -290,15 +231,18 @@ def _evolution(
 def _solve_qutip(model: FockModel, times: FloatArray | None, steady: bool) -> dict[str, Reduced]:
     from qbsweep.physics.fock import qutip_reference  # loading QuTiP takes a second that the fast engine need not pay
 
-    found = {"": qutip_reference.steady_state(model)[None]} if steady else {}
+    found: dict[str, tuple[Array, float]] = {}
+    if steady:
+        rho, residual = qutip_reference.steady_state(model)
+        found[""] = rho[None], max(residual, ROUNDING) * math.sqrt(len(rho)) / relaxation_rate(model)
     if times is not None:
-        found["_t"] = qutip_reference.evolve(model, times)
+        found["_t"] = qutip_reference.evolve(model, times), TOLERANCE
     d = max(model.levels)
     parts = {}
-    for name, rho in found.items():
+    for name, (rho, error) in found.items():
         states = np.zeros((len(rho), len(model.levels), d, d), dtype=complex)
         for row, matrix in enumerate(rho):
             for m, state in enumerate(qutip_reference.reduced_states(matrix, model.levels)):
                 states[row, m, : len(state), : len(state)] = np.triu(state)
-        parts[name] = Reduced(states, np.zeros(len(model.levels)), np.nan, 0, "", rho)
+        parts[name] = Reduced(states, np.zeros(len(model.levels)), error, 0, "", rho)
     return parts

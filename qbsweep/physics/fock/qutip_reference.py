@@ -69,9 +69,11 @@ def vacuum(levels: Sequence[int]) -> qutip.Qobj:
     return qutip.ket2dm(qutip.tensor([qutip.basis(d, 0) for d in levels]))
 
 
-def steady_state(model: FockModel) -> ComplexArray:
-    """Return the steady density matrix, shape (D, D), by QuTiP's direct solver."""
-    return np.asarray(qutip.steadystate(liouvillian(model)).full())
+def steady_state(model: FockModel) -> tuple[ComplexArray, float]:
+    """Return the steady density matrix, shape (D, D), by QuTiP's direct solver, and the Frobenius norm of ``L rho``."""
+    L = liouvillian(model)
+    rho = qutip.steadystate(L)
+    return np.asarray(rho.full()), float(np.linalg.norm((L @ qutip.operator_to_vector(rho)).full()))
 
 
 def evolve(model: FockModel, times: Sequence[float] | FloatArray, tolerance: float = 1e-10) -> ComplexArray:

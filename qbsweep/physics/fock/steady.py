@@ -8,7 +8,11 @@ and a shadow residual with a random part keeps sublattice symmetries from breaki
 **From the residual to the error.** rho is off by ``A^{-1} r``: by at most the residual's trace norm over the slowest
 relaxation rate, the Liouvillian's gap. That is the network's own slowest rate where it is linear, and where it has one
 classical branch. Between two branches the gap is exponentially small (1e-8 kappa is easily met); `slowest_rate` then
-measures it by one step of inverse iteration, and `steady_state` iterates until the residual meets it.
+measures it by one step of inverse iteration, and `steady_state` iterates until the residual meets it. It does so too
+where a mode hardly loses anything itself and relaxes through the others: what saturates or detunes it slows it further.
+
+In a small space, and in a larger one where the iteration stalls, the equations are solved directly; the norm of the
+inverse then says how an error of the residual grows.
 """
 
 import math
@@ -26,6 +30,9 @@ PATIENCE = 4000  # applications without a new best residual after which the meth
 RESTARTS = 4
 ROUNDING = 2 * np.finfo(float).eps  # of a residual, relative to what the diagonal makes of the state
 INVERSE = 0.3  # relative residual of the step of inverse iteration
+DIRECT = 150  # real unknowns that are solved directly at once, which is as fast
+SLOW = 700  # where the gap may be small: 50 ms
+STALLED = 2000  # where the iteration has failed: two seconds, 0.1 GB
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +47,22 @@ class SteadyState:
         ``||A rho||`` in the Frobenius norm, in units of omega, computed from the state itself.
     error : float
         Estimate of the error of rho in the trace norm: ``sqrt(D) residual`` over the slowest rate.
+    rate : float
+        By which the error follows from the residual, in units of omega; 0 if nothing is known of it.
     applications : int
     reason : str
         Why the state cannot be trusted; empty if it can.
+    is_direct : bool
+        Whether the rate is that of the whole Liouvillian, from its inverse.
     """
 
     state: Array
     residual: float
     error: float
+    rate: float
     applications: int
     reason: str
+    is_direct: bool = False
 
 
 class _System:
@@ -76,6 +89,29 @@ class _System:
         np.multiply(self.inverse, z.view(self.inverse.dtype), out=self.scaled)
         self.operator.unpack(self.scaled, self.x)
         self._apply(out.view(self.inverse.dtype))
+
+    @property
+    def unknowns(self) -> int:
+        """How many real numbers a packed vector has."""
+        return int(self.inverse.view(np.float64).size)
+
+    def rounding(self, packed: Array) -> float:
+        """Return the norm of a residual that is rounding."""
+        return float(ROUNDING * np.linalg.norm(packed / self.inverse))
+
+    def is_solved(self, packed: Array) -> bool:
+        """Whether a vector is the solution to rounding."""
+        return float(np.linalg.norm(self.residual(packed))) <= self.rounding(packed)
+
+    def matrix(self) -> FloatArray:
+        """Return ``A - mu |0><0| tr`` on the real views of packed vectors; numbers that it leaves out become 0."""
+        columns = np.empty((self.unknowns, self.unknowns))
+        for column, unit in zip(columns, np.eye(self.unknowns), strict=True):
+            self.operator.unpack(unit.view(self.inverse.dtype), self.x)
+            self._apply(column.view(self.inverse.dtype))
+        is_left_out = np.flatnonzero(~columns.any(axis=0))
+        columns[is_left_out, is_left_out] = -self.rate
+        return columns.T
 
     def _apply(self, out: Array) -> None:
         """``out = (A - mu |0><0| tr) x`` of the state in `self.x`."""
@@ -156,7 +192,13 @@ def _bicgstab2(system: _System, residual: FloatArray, target: float) -> FloatArr
 
 
 def steady_state(
-    operator: Operator, guess: Array, slowest: float, *, gap: float | None = None, tolerance: float = TOLERANCE
+    operator: Operator,
+    guess: Array,
+    slowest: float,
+    *,
+    gap: float | None = None,
+    tolerance: float = TOLERANCE,
+    direct: int = DIRECT,
 ) -> SteadyState:
     """Return the steady state, with a residual computed from it.
 
@@ -172,12 +214,22 @@ def steady_state(
     tolerance : float
         Largest estimated error of rho in the trace norm. Where the gap is small, rounding may not let it be met: that
         is for the caller to judge.
+    direct : int
+        Most real unknowns that are solved directly.
     """
     system = _System(operator, slowest)
-    rank = math.sqrt(operator.dimension)  # trace norm <= sqrt(D) Frobenius norm
-    wanted = tolerance * (gap or slowest) / rank
     x = np.empty_like(system.inverse)
     operator.pack(guess, x)
+    if system.unknowns <= direct and not system.is_solved(x):
+        return _solved_directly(system)
+    found = _iterated(system, x, slowest if gap is None else gap, tolerance)
+    return _solved_directly(system) if found.reason and system.unknowns <= STALLED else found
+
+
+def _iterated(system: _System, x: Array, gap: float, tolerance: float) -> SteadyState:
+    """Iterate from a packed state until the residual meets the tolerance at a rate of relaxation."""
+    rank = math.sqrt(system.operator.dimension)  # trace norm <= sqrt(D) Frobenius norm
+    wanted = tolerance * (gap or system.rate) / rank
     best, norm = x, math.inf
     for _ in range(RESTARTS + 1):  # a restart refreshes the residual and the shadow after a breakdown
         residual = system.residual(x)
@@ -185,15 +237,32 @@ def steady_state(
         if not here < norm:
             break
         best, norm = x, here
-        attainable = max(wanted, ROUNDING * float(np.linalg.norm(x / system.inverse)))
+        attainable = max(wanted, system.rounding(x))
         if norm <= attainable or system.applications >= MAX_APPLICATIONS:
             break
         x = x + _correction(system, residual, 0.5 * attainable)
-    relaxed = norm * rank / slowest
-    error = relaxed if gap is None else norm * rank / gap if gap else math.inf
+    relaxed = norm * rank / system.rate
+    error = norm * rank / gap if gap else math.inf
     needed = max(tolerance, TOLERANCE)  # more is a wish, which rounding may not grant
     reason = "" if relaxed <= needed else f"steady state: estimated error {relaxed:.1e} above {needed:.0e}"
-    return SteadyState(_normalised(operator, best), norm, error, system.applications, reason)
+    return SteadyState(_normalised(system.operator, best), norm, error, gap, system.applications, reason)
+
+
+def _solved_directly(system: _System) -> SteadyState:
+    """Solve the equations by the inverse of their matrix, and correct twice what rounding has left."""
+    try:
+        inverse = np.linalg.inv(system.matrix())
+    except np.linalg.LinAlgError:
+        inverse = np.full((system.unknowns, system.unknowns), math.nan)
+    rate = 1 / float(np.linalg.norm(inverse))  # the Frobenius norm: no eigenvalue is nearer to 0
+    x = np.zeros_like(system.inverse)
+    for _ in range(3):
+        residual = system.residual(x)
+        x = x + (inverse @ residual.view(np.float64)).view(x.dtype)
+    norm = float(np.linalg.norm(system.residual(x)))
+    error = norm * math.sqrt(system.operator.dimension) / rate
+    reason = "" if math.isfinite(error) else "steady state: the equations have more than one solution"
+    return SteadyState(_normalised(system.operator, x), norm, error, rate, system.applications, reason, is_direct=True)
 
 
 def slowest_rate(operator: Operator, direction: Array, slowest: float) -> tuple[float, int]:

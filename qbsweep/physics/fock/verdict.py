@@ -28,6 +28,7 @@ from qbsweep.arrays import Array
 from qbsweep.physics.fock.exact import exact_values
 from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.fock.point import FockResult
+from qbsweep.physics.matrices import drift_matrix
 from qbsweep.physics.verdicts import (
     CERTIFIED,
     CONVERGED,
@@ -108,8 +109,8 @@ def _values(result: FockResult) -> dict[str, tuple[Array, Array]]:
 def energy_error(model: FockModel, result: FockResult, error: float) -> float:
     """Return the largest relative error of an energy or ergotropy that an error of rho in the trace norm may make.
 
-    It may move a mode's d quanta by that much. Denominators are those of `truncation_error`; a mode that is exactly
-    empty, in vacuum, has none.
+    It may move a mode's d quanta by that much. Denominators are those of `truncation_error`; a mode that neither the
+    bath nor the drive reaches has none: it is empty.
 
     Parameters
     ----------
@@ -119,14 +120,25 @@ def energy_error(model: FockModel, result: FockResult, error: float) -> float:
     error : float
         As `FockResult.error`, or a leak from `point.leak`.
     """
-    worst = 0.0
+    worst, is_filled = 0.0, _is_filled(model)
     for energy, ergotropy in _values(result).values():
         floor = FLOOR * np.max(energy.reshape(len(energy), -1), axis=1)
         least = np.min(ergotropy.reshape(len(energy), -1), axis=1)
         scale = np.maximum(np.maximum(least, floor), 1e-300)
-        is_there = (scale > 1e-300) | (model.occupation > 0)
-        worst = max(worst, float(np.max(error * np.array(result.levels) / scale, initial=0.0, where=is_there)))
+        largest = float(np.max(error * np.array(result.levels) / scale, initial=0.0, where=is_filled))
+        worst = max(worst, math.inf if math.isnan(largest) else largest)
     return worst
+
+
+def _is_filled(model: FockModel) -> Array:
+    """Whether the bath or the drive reaches a mode, shape (modes,): what holds nothing computed need not be empty."""
+    if model.occupation > 0:
+        return np.ones(len(model.levels), dtype=bool)
+    reached, hops = np.zeros(len(model.levels), dtype=bool), drift_matrix(model.network) != 0
+    reached[0] = model.epsilon != 0
+    for _ in model.levels:
+        reached = reached | hops @ reached
+    return reached
 
 
 def measured_error(model: FockModel, result: FockResult, times: Sequence[float] | None) -> float:
@@ -167,39 +179,42 @@ def sufficient_levels(tried: Sequence[tuple[int, float]], tolerance: float) -> i
 
 
 def judge(
+    model: FockModel,
     result: FockResult,
     error: float,
     *,
-    certain: bool,
     tolerance: float = TOLERANCE,
     tried: Sequence[tuple[int, float]] = (),
     outside: str = "",
-    blur: float = 0.0,
+    several: bool = False,
 ) -> Verdict:
     """Return the verdict on a result whose truncation error is known.
 
     Parameters
     ----------
+    model : FockModel
     result : FockResult
+        Of the model.
     error : float
-        From `measured_error` or `difference`.
-    certain : bool
-        Whether the error was measured against what is exact, or nothing is truncated.
+        From `measured_error` or `difference`; 0 where nothing is truncated.
     tolerance : float
         Largest acceptable truncation error.
     tried : sequence of (int, float)
         Levels and errors of this point so far, this one included, to extrapolate from.
     outside : str
         Which classical branch does not lie inside the levels; empty if all do.
-    blur : float
-        From `energy_error`: what the numerical method itself may have done to an energy.
+    several : bool
+        Whether there are several branches.
     """
+    certain = model.gaussian or all(model.qubits)
+    # What was measured against the exact moments holds the error of the method too.
+    blur = 0.0 if model.gaussian else energy_error(model, result, result.error)
     found = []
     if not result.converged:
         found.append((SUSPECT_NUMERICS, result.reason))
     if outside:
         found.append((SUSPECT_BRANCHES, outside))
-    elif result.error > tolerance and result.converged:
+    elif several and result.error > tolerance and result.converged:
         found.append(
             (
                 SUSPECT_BRANCHES,
