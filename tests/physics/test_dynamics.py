@@ -303,6 +303,15 @@ def test_squeezing_of_the_tree(J):
     assert max(error, estimate) <= 1e-9
 
 
+@pytest.mark.parametrize("p_u", [1 + 1e-9j, 1e-3 + 1j])
+def test_a_jump_near_a_quarter_turn_lets_in_little_of_one_quadrature(p_u):
+    """As a difference of K and K_sq it was rounding, and the ergotropy off by half, above the energy."""
+    network = Network((1.0, 1.0), (Edge(0, 1, 1.0, np.pi / 2, 2.0, p_u, 1.0),))
+    ratio, error, estimate = _judge(network, 100.0, 1.0, 0.0, 0.0, 1.0, [0.0, 0.1])
+    assert ratio <= 1
+    assert error <= max(estimate, ROUNDINGS)
+
+
 @pytest.mark.parametrize("kappa", [0.0, 1e-20, 1e-13])
 def test_what_hardly_decays_is_marked_or_right(kappa):
     """Losses that double precision does not see beside the oscillations, or none at all."""
@@ -462,6 +471,7 @@ def test_uniform_grids_are_recognised():
     for grid in (np.linspace(1, 9, 9), np.geomspace(1, 9, 3), np.array([0, 1, 2.001]), np.array([5.0])):
         assert uniform_step(grid[None]) is None
     assert uniform_step(np.array([[0, 1, 2.0], [0, 1, 3.0]])) is None  # one member off is enough
+
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 5, 8, 9])

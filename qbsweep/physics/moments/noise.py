@@ -18,7 +18,6 @@ from functools import lru_cache
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
-from qbsweep.physics.matrices import edge_entries
 from qbsweep.physics.moments.family import Entries, Family
 
 
@@ -63,13 +62,14 @@ def equations(net: Family, *, pairs: bool) -> Equations:
 
     They are in the family's gauge, of quarter turns: in quadratures a local loss lets in x alone, or p alone.
     """
-    A, K, K_sq = _matrix(net.A, net), _damping(net), _matrix(net.A_sq, net)
+    A, (xx, pp, xp) = _matrix(net.A, net), _jump_noise(net)
     losses, turns = -2 * net.B, np.diag(net.D)
+    is_real = net.dtype.kind == "f"
     if not pairs:
+        K = xx + pp if is_real else xx + pp + 1j * (xp.T - xp)
         return Equations(A, net.B, turns, K[None], losses[None])
-    xx, pp, xp = (K + K_sq).real / 2, (K - K_sq).real / 2, (K_sq - K).imag / 2
     local = np.stack([losses + net.B_sq.real, losses - net.B_sq.real]) / 2
-    if net.dtype.kind == "f":
+    if is_real:
         return Equations(A, net.B, turns, np.stack([xx, pp]), local)
     return Equations(
         _of_quadratures(A),
@@ -87,14 +87,20 @@ def _matrix(entries: Entries, net: Family) -> Array:
     return matrix
 
 
-def _damping(net: Family) -> Array:
-    """Return the damping matrix K of the edges, which ``-(A + A^dag)`` is, but for what has cancelled in A."""
-    K = np.zeros((net.n_modes, net.n_modes), dtype=complex)
+def _jump_noise(net: Family) -> FloatArray:
+    """Return what the jumps of the edges let into (x, x), (p, p) and (x, p), shape (3, N+1, N+1).
+
+    From the jumps: of K and K_sq, which are sums and differences of these, the smaller would be a rounding.
+    """
+    xx, pp, xp = noise = np.zeros((3, net.n_modes, net.n_modes))
     for edge in net.network.edges:
-        for entry in edge_entries(edge):
-            K[entry.j, entry.k] += entry.K
-    turned = net.phases.conj()[:, None] * K * net.phases
-    return np.asarray(turned.real if net.dtype.kind == "f" else turned)
+        where = [edge.u, edge.v]
+        jump = np.conj([edge.p_u, edge.p_v]) * net.phases[where].conj()
+        at = np.ix_(where, where)
+        xx[at] += edge.Gamma * np.outer(jump.real, jump.real)
+        pp[at] += edge.Gamma * np.outer(jump.imag, jump.imag)
+        xp[at] += edge.Gamma * np.outer(jump.real, jump.imag)
+    return noise
 
 
 def _of_quadratures(matrix: Array) -> FloatArray:
