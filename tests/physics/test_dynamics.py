@@ -312,6 +312,15 @@ def test_a_jump_near_a_quarter_turn_lets_in_little_of_one_quadrature(p_u):
     assert error <= max(estimate, ROUNDINGS)
 
 
+def test_a_quadrature_that_nothing_enters_stays_empty():
+    """Equal jumps to many batteries, turned by quarters: vectors of the noise mix what is empty with what is not."""
+    quarters = (1j, 1, -1j, -1)
+    network = Network((1.0,) * 13, tuple(Edge(0, m, 1.0, 0.0, 2.0, 1j, quarters[m % 4]) for m in range(1, 13)))
+    ratio, error, estimate = _judge(network, 2.0, 1.0, 0.0, 0.0, 9.0, np.linspace(0, 1e-4, 11))
+    assert ratio <= 1
+    assert error <= max(estimate, ROUNDINGS)
+
+
 @pytest.mark.parametrize("kappa", [0.0, 1e-20, 1e-13])
 def test_what_hardly_decays_is_marked_or_right(kappa):
     """Losses that double precision does not see beside the oscillations, or none at all."""

@@ -111,9 +111,10 @@ def _of_quadratures(matrix: Array) -> FloatArray:
 def factors(V: Array) -> Array:
     """Return vectors whose Gram matrix is V, as rows: shape (P, k, q, q)."""
     scale = np.sqrt(np.diagonal(V, axis1=-2, axis2=-1).real)
-    scale = np.where(scale > 0, scale, 1.0)
-    values, vectors = np.linalg.eigh(V / (scale[..., :, None] * scale[..., None, :]))
+    unit = np.where(scale > 0, scale, 1.0)
+    values, vectors = np.linalg.eigh(V / (unit[..., :, None] * unit[..., None, :]))
     rows = np.swapaxes(vectors, -1, -2) * np.sqrt(np.maximum(values, 0.0))[..., None]
+    # A variance of 0 has no part of any, though eigenvectors of equal eigenvalues may.
     return np.asarray(rows * scale[..., None, :])
 
 
