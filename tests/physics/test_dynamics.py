@@ -481,6 +481,24 @@ def test_uniform_grids_are_recognised():
         assert uniform_step(grid[None]) is None
     assert uniform_step(np.array([[0, 1, 2.0], [0, 1, 3.0]])) is None  # one member off is enough
 
+    # Off by a rounding of the last time, which is much of the second.
+    assert uniform_step(np.linspace(1, 11, 1_000_001)[None] - 1) is None
+
+
+@pytest.mark.parametrize("times", [[1.0, 1e15], np.linspace(1e-16, 1, 11), [5e-16, 1.0], [1e-17, 0.5, 1.0]])
+def test_a_grid_that_starts_just_above_0_is_not_one_from_0(times):
+    """Its first time is less than a rounding of the last one, and what has entered by then is no rounding."""
+    populations, *_ = _evolve(cascaded(2, coupling="reciprocal"), 1.0, 1.0, times, squeezing=False)
+    alone, *_ = _evolve(cascaded(2, coupling="reciprocal"), 1.0, 1.0, times[:1], squeezing=False)
+    np.testing.assert_allclose(populations[:, 0], alone[:, 0], 1e-13)
+
+
+@pytest.mark.parametrize("count", [2, 51, 100_001])
+@pytest.mark.parametrize("unit", [1.0, 1e-9, 1 / 0.003, 2 * np.pi])
+def test_uniform_grids_in_any_unit(count, unit):
+    for times in (np.linspace(0, 7.3 * unit, count), np.linspace(0, 7.3, count) * unit, np.arange(count) * 0.1 * unit):
+        assert uniform_step(times[None]) is not None
+        assert uniform_step(times[None] / 0.7) is not None
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 5, 8, 9])

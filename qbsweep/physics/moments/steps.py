@@ -7,6 +7,7 @@ import numpy as np
 from qbsweep.arrays import Array
 from qbsweep.physics.moments.exponential import Step, congruent, step
 
+_UNEQUAL = 1e-12  # of a time: by how much it may miss its place in a uniform grid
 _GONE = 1e-20  # what remains of the beginning and adds nothing any more
 
 
@@ -17,7 +18,9 @@ def uniform_step(times: Array) -> Array | None:
     last = times[:, -1]
     difference = last[:, None] * np.linspace(0.0, 1.0, times.shape[1])
     difference -= times
-    if np.all(np.abs(difference, out=difference) <= 5 * np.finfo(float).eps * last[:, None]):
+    # Relative to each time as well: what has entered of a long grid by its first times is as small as these.
+    allowed = np.minimum(_UNEQUAL * times, 5 * np.finfo(float).eps * last[:, None])
+    if np.all(np.abs(difference, out=difference) <= allowed):
         return np.asarray(last / (times.shape[1] - 1))
     return None
 
