@@ -53,6 +53,13 @@ class Edge:
     p_u: complex = 1.0
     p_v: complex = 1.0
 
+    def __post_init__(self) -> None:
+        # Of NumPy's complex numbers not even quotients by 1 are exact, and equal edges must give equal results.
+        for name in ("J", "theta", "Gamma"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        for name in ("p_u", "p_v"):
+            object.__setattr__(self, name, complex(getattr(self, name)))
+
 
 @dataclass(frozen=True, slots=True)
 class Network:
@@ -83,6 +90,8 @@ class Network:
             )
         if not self.detuning:
             object.__setattr__(self, "detuning", (0.0,) * len(self.kappa))
+        for name in ("kappa", "detuning"):
+            object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
         if len(self.detuning) != len(self.kappa):
             raise QbsweepError(
                 f"`detuning` must have one value per mode ({len(self.kappa)}), but has {len(self.detuning)}"

@@ -188,6 +188,16 @@ def test_network_is_immutable_and_hashable():
     assert (net.n_modes, net.n_batteries) == (3, 2)
 
 
+def test_numbers_of_numpy_make_the_same_network():
+    """Equal networks share what is computed of them, so that none may be computed otherwise."""
+    one, half = np.float64(1.0), np.float32(0.5)
+    net = Network((one, one), (Edge(0, 1, one, half, one, np.complex64(1j), one),), (half, one - 1))
+    edge = net.edges[0]
+    assert net == Network((1.0, 1.0), (Edge(0, 1, 1.0, 0.5, 1.0, 1j, 1.0),), (0.5, 0.0))
+    assert {type(x) for x in (*net.kappa, *net.detuning, edge.J, edge.theta, edge.Gamma)} == {float}
+    assert {type(edge.p_u), type(edge.p_v)} == {complex}
+
+
 def test_detuning_defaults_to_resonance():
     assert Network((1.0, 1.0), ()).detuning == (0.0, 0.0)
 

@@ -141,7 +141,8 @@ def test_the_source_of_deviations_is_what_their_equation_leaves(kind):
 
 
 def test_quarter_turns_of_the_gauge_are_exact():
-    for network in _networks().values():
+    of_numpy = Network((1.0, 1.0), (Edge(0, 1, 49.0, np.pi / 2, np.float64(98.0)),))
+    for network in (*_networks().values(), of_numpy):
         assert set(family(network).phases.tolist()) <= {1, 1j, -1, -1j}
 
 
