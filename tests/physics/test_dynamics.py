@@ -17,7 +17,7 @@ from qbsweep.physics.moments.exponential import step
 from qbsweep.physics.moments.family import family
 from qbsweep.physics.moments.steady import coherent_populations
 from qbsweep.physics.moments.steps import steps_of, uniform_step
-from qbsweep.physics.network import Edge, Network, scaled
+from qbsweep.physics.network import Edge, Network, phase_factor, scaled
 from qbsweep.physics.reference import evolved_moments
 from qbsweep.physics.topologies import cascaded, parallel
 
@@ -301,6 +301,19 @@ def test_squeezing_of_the_tree(J):
     ratio, error, estimate = _judge(TREE, J, 1.0, 0.0, 0.0, 0.5, [3e3])
     assert ratio <= 1
     assert max(error, estimate) <= 1e-9
+
+
+@pytest.mark.parametrize(
+    "edges",
+    [
+        (Edge(0, 1, 1.0, 0.3, 2 * (1 - 1e-10), 1.0, 1j * phase_factor(0.3)),),
+        (Edge(0, 1, 0.1), Edge(0, 1, 0.2), Edge(0, 1, 0.3, np.pi)),
+    ],
+)
+def test_hops_that_nearly_cancel(edges):
+    ratio, error, estimate = _judge(Network((1.0, 1.0), edges), 1.0, 1.0, 1.0, 0.0, 0.0, [0.1, 3.0])
+    assert ratio <= 1
+    assert error <= max(estimate, ROUNDINGS)
 
 
 @pytest.mark.parametrize("p_u", [1 + 1e-9j, 1e-3 + 1j])

@@ -47,10 +47,15 @@ def test_sums_and_products_of_pairs_keep_32_digits(a, b, c, d):
     assert abs(_exact(plus(x, y)) - total) <= (abs(_exact(x)) + abs(_exact(y))) * Fraction(2) ** -103
 
 
-@given(a=st.integers(-(10**40), 10**40), b=st.integers(1, 10**40))
-def test_a_fraction_is_rounded_to_32_digits(a, b):
-    exact = Fraction(a, b)
-    assert abs(_exact(rounded(exact)) - exact) <= abs(exact) * Fraction(2) ** -106
+@given(st.lists(NUMBER, max_size=6))
+def test_a_sum_is_rounded_to_32_digits(terms):
+    exact = sum(map(Fraction, [*terms, *(-0.75 * x for x in terms)]))
+    assert abs(_exact(rounded([*terms, *(-0.75 * x for x in terms)])) - exact) <= abs(exact) * Fraction(2) ** -106
+
+
+def test_a_sum_that_overflows_is_no_number():
+    assert np.isnan(rounded([1e308, 1e308])).all()
+    assert np.isnan(rounded([np.inf, -np.inf])).all()
 
 
 # ---------------------------------------------------------------------------- running bounds

@@ -18,7 +18,7 @@ from qbsweep.physics.moments.anomaly import anomaly_deficits
 from qbsweep.physics.moments.family import family
 from qbsweep.physics.moments.refined import refined_amplitudes, refined_deficits
 from qbsweep.physics.moments.steady import coherent_populations
-from qbsweep.physics.network import Edge, Network, scaled
+from qbsweep.physics.network import Edge, Network, phase_factor, scaled
 from qbsweep.physics.reference import steady_moments
 from qbsweep.physics.topologies import cascaded, parallel
 
@@ -314,6 +314,21 @@ UNEQUAL = (Edge(0, 1, 850, -3.95), Edge(1, 2, 9.87, -1.156), Edge(2, 3, 1.0), Ed
 def test_a_strong_coupling_does_not_hide_a_weak_one(ratio, n_th, r):
     """Edges of unequal strength, where the ergotropy was off by 9e-4 at J/kappa = 1e6."""
     _assert_exact(Network((1.0,) * 5, UNEQUAL), ratio / 850, n_th=n_th, r=r, epsilon=0.0, share=0.01)
+
+
+NEARLY = {
+    "a hop of one edge": Network((1.0,) * 2, (Edge(0, 1, 1.0, 0.3, 2 * (1 - 1e-10), 1.0, 1j * phase_factor(0.3)),)),
+    "hops of three edges": Network((1.0,) * 2, (Edge(0, 1, 0.1), Edge(0, 1, 0.2), Edge(0, 1, 0.3, np.pi))),
+}
+
+
+@pytest.mark.parametrize("kind", list(NEARLY))
+@pytest.mark.parametrize("r", [1.0, 8.0, 12.0])
+def test_what_cancels_among_edges_or_nearly_does(kind, r):
+    _assert_exact(NEARLY[kind], 1.0, r=r, epsilon=0.0, share=0.01)
+    modes = steady_modes(NEARLY[kind], 1.0, 1.0, 1.0, 0.0, 0.0)
+    populations, _ = coherent_populations(family(NEARLY[kind]), np.ones(1), np.ones(1))
+    np.testing.assert_allclose(populations[:, 0], [float(x) for x in modes.energy], 1e-14)
 
 
 @pytest.mark.parametrize("ratio", [1e-8, 1e-3, 1.0, 1e4, 1e8])

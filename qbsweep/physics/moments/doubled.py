@@ -5,20 +5,26 @@ Knuth's, the product Dekker's (Hida, Li and Bailey 2001, "Algorithms for quad-do
 arithmetic"): both give a rounded result and its exact error, as long as nothing overflows or underflows.
 """
 
-from fractions import Fraction
+import math
+from collections.abc import Sequence
+from typing import TypeVar
 
 from qbsweep.arrays import FloatArray
 
+Number = TypeVar("Number", float, FloatArray)
 Doubled = tuple[FloatArray, FloatArray]
 """``(high, low)``, of one shape; |low| is about a rounding of what was added up to `high`."""
 
 _SPLIT = 2.0**27 + 1  # leaves 26 bits in each half of a double
 
 
-def rounded(exact: Fraction) -> tuple[float, float]:
-    """Return the double nearest to a number, and the one nearest to what is left."""
-    high = float(exact)
-    return high, float(exact - Fraction(high))
+def rounded(terms: Sequence[float]) -> tuple[float, float]:
+    """Return the double nearest to a sum, and the one nearest to what is left; not numbers where it overflows."""
+    try:
+        high = math.fsum(terms)
+        return high, math.fsum([*terms, -high]) if len(terms) > 1 else 0.0
+    except (OverflowError, ValueError):
+        return math.nan, math.nan
 
 
 def two_sum(a: FloatArray, b: FloatArray) -> Doubled:
@@ -28,14 +34,14 @@ def two_sum(a: FloatArray, b: FloatArray) -> Doubled:
     return total, (a - (total - of_b)) + (b - of_b)
 
 
-def two_product(a: FloatArray, b: FloatArray) -> Doubled:
+def two_product(a: Number, b: Number) -> tuple[Number, Number]:
     """Return ``a b`` rounded, and exactly what rounding took off."""
     product = a * b
     (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
     return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
 
 
-def _halves(a: FloatArray) -> Doubled:
+def _halves(a: Number) -> tuple[Number, Number]:
     scaled = _SPLIT * a
     high = scaled - (scaled - a)
     return high, a - high

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from qbsweep.arrays import Array, ComplexArray
-from qbsweep.physics.matrices import edge_entries
+from qbsweep.physics.moments.entries import edge_entries, nearest
 from qbsweep.physics.network import Network, tree_parents
 
 Entries = dict[tuple[int, int], complex]
@@ -89,12 +89,9 @@ class Family:
 @lru_cache(maxsize=64)
 def family(network: Network) -> Family:
     """Split the drift and squeezing matrices of `network` into their parts in J and kappa."""
-    A: Entries = defaultdict(complex)
-    A_sq: Entries = defaultdict(complex)
-    for edge in network.edges:
-        for entry in edge_entries(edge):
-            A[entry.j, entry.k] += -1j * entry.h - entry.K / 2
-            A_sq[entry.j, entry.k] += entry.K_sq
+    drift, squeezing = edge_entries(network)
+    # Rounded once: a sum of rounded parts that cancel has no digits of its own.
+    A, A_sq = (defaultdict(complex, {jk: nearest(a) for jk, a in part.items()}) for part in (drift, squeezing))
     # Elimination without pivoting needs a loss on every mode; the rare network without one is left to LAPACK.
     parents = tree_parents(network) if min(network.kappa) > 0 else None
     order = () if parents is None else parents_first(parents)
@@ -105,7 +102,7 @@ def family(network: Network) -> Family:
     loops = [0.0] if parents is None else [0.0, *(_loop(A, mode, parents[mode]) for mode in range(1, len(parents)))]
     parts = (
         {(j, k): back[j] * a * turns[k] for (j, k), a in A.items() if a},
-        {(j, k): back[j] * a * back[k] for (j, k), a in A_sq.items() if a},
+        {(j, k): back[j] * a * back[k] for (j, k), a in A_sq.items()},
         losses * phases.conj() ** 2,
         -1j * detuning,
     )

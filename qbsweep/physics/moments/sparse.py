@@ -6,20 +6,17 @@ their real parts above their imaginary ones, and the matrices act on these: all 
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.moments.doubled import Doubled, plus, rounded, times, two_product
+from qbsweep.physics.moments.entries import ExactEntries, edge_entries, gauged, pair_source
 from qbsweep.physics.moments.family import Family
-from qbsweep.physics.network import Edge, phase_factor
 
 _NOTHING = (0.0, 0.0)
-_Exact = tuple[Fraction, Fraction]  # real and imaginary part
 _Rounded = dict[tuple[int, int], tuple[tuple[float, float], tuple[float, float]]]  # of an entry, `(high, low)` each
 
 
@@ -87,8 +84,7 @@ def drift_of(net: Family, J: Array, kappa: Array) -> Drift:
 def deviation_source(net: Family, J: Array) -> Doubled:
     """Return R of ``M Y + Y M^T + R = 0`` for ``Y = X - phases*^2``, shape (members, rows, N+1).
 
-    ``R = K_sq - (K + K^T)/2 - i (h + h^T)`` before the gauge, from which the local losses cancel; an edge adds
-    ``R[j,k] = -Gamma (2 Im p_j Im p_k + i (Re p_j Im p_k + Im p_j Re p_k)) - i (h + h^T)[j,k]``.
+    ``R = K_sq - (K + K^T)/2 - i (h + h^T)`` before the gauge, from which the local losses cancel.
     """
     n = net.n_modes
     high, low = (np.zeros((len(J), _parts(net) * n, n)) for _ in range(2))
@@ -108,7 +104,8 @@ def _slots(net: Family) -> list[_Slot]:
     """Lay out the entries of all drift matrices, so that few slots hold them."""
     n = net.n_modes
     entries: dict[tuple[int, int], tuple[float, float]] = {}
-    for (j, k), (re, im) in _gauged(net, _edge_drifts(net), conjugate=False).items():
+    drift, _ = edge_entries(net.network)
+    for (j, k), (re, im) in _rounded(gauged(drift, net.phases, conjugate=False)).items():
         entries[j, k] = re
         if _parts(net) == 2:
             entries |= {(j, n + k): (-im[0], -im[1]), (n + j, k): im, (n + j, n + k): re}
@@ -138,7 +135,7 @@ def _slots(net: Family) -> list[_Slot]:
 def _sources(net: Family) -> tuple[Array, Array, Doubled, FloatArray]:
     """Rows and columns of R, what edges add to it, and what detunings do."""
     n = net.n_modes
-    edges = _gauged(net, _edge_sources(net), conjugate=True)
+    edges = _rounded(gauged(pair_source(*edge_entries(net.network)), net.phases, conjugate=True))
     local = {(m, m): -2j * shift * net.phases[m].conjugate() ** 2 for m, shift in enumerate(net.network.detuning)}
     where, edge, detuning = [], [], []
     for j, k in edges | local:
@@ -151,58 +148,6 @@ def _sources(net: Family) -> tuple[Array, Array, Doubled, FloatArray]:
     return rows, columns, (high, low), np.array(detuning)
 
 
-def _gauged(net: Family, exact: dict[tuple[int, int], _Exact], *, conjugate: bool) -> _Rounded:
-    """Return real and imaginary parts, as ``(high, low)`` each, in the family's gauge: quarter turns are exact."""
-    found = {}
-    for (j, k), (re, im) in exact.items():
-        turn = net.phases[j].conjugate() * (net.phases[k].conjugate() if conjugate else net.phases[k])
-        x, y = Fraction(turn.real), Fraction(turn.imag)
-        found[j, k] = rounded(x * re - y * im), rounded(x * im + y * re)
-    return found
-
-
-def _edge_drifts(net: Family) -> dict[tuple[int, int], _Exact]:
-    """``-i h - K/2`` of all edges, exactly."""
-
-    def entries(e: Edge) -> Iterator[tuple[int, int, Fraction, Fraction]]:
-        J, Gamma, (cos, sin), p = _numbers(e)
-        yield e.u, e.v, J * sin, -J * cos
-        yield e.v, e.u, -J * sin, -J * cos
-        for j, (x, y) in p.items():
-            for k, (a, b) in p.items():
-                yield j, k, -Gamma * (x * a + y * b) / 2, -Gamma * (x * b - y * a) / 2
-
-    return _summed(entry for e in net.network.edges for entry in entries(e))
-
-
-def _edge_sources(net: Family) -> dict[tuple[int, int], _Exact]:
-    """R of all edges, exactly; see `deviation_source`."""
-
-    def entries(e: Edge) -> Iterator[tuple[int, int, Fraction, Fraction]]:
-        J, Gamma, (cos, _), p = _numbers(e)
-        yield e.u, e.v, Fraction(0), -2 * J * cos
-        yield e.v, e.u, Fraction(0), -2 * J * cos
-        for j, (x, y) in p.items():
-            for k, (a, b) in p.items():
-                yield j, k, -2 * Gamma * y * b, -Gamma * (x * b + y * a)
-
-    return _summed(entry for e in net.network.edges for entry in entries(e))
-
-
-def _numbers(e: Edge) -> tuple[Fraction, Fraction, _Exact, dict[int, _Exact]]:
-    """J, Gamma, the phase factor and both p of an edge."""
-
-    def parts(z: complex) -> _Exact:
-        z = complex(z)
-        return Fraction(z.real), Fraction(z.imag)
-
-    p = {e.u: parts(e.p_u), e.v: parts(e.p_v)}
-    return Fraction(e.J), Fraction(e.Gamma), parts(phase_factor(e.theta)), p
-
-
-def _summed(entries: Iterator[tuple[int, int, Fraction, Fraction]]) -> dict[tuple[int, int], _Exact]:
-    total: dict[tuple[int, int], _Exact] = {}
-    for j, k, re, im in entries:
-        before = total.get((j, k), (Fraction(0), Fraction(0)))
-        total[j, k] = before[0] + re, before[1] + im
-    return total
+def _rounded(entries: ExactEntries) -> _Rounded:
+    """Return real and imaginary parts, as ``(high, low)`` each."""
+    return {jk: (rounded(re), rounded(im)) for jk, (re, im) in entries.items()}

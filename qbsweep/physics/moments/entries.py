@@ -1,0 +1,96 @@
+"""What the edges of a network add to its matrices, exactly: sums and products of the doubles that an `Edge` has.
+
+J, e^{i theta}, Gamma and p are taken as they are, and nothing is rounded: what cancels by physics, as a backward
+amplitude, cancels, and what nearly does keeps its digits. A number is a list of doubles, of which it is the exact sum.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+from qbsweep.arrays import ComplexArray
+from qbsweep.physics.moments.doubled import rounded, two_product
+from qbsweep.physics.network import Edge, Network, phase_factor
+
+Exact = tuple[list[float], list[float]]
+"""Real and imaginary part."""
+ExactEntries = dict[tuple[int, int], Exact]
+"""Entries (j, k) of a matrix, those that are not 0."""
+
+
+@lru_cache(maxsize=64)
+def edge_entries(network: Network) -> tuple[ExactEntries, ExactEntries]:
+    """Return ``-i h - K/2`` and ``K_sq`` of all edges."""
+    drift, squeezing = [], []
+    for edge in network.edges:
+        drift += _hops(edge)
+        for jk, xx, yy, xy, yx in _jumps(edge):
+            drift.append((jk, (_times(-0.5, xx + yy), _times(-0.5, xy) + _times(0.5, yx))))
+            squeezing.append((jk, (xx + _times(-1.0, yy), _times(-1.0, xy + yx))))
+    return _summed(drift), _summed(squeezing)
+
+
+def _hops(edge: Edge) -> list[tuple[tuple[int, int], Exact]]:
+    """``-i h``."""
+    factor = phase_factor(edge.theta)
+    cos, sin = _product(edge.J, factor.real), _product(edge.J, factor.imag)
+    back = _times(-1.0, cos)
+    return [((edge.u, edge.v), (sin, back)), ((edge.v, edge.u), (_times(-1.0, sin), back))]
+
+
+def _jumps(edge: Edge) -> Iterator[tuple[tuple[int, int], list[float], list[float], list[float], list[float]]]:
+    """Yield (j, k), and Gamma times x_j x_k, y_j y_k, x_j y_k and y_j x_k, where ``p = x + i y``."""
+    if not edge.Gamma:
+        return
+    p = ((edge.u, edge.p_u), (edge.v, edge.p_v))
+    for j, a in p:
+        for k, b in p:
+            pairs = ((a.real, b.real), (a.imag, b.imag), (a.real, b.imag), (a.imag, b.real))
+            xx, yy, xy, yx = (
+                [term for part in _product(*pair) for term in _product(edge.Gamma, part)] for pair in pairs
+            )
+            yield (j, k), xx, yy, xy, yx
+
+
+def _product(a: float, b: float) -> list[float]:
+    if not (a and b):
+        return []
+    return [a * b] if 1 in (abs(a), abs(b)) else list(two_product(a, b))
+
+
+def _times(factor: float, number: list[float]) -> list[float]:
+    """Return the product with a power of 2."""
+    return [factor * term for term in number]
+
+
+def pair_source(drift: ExactEntries, squeezing: ExactEntries, x: float = 1.0) -> ExactEntries:
+    """Return ``x (M + M^T) + K_sq``, what ``X = x`` of 1 or -1 leaves of the pair equation but for local losses."""
+    turned = [(jk, (_times(x, re), _times(x, im))) for jk, (re, im) in drift.items()]
+    return _summed([*turned, *(((k, j), value) for (j, k), value in turned), *squeezing.items()])
+
+
+def gauged(entries: ExactEntries, phases: ComplexArray, *, conjugate: bool) -> ExactEntries:
+    """Return ``phases_j* a_jk phases_k``, with conjugates of both if `conjugate`: of quarter turns, which are exact."""
+
+    def turned(turn: complex, re: list[float], im: list[float]) -> Exact:
+        if turn.imag:
+            return _times(-turn.imag, im), _times(turn.imag, re)
+        return _times(turn.real, re), _times(turn.real, im)
+
+    left, right = phases.conj().tolist(), (phases.conj() if conjugate else phases).tolist()
+    return {(j, k): turned(left[j] * right[k], *value) for (j, k), value in entries.items()}
+
+
+def nearest(value: Exact) -> complex:
+    """Return the nearest number in double precision."""
+    re, im = value
+    return complex(rounded(re)[0], rounded(im)[0])
+
+
+def _summed(entries: Iterable[tuple[tuple[int, int], Exact]]) -> ExactEntries:
+    total: ExactEntries = defaultdict(lambda: ([], []))
+    for jk, (re, im) in entries:
+        before = total[jk]
+        before[0].extend(re)
+        before[1].extend(im)
+    return {jk: value for jk, value in total.items() if nearest(value)}
