@@ -319,6 +319,9 @@ def test_a_strong_coupling_does_not_hide_a_weak_one(ratio, n_th, r):
 NEARLY = {
     "a hop of one edge": Network((1.0,) * 2, (Edge(0, 1, 1.0, 0.3, 2 * (1 - 1e-10), 1.0, 1j * phase_factor(0.3)),)),
     "hops of three edges": Network((1.0,) * 2, (Edge(0, 1, 0.1), Edge(0, 1, 0.2), Edge(0, 1, 0.3, np.pi))),
+    "the loss of squeezing by a weak jump": Network(
+        (1.0,) * 2, (Edge(0, 1, 1.0, np.pi / 2, 2.0), Edge(0, 1, 0.0, 0.0, 1e-16, 1j, 1j))
+    ),
 }
 
 
@@ -329,6 +332,10 @@ def test_what_cancels_among_edges_or_nearly_does(kind, r):
     modes = steady_modes(NEARLY[kind], 1.0, 1.0, 1.0, 0.0, 0.0)
     populations, _ = coherent_populations(family(NEARLY[kind]), np.ones(1), np.ones(1))
     np.testing.assert_allclose(populations[:, 0], [float(x) for x in modes.energy], 1e-14)
+
+
+def test_paths_are_chosen_by_what_edges_are_together():
+    assert not family(NEARLY["the loss of squeezing by a weak jump"]).keeps_squeezing
 
 
 @pytest.mark.parametrize("ratio", [1e-8, 1e-3, 1.0, 1e4, 1e8])

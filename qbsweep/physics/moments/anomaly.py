@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
-from qbsweep.physics.matrices import edge_entries
+from qbsweep.physics import matrices
 from qbsweep.physics.moments.bounded import UNIT, Bounded
+from qbsweep.physics.moments.entries import edge_entries, gauged, pair_source
 from qbsweep.physics.moments.family import Family, parents_first
 from qbsweep.physics.moments.refined import ergotropy_error, refined_deficits
 from qbsweep.physics.moments.steady import CARRIED, roundings
@@ -124,10 +125,10 @@ def _without_each(first: Any, rest: list[Any]) -> Iterator[Any]:
 @lru_cache(maxsize=64)
 def _common_phase(net: Family) -> float | None:
     """Return x of 1 or -1 for which ``X = x`` would solve the pair equation of a real family without local losses."""
-    entries = set(net.A) | set(net.A_sq)
+    drift, squeezing = edge_entries(net.network)
+    drift, squeezing = gauged(drift, net.phases, conjugate=False), gauged(squeezing, net.phases, conjugate=True)
     for x in (1.0, -1.0):
-        left = (net.A_sq.get((j, k), 0.0) + x * (net.A.get((j, k), 0.0) + net.A.get((k, j), 0.0)) for j, k in entries)
-        if net.dtype.kind == "f" and not any(left):
+        if net.dtype.kind == "f" and not pair_source(drift, squeezing, x):
             return x
     return None
 
@@ -158,7 +159,7 @@ def _directed_deficits(net: Family, parents: tuple[int, ...], J: Array, kappa: A
     """
     R: dict[tuple[int, int], complex] = defaultdict(complex)
     for edge in net.network.edges:
-        for e in edge_entries(edge):
+        for e in matrices.edge_entries(edge):
             R[e.j, e.k] += net.phases[[e.j, e.k]].prod().conjugate() * (e.K_sq - e.K.real - 2j * e.h.real)
 
     def source(j: int, k: int) -> Bounded | None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from qbsweep.arrays import Array, ComplexArray
-from qbsweep.physics.moments.entries import edge_entries, nearest
+from qbsweep.physics.moments.entries import edge_entries, nearest, pair_source
 from qbsweep.physics.network import Network, tree_parents
 
 Entries = dict[tuple[int, int], complex]
@@ -120,7 +120,7 @@ def family(network: Network) -> Family:
         order=order,
         loops=tuple(loops),
         cancels=any(loops) and (bool(detuning.any()) or any(loop.imag or loop.real > 0 for loop in loops)),
-        keeps_squeezing=not (detuning.any() or any(A[j, k] + A[k, j] + A_sq[j, k] for j, k in list(A))),
+        keeps_squeezing=not (detuning.any() or pair_source(drift, squeezing)),
         is_resolvent=not any(A_sq.values())
         and len(set(network.kappa)) == 1
         and not any(a.real or a != A[k, j] for (j, k), a in hops.items()),
