@@ -322,6 +322,9 @@ NEARLY = {
     "the loss of squeezing by a weak jump": Network(
         (1.0,) * 2, (Edge(0, 1, 1.0, np.pi / 2, 2.0), Edge(0, 1, 0.0, 0.0, 1e-16, 1j, 1j))
     ),
+    "squeezing by two jumps": Network(
+        (1.0,) * 2, (Edge(0, 1, 1.0), Edge(0, 1, 0.0, 0.0, 1.0, 1.0, 0.0), Edge(0, 1, 0.0, 0.0, 1.0, 1j, 0.0))
+    ),
 }
 
 
@@ -336,6 +339,7 @@ def test_what_cancels_among_edges_or_nearly_does(kind, r):
 
 def test_paths_are_chosen_by_what_edges_are_together():
     assert not family(NEARLY["the loss of squeezing by a weak jump"]).keeps_squeezing
+    assert not family(NEARLY["squeezing by two jumps"]).is_resolvent
 
 
 @pytest.mark.parametrize("ratio", [1e-8, 1e-3, 1.0, 1e4, 1e8])

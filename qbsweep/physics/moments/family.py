@@ -121,7 +121,7 @@ def family(network: Network) -> Family:
         loops=tuple(loops),
         cancels=any(loops) and (bool(detuning.any()) or any(loop.imag or loop.real > 0 for loop in loops)),
         keeps_squeezing=not (detuning.any() or pair_source(drift, squeezing)),
-        is_resolvent=not any(A_sq.values())
+        is_resolvent=not any(j == k for j, k in drift)
         and len(set(network.kappa)) == 1
         and not any(a.real or a != A[k, j] for (j, k), a in hops.items()),
         is_directed=parents is not None and not any(A[parents[m], m] for m in order[1:]),
