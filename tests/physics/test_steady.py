@@ -15,6 +15,7 @@ from qbsweep.physics.closed_forms import (
 from qbsweep.physics.gaussian import bath_ergotropy, bath_occupation
 from qbsweep.physics.matrices import drift_matrix
 from qbsweep.physics.moments.anomaly import anomaly_deficits
+from qbsweep.physics.moments.doubled import rounded, two_product
 from qbsweep.physics.moments.family import family
 from qbsweep.physics.moments.refined import refined_amplitudes, refined_deficits
 from qbsweep.physics.moments.steady import coherent_populations
@@ -316,11 +317,21 @@ def test_a_strong_coupling_does_not_hide_a_weak_one(ratio, n_th, r):
     _assert_exact(Network((1.0,) * 5, UNEQUAL), ratio / 850, n_th=n_th, r=r, epsilon=0.0, share=0.01)
 
 
+SMALL, REST = rounded(two_product(1e-8, 1e-8))  # the square of 1e-8, which two edges have together
 NEARLY = {
     "a hop of one edge": Network((1.0,) * 2, (Edge(0, 1, 1.0, 0.3, 2 * (1 - 1e-10), 1.0, 1j * phase_factor(0.3)),)),
     "hops of three edges": Network((1.0,) * 2, (Edge(0, 1, 0.1), Edge(0, 1, 0.2), Edge(0, 1, 0.3, np.pi))),
     "the loss of squeezing by a weak jump": Network(
         (1.0,) * 2, (Edge(0, 1, 1.0, np.pi / 2, 2.0), Edge(0, 1, 0.0, 0.0, 1e-16, 1j, 1j))
+    ),
+    "the loss of squeezing by jumps near a quarter turn": Network(
+        (1.0,) * 3,
+        (
+            Edge(0, 1, 1.0, np.pi / 2, 2.0, 1 + 1e-8j, 1 + 1e-8j),
+            Edge(0, 1, SMALL, np.pi / 2),
+            Edge(0, 1, abs(REST), np.copysign(np.pi / 2, REST)),
+            Edge(0, 2, 1.0, np.pi / 2, 2.0),
+        ),
     ),
     "squeezing by two jumps": Network(
         (1.0,) * 2, (Edge(0, 1, 1.0), Edge(0, 1, 0.0, 0.0, 1.0, 1.0, 0.0), Edge(0, 1, 0.0, 0.0, 1.0, 1j, 0.0))
@@ -337,7 +348,9 @@ def test_what_cancels_among_edges_or_nearly_does(kind, r):
     np.testing.assert_allclose(populations[:, 0], [float(x) for x in modes.energy], 1e-14)
 
 
-def test_paths_are_chosen_by_what_edges_are_together():
+def test_nothing_comes_back_where_edges_cancel_exactly():
+    """The paths of directed networks serve those of several edges as well."""
+    assert family(NEARLY["the loss of squeezing by jumps near a quarter turn"]).is_directed
     assert not family(NEARLY["the loss of squeezing by a weak jump"]).keeps_squeezing
     assert not family(NEARLY["squeezing by two jumps"]).is_resolvent
 

@@ -5,7 +5,6 @@ where a bound of rounding is too large, by `qbsweep.physics.moments.refined`. Th
 difference of two numbers near 1. Arrays are as in `qbsweep.physics.moments.steady`.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
@@ -14,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
-from qbsweep.physics import matrices
 from qbsweep.physics.moments.bounded import UNIT, Bounded
-from qbsweep.physics.moments.entries import edge_entries, gauged, pair_source
+from qbsweep.physics.moments.entries import edge_entries, gauged, nearest, pair_source
 from qbsweep.physics.moments.family import Family, parents_first
 from qbsweep.physics.moments.refined import ergotropy_error, refined_deficits
 from qbsweep.physics.moments.steady import CARRIED, roundings
@@ -157,14 +155,13 @@ def _directed_deficits(net: Family, parents: tuple[int, ...], J: Array, kappa: A
     With ``X = phases*^2 (1 + y)``, ``1 - |X|^2 = -(2 Re y + |y|^2)``, and ``M Y + Y M^T + R = 0``, where
     ``R = K_sq - (K + K^T)/2 - i (h + h^T)`` before the gauge.
     """
-    R: dict[tuple[int, int], complex] = defaultdict(complex)
-    for edge in net.network.edges:
-        for e in matrices.edge_entries(edge):
-            R[e.j, e.k] += net.phases[[e.j, e.k]].prod().conjugate() * (e.K_sq - e.K.real - 2j * e.h.real)
+    exact = gauged(pair_source(*edge_entries(net.network)), net.phases, conjugate=True)
+    R = {jk: nearest(value) for jk, value in exact.items()}
 
     def source(j: int, k: int) -> Bounded | None:
+        of_edges = R.get((j, k), 0.0)
         detuning = 2 * net.D[j] * net.phases[j].conjugate() ** 2 if j == k else 0.0
-        return Bounded.rounded(J * R[j, k] + detuning) if R[j, k] or detuning else None
+        return Bounded.rounded(J * of_edges + detuning) if of_edges or detuning else None
 
     deficits, error = np.zeros((net.n_modes, len(J))), np.zeros(len(J))
     for mode, Y in _pair_diagonal(net, parents, J, kappa, source):
