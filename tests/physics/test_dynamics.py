@@ -316,6 +316,34 @@ def test_hops_that_nearly_cancel(edges):
     assert error <= max(estimate, ROUNDINGS)
 
 
+def _two_ways(gap):
+    """Two ways around a ring, half a turn apart but for a gap, and a battery behind where they meet."""
+    edges = (Edge(0, 1, 1.0), Edge(0, 2, 1.0), Edge(1, 3, 1.0), Edge(2, 3, 1.0 + gap, np.pi), Edge(3, 4, 0.5))
+    return Network((1.0,) * 5, edges)
+
+
+@pytest.mark.parametrize("gap", [1e-14, 1e-10, 1e-6, 1e-3])
+@pytest.mark.parametrize("times", [[1e-3], [1.0], [30.0], [0.0, 1.0, 2.0]])
+def test_ways_that_nearly_cancel_each_other(gap, times):
+    """What they leave has never been large, so that only the neighbours tell how much of it is rounding."""
+    for J in (1.0, 100.0):
+        ratio, error, estimate = _judge(_two_ways(gap), J, 1.0, 1.0, 0.0, 0.0, times)
+        assert error <= max(estimate, ROUNDINGS)
+        assert ratio <= 1 or estimate > 1e-9
+        if gap > 1e-8 and J == 1.0:
+            assert estimate <= 1e-9
+
+
+@pytest.mark.parametrize("times", [[1e-3], [1.0], [30.0], [0.0, 1.0, 2.0]])
+def test_ways_that_cancel_each_other_leave_nothing(times):
+    """And no relative error of nothing is made up."""
+    net, J = family(_two_ways(0.0)), np.array([1e-3, 1.0, 100.0])
+    found = evolved_populations(net, J, np.ones(3), np.tile(times, (3, 1)), fluctuations=False, squeezing=False)
+    assert not found.populations[:, 3:].any()
+    assert found.populations[:, :3, -1].all()
+    assert np.all(found.error < 1e-9)
+
+
 @pytest.mark.parametrize("p_u", [1 + 1e-9j, 1e-3 + 1j])
 def test_a_jump_near_a_quarter_turn_lets_in_little_of_one_quadrature(p_u):
     """As a difference of K and K_sq it was rounding, and the ergotropy off by half, above the energy."""

@@ -25,7 +25,7 @@ from qbsweep.physics.moments.noise import equations
 from qbsweep.physics.moments.problem import NOTHING, POOR, ROUNDING, Problem
 from qbsweep.physics.moments.refined import refined_amplitudes
 from qbsweep.physics.moments.sparse import drift_of
-from qbsweep.physics.moments.steps import Steps, steps_of, uniform_step
+from qbsweep.physics.moments.steps import Steps, norms, steps_of, uniform_step
 
 _EXTENDED = 2 * max(1e-19, float(np.finfo(np.longdouble).eps))  # a rounding in extended precision
 
@@ -103,10 +103,28 @@ def _shares(populations: FloatArray, steps: Steps, problem: Problem) -> FloatArr
         reached = _moduli(one.reached, problem.net.n_modes)
         np.maximum(largest[..., index], reached, out=largest[..., index])
     np.maximum.accumulate(largest, axis=-1, out=largest)
+    if problem.net.parents is None:
+        _raise_to_neighbours(largest, problem)
     largest += NOTHING
     shares = populations + NOTHING
     shares /= largest
     return shares
+
+
+def _raise_to_neighbours(largest: FloatArray, problem: Problem) -> None:
+    """Raise the largest populations to what each neighbour alone would bring, in place.
+
+    On a graph with loops ways to a mode may cancel from the beginning on. On a tree there is one, and it brings as much
+    before anything comes back.
+    """
+    spans = np.minimum(problem.times, 1 / norms(problem.F)[:, None])
+    hops = [(jk, ((problem.J * abs(a))[:, None] * spans) ** 2) for jk, a in problem.net.A.items() if jk[0] != jk[1]]
+    for _ in range(problem.net.n_modes):
+        before = largest.copy()
+        for (j, k), share in hops:
+            np.maximum(largest[:, j], share * largest[:, k], out=largest[:, j])
+        if np.array_equal(before, largest):
+            break
 
 
 def _moduli(z: Array, n: int) -> FloatArray:
@@ -118,6 +136,10 @@ def _moduli(z: Array, n: int) -> FloatArray:
 def _better_populations(populations: FloatArray, problem: Problem, steps: Steps) -> tuple[FloatArray, FloatArray]:
     """Return the best of what entered, what does not remain, and what entered in extended precision; and its error."""
     errors = 2 * problem.entered_error()[:, None] / np.sqrt(_shares(populations, steps, problem))
+    if problem.net.parents is None:  # of what is not there no digit is wrong
+        rows = drift_of(problem.net, problem.J, problem.kappa).unreached()
+        is_dark = rows.reshape(len(rows), -1, problem.net.n_modes).all(axis=1)
+        populations[is_dark] = errors[is_dark] = 0.0
     for other, can in ((_late_populations, problem.relaxes), (_extended_populations, True)):
         poor = np.flatnonzero((errors.max(axis=(1, 2)) > POOR) & can)
         if len(poor):

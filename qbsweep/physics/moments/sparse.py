@@ -17,6 +17,7 @@ from qbsweep.physics.moments.entries import ExactEntries, edge_entries, gauged, 
 from qbsweep.physics.moments.family import Family
 
 _NOTHING = (0.0, 0.0)
+_CANCELLED = 1e-26  # of what is summed in 32 digits
 _Rounded = dict[tuple[int, int], tuple[tuple[float, float], tuple[float, float]]]  # of an entry, `(high, low)` each
 
 
@@ -69,6 +70,22 @@ class Drift:
         for rows, columns, (high, low) in self.slots:
             matrices[:, rows, columns] = high.astype(np.longdouble) + low
         return matrices
+
+    def unreached(self) -> Array:
+        """Return the rows that nothing reaches from the first one, shape (members, rows).
+
+        There all ways, of any length up to the number of rows, cancel to 26 digits of what they are one by one.
+        """
+        sizes, way = np.abs(self.dense().astype(float)), np.zeros((*self.shape, 1))
+        way[:, 0] = 1
+        size, found, rest = way, way, np.zeros_like(way)
+        is_unreached = np.ones(self.shape, dtype=bool)
+        for _ in range(self.shape[1]):
+            is_unreached &= (np.abs(found) <= _CANCELLED * size)[..., 0]
+            size, (found, rest) = sizes @ size, self.of((found, rest))
+            unit = np.exp2(-np.ceil(np.log2(size.max(axis=1, keepdims=True))))
+            size, found, rest = unit * size, unit * found, unit * rest
+        return is_unreached
 
 
 def drift_of(net: Family, J: Array, kappa: Array) -> Drift:
