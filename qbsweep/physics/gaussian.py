@@ -66,12 +66,13 @@ def bath_ergotropy(n_th: Array, r: Array, filling: Array | float, deficit: Array
     With a = C + 1/2 and b = |s|, nu^2 = (a - b)(a + b), and a - b is a difference of two numbers of
     size e^{2r} that may leave something of size 1. It is summed here from its small parts:
     ``a - b = c (P - |Q|) + 1/2 + |Q| (c - |y|)`` with ``P - |Q| + 1/2 = (n_th + 1/2) e^{-2r}``,
-    exact at any r for a mode that keeps all the squeezing. Everything is scaled by e^{-2r}.
+    exact at any r for a mode that keeps all the squeezing. Everything is scaled by e^{-2r} / (n_th + 1/2), so that
+    no square overflows where the result does not.
     """
-    pair = (n_th + 0.5) * -np.expm1(-4 * r) / 2  # |Q| e^{-2r}
-    scale = np.exp(-2 * r)
+    quanta, scale = np.asarray(n_th) + 0.5, np.exp(-2 * np.asarray(r))
+    pair = -np.expm1(-4 * np.asarray(r)) / 2  # of |Q|
     b = pair * (filling - deficit)
-    half_gap = filling * (n_th + 0.5) * scale + 0.5 * (1 - filling)  # c (P - |Q|) + 1/2
-    gap = half_gap * scale + pair * deficit  # (a - b) e^{-2r}
-    nu = np.sqrt(np.maximum(gap * (gap + 2 * b), 0.25 * scale**2))
-    return np.asarray(b * np.exp(2 * r) * (b / (gap + b + nu)), dtype=float)
+    half_gap = filling * scale + 0.5 / quanta * (1 - filling)  # of c (P - |Q|) + 1/2, by 1 / (n_th + 1/2) only
+    gap = half_gap * scale + pair * deficit  # of a - b
+    nu = np.sqrt(np.maximum(gap * (gap + 2 * b), 0.25 * (scale / quanta) ** 2))
+    return np.asarray(b * (quanta * np.exp(2 * r)) * (b / (gap + b + nu)), dtype=float)

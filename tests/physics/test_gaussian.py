@@ -104,7 +104,7 @@ def test_bath_moments_by_hand():
 
 
 @pytest.mark.parametrize("r", [0.0, 1e-8, 0.5, 5.0, 8.0, 20.0])
-@pytest.mark.parametrize("n_th", [0.0, 1e-6, 0.3, 50.0, 1e6])
+@pytest.mark.parametrize("n_th", [0.0, 1e-6, 0.3, 50.0, 1e6, 1e160, 1e280])
 def test_bath_ergotropy_against_many_digits(mp, r, n_th):
     """1e-12 relative; the last decimal is lost to the e^{2r} of r = 20, whose rounding alone is 40 ulp."""
     with mp.workdps(60):
