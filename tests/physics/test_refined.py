@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from qbsweep.errors import QbsweepError
 from qbsweep.physics.matrices import drift_matrix, squeezing_matrix
 from qbsweep.physics.moments.bounded import Bounded
 from qbsweep.physics.moments.doubled import plus, rounded, times, two_product, two_sum
@@ -181,6 +182,12 @@ def test_a_damping_that_is_lost_beside_the_couplings_leaves_no_digit(kappa):
         edges = tuple(Edge(m, m + 1, J) for m, J in enumerate(rng.uniform(0.5, 1, n - 1)))
         net = family(Network(tuple(kappa * rng.uniform(0.5, 1, n)), edges))
         assert refined_deficits(net, np.ones(1), np.ones(1))[1] == 1
+
+
+@pytest.mark.parametrize("edges", [(Edge(0, 1, 1.0),), (Edge(0, 1, 1.0), Edge(1, 2, 0.0))])
+def test_a_mode_that_nothing_damps_has_no_steady_state(edges):
+    with pytest.raises(QbsweepError, match="a steady state needs losses that reach every mode"):
+        refined_amplitudes(family(Network((1.0, 1.0, 0.0), edges)), np.ones(1), np.ones(1))
 
 
 def test_a_battery_without_a_loss_of_its_own_is_damped_by_the_others():

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
+from qbsweep.errors import QbsweepError
 from qbsweep.physics.moments.doubled import Doubled, nearest, plus, times, two_sum
 from qbsweep.physics.moments.family import Family
 from qbsweep.physics.moments.sparse import deviation_source, drift_of
@@ -40,9 +41,19 @@ def refined_amplitudes(net: Family, J: Array, kappa: Array) -> tuple[Array, Floa
         the rounding of ways that cancel each other, and 0.
     error : ndarray, shape (P,)
         Estimate of the largest relative error of a mode.
+
+    Raises
+    ------
+    QbsweepError
+        If nothing damps some mode of a member.
     """
     drift = drift_of(net, J, kappa)
-    inverse = np.linalg.inv(net.drift(J, kappa))
+    try:
+        inverse = np.linalg.inv(net.drift(J, kappa))
+    except np.linalg.LinAlgError as singular:
+        raise QbsweepError(
+            "a steady state needs losses that reach every mode, but this network has a lossless one"
+        ) from singular
     source = np.zeros((len(J), drift.shape[1], 1))
     source[:, 0] = 1
 
