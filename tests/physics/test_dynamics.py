@@ -295,6 +295,17 @@ def test_times_beyond_all_reason_are_the_steady_state():
     np.testing.assert_allclose(populations[:, 1], steady[:, 0], 1e-12)
 
 
+@pytest.mark.parametrize("times", [[0.0, 1e305], [1.0, 1e305], [1e305]])
+@pytest.mark.parametrize("name", ["chain", "directed", "detuned"])
+def test_times_that_overflow_are_not_numbers(name, times):
+    """No message of LAPACK's."""
+    net, args = family(NETWORKS[name]), (np.array([1e5, 1.0]), np.ones(2), np.array([times, np.minimum(times, 1.0)]))
+    with np.errstate(all="ignore"):
+        found = evolved_populations(net, *args, fluctuations=True, squeezing=True)
+    assert np.isnan(found.populations[0, :, -1]).all()
+    assert np.isfinite(found.populations[1]).all()
+
+
 @pytest.mark.parametrize("J", [1e2, 1e4, 1e6])
 def test_squeezing_of_the_tree(J):
     """Right to the promise once its oscillations have faded, which the subtraction of two matrices missed by 1e-6."""

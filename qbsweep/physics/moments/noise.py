@@ -109,13 +109,15 @@ def _of_quadratures(matrix: Array) -> FloatArray:
 
 
 def factors(V: Array) -> Array:
-    """Return vectors whose Gram matrix is V, as rows: shape (P, k, q, q)."""
+    """Return vectors whose Gram matrix is V, as rows, shape (P, k, q, q): not numbers where V is not finite."""
+    is_finite = np.isfinite(V).all(axis=(-2, -1), keepdims=True)
     scale = np.sqrt(np.diagonal(V, axis1=-2, axis2=-1).real)
     unit = np.where(scale > 0, scale, 1.0)
-    values, vectors = np.linalg.eigh(V / (unit[..., :, None] * unit[..., None, :]))
+    correlations = V / (unit[..., :, None] * unit[..., None, :])
+    values, vectors = np.linalg.eigh(np.where(is_finite, correlations, 0.0))
     rows = np.swapaxes(vectors, -1, -2) * np.sqrt(np.maximum(values, 0.0))[..., None]
     # A variance of 0 has no part of any, though eigenvectors of equal eigenvalues may.
-    return np.asarray(rows * scale[..., None, :])
+    return np.asarray(np.where(is_finite, rows * scale[..., None, :], np.nan))
 
 
 def gram(vectors: Array, n: int) -> FloatArray:
