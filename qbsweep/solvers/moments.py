@@ -77,7 +77,7 @@ def solve_moments(points: Points, outputs: Sequence[str]) -> dict[str, Labelled]
         `numerical_error` over (J, kappa), or one for all members.
         Off by at most 1e-13 of the bath's photon number, and relatively by 1e-11 in the steady state and 1e-9 in time,
         unless their `numerical_error` is above 1e-9; tested against closed forms and 900-bit arithmetic. Energies under
-        2e-308 lose digits and become 0.
+        2e-308, or under 2e-308 epsilon^2 with epsilon in units of omega, lose digits and become 0.
 
     Raises
     ------

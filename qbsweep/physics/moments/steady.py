@@ -11,7 +11,7 @@ digits cancel, and a count of roundings bounds the error; elsewhere a bound is c
 too large, and all of any other graph, are solved by LAPACK and refined (`qbsweep.physics.moments.refined`).
 `qbsweep.physics.reference` is the slow, readable counterpart; the squeezing is in `qbsweep.physics.moments.anomaly`.
 
-Energies keep a small relative error down to 2e-308, the smallest normal double. Below that (say at the
+Energies over epsilon^2 keep a small relative error down to 2e-308, the smallest normal double. Below that (say at the
 end of a long and very weakly coupled chain) they lose digits and become 0, without a warning.
 """
 
