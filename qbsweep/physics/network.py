@@ -58,7 +58,8 @@ class Edge:
         for name in ("J", "theta", "Gamma"):
             object.__setattr__(self, name, float(getattr(self, name)))
         for name in ("p_u", "p_v"):
-            object.__setattr__(self, name, complex(getattr(self, name)))
+            p = getattr(self, name)
+            object.__setattr__(self, name, p if type(p) in (int, float, complex) else complex(p))
 
 
 @dataclass(frozen=True, slots=True)

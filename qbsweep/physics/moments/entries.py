@@ -42,7 +42,7 @@ def _jumps(edge: Edge) -> Iterator[tuple[tuple[int, int], list[float], list[floa
     """Yield (j, k), and Gamma times x_j x_k, y_j y_k, x_j y_k and y_j x_k, where ``p = x + i y``."""
     if not edge.Gamma:
         return
-    p = ((edge.u, edge.p_u), (edge.v, edge.p_v))
+    p = ((edge.u, complex(edge.p_u)), (edge.v, complex(edge.p_v)))
     for j, a in p:
         for k, b in p:
             pairs = ((a.real, b.real), (a.imag, b.imag), (a.real, b.imag), (a.imag, b.real))
