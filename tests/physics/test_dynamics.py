@@ -355,6 +355,18 @@ def test_ways_that_cancel_each_other_leave_nothing(times):
     assert np.all(found.error < 1e-9)
 
 
+@pytest.mark.parametrize("J", [1e-3, 1.0])
+@pytest.mark.parametrize("edge", [(), (np.pi / 2, 2.0)])
+def test_what_comes_late_around_a_ring_is_not_called_interference(J, edge):
+    """Amplitudes that have only begun, as ``t^d / d!`` of the first one."""
+    n = 15
+    net = family(Network((1.0,) * n, tuple(Edge(m, (m + 1) % n, 1.0, *edge) for m in range(n))))
+    times = np.geomspace(1e-6, 300.0, 20)[None]
+    for grid in (times, np.linspace(0, 300.0, 301)[None]):
+        found = evolved_populations(net, np.array([J]), np.ones(1), grid, fluctuations=False, squeezing=False)
+        assert found.error[0] < 1e-9
+
+
 @pytest.mark.parametrize("p_u", [1 + 1e-9j, 1e-3 + 1j])
 def test_a_jump_near_a_quarter_turn_lets_in_little_of_one_quadrature(p_u):
     """As a difference of K and K_sq it was rounding, and the ergotropy off by half, above the energy."""

@@ -14,6 +14,8 @@ No eigenvectors appear, so defective drift matrices (every uniform nonreciprocal
 any other. Arrays carry the members of the family first: J and kappa (P,), times (P, T).
 """
 
+import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -115,16 +117,31 @@ def _raise_to_neighbours(largest: FloatArray, problem: Problem) -> None:
     """Raise the largest populations to what each neighbour alone would bring, in place.
 
     On a graph with loops ways to a mode may cancel from the beginning on. On a tree there is one, and it brings as much
-    before anything comes back.
+    before anything comes back. An amplitude that is d hops away begins as ``t^(d+1)``, of which the integral is a part
+    of ``d + 2`` only.
     """
-    spans = np.minimum(problem.times, 1 / norms(problem.F)[:, None])
-    hops = [(jk, ((problem.J * abs(a))[:, None] * spans) ** 2) for jk, a in problem.net.A.items() if jk[0] != jk[1]]
+    hops, away, slowest = [], _hops_away(problem.net), 1 / norms(problem.F)[:, None]
+    for (j, k), a in problem.net.A.items():
+        if j != k:
+            span = np.minimum(problem.times / (away[k] + 2), slowest)
+            hops.append(((j, k), ((problem.J * abs(a))[:, None] * span) ** 2))
     for _ in range(problem.net.n_modes):
         before = largest.copy()
         for (j, k), share in hops:
             np.maximum(largest[:, j], share * largest[:, k], out=largest[:, j])
         if np.array_equal(before, largest):
             break
+
+
+@lru_cache(maxsize=64)
+def _hops_away(net: Family) -> list[float]:
+    """Return how many hops every mode is away from the charger; infinitely many if none lead to it."""
+    away, before = [0.0] + [math.inf] * (net.n_modes - 1), None
+    while away != before:
+        before = away.copy()
+        for j, k in net.A:
+            away[j] = min(away[j], away[k] + 1)
+    return away
 
 
 def _moduli(z: Array, n: int) -> FloatArray:
