@@ -60,6 +60,16 @@ def test_next_to_nothing_is_right_or_suspect(epsilon, engine):
     assert not verdict.suspect or epsilon < 1e-6
 
 
+@pytest.mark.parametrize("levels", [(2, 2), (6, 2)])
+def test_an_undriven_network_is_thermal_however_its_modes_are_damped(levels):
+    """The state that the solution begins with, to rounding, and its number conserving equations are others."""
+    network = Network((0.0, 0.0197), (Edge(0, 1, 2.7196, 2.6755, 0.0408),), (1.6246, 0.6875))
+    found = solve_fixed(fock_model(network, levels, epsilon=0.0, n_th=0.1), Task(tolerance=1e-2))
+    assert not found.verdict.suspect, found.verdict.reason
+    assert found.result.energy[1] == pytest.approx(0.1 / 1.2, rel=1e-12)
+    assert found.result.error < 1e-12
+
+
 def test_what_nothing_reaches_is_empty():
     found = solve_fixed(two_qubits((1.0, 0.5), 0.0, epsilon=0.1), Task())
     assert found.verdict.word == "certified"

@@ -46,13 +46,14 @@ def relaxed(
     keep_rho: bool,
 ) -> Reduced:
     """Return the steady state of a model by the fast engine; see `point.solve_model`."""
-    slowest, several, weak = _slowest(model), is_multistable(model, branches), is_weakly_damped(model)
+    slowest, several = _slowest(model), is_multistable(model, branches)
+    weak = is_weakly_damped(model) and not model.conserves_number  # else the guess is the solution
     guess, direction = _guess(model, operator, terms, branches, start)
     gap, count = math.nan if start is None else start.gap, 0
     if several and math.isnan(gap):
         gap, count = slowest_rate(operator, direction, slowest)
     rate = relaxation_rate(model) if math.isnan(gap) else gap
-    direct = SLOW if weak else DIRECT
+    direct = 0 if model.conserves_number else SLOW if weak else DIRECT
     found = steady_state(operator, guess, slowest, gap=rate, tolerance=accuracy, direct=direct)
     if weak and math.isnan(gap) and not found.is_direct:
         mixed = operator.state(np.eye(operator.dimension) / operator.dimension)

@@ -215,7 +215,7 @@ def steady_state(
         Largest estimated error of rho in the trace norm. Where the gap is small, rounding may not let it be met: that
         is for the caller to judge.
     direct : int
-        Most real unknowns that are solved directly.
+        Most real unknowns that are solved directly; 0 where packed vectors hold more than Hermitian matrices do.
     """
     system = _System(operator, slowest)
     x = np.empty_like(system.inverse)
@@ -223,7 +223,7 @@ def steady_state(
     if system.unknowns <= direct and not system.is_solved(x):
         return _solved_directly(system)
     found = _iterated(system, x, slowest if gap is None else gap, tolerance)
-    return _solved_directly(system) if found.reason and system.unknowns <= STALLED else found
+    return _solved_directly(system) if found.reason and direct and system.unknowns <= STALLED else found
 
 
 def _iterated(system: _System, x: Array, gap: float, tolerance: float) -> SteadyState:
