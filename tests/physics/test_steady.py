@@ -15,7 +15,7 @@ from qbsweep.physics.closed_forms import (
 from qbsweep.physics.gaussian import bath_ergotropy, bath_occupation
 from qbsweep.physics.matrices import drift_matrix
 from qbsweep.physics.moments.anomaly import anomaly_deficits
-from qbsweep.physics.moments.doubled import rounded, two_product
+from qbsweep.physics.moments.doubled import expansion, two_product
 from qbsweep.physics.moments.family import family
 from qbsweep.physics.moments.refined import refined_amplitudes, refined_deficits
 from qbsweep.physics.moments.steady import coherent_populations
@@ -317,7 +317,7 @@ def test_a_strong_coupling_does_not_hide_a_weak_one(ratio, n_th, r):
     _assert_exact(Network((1.0,) * 5, UNEQUAL), ratio / 850, n_th=n_th, r=r, epsilon=0.0, share=0.01)
 
 
-SMALL, REST = rounded(two_product(1e-8, 1e-8))  # the square of 1e-8, which two edges have together
+SMALL, REST = expansion(two_product(1e-8, 1e-8))  # the square of 1e-8, which two edges have together
 NEARLY = {
     "a hop of one edge": Network((1.0,) * 2, (Edge(0, 1, 1.0, 0.3, 2 * (1 - 1e-10), 1.0, 1j * phase_factor(0.3)),)),
     "hops of three edges": Network((1.0,) * 2, (Edge(0, 1, 0.1), Edge(0, 1, 0.2), Edge(0, 1, 0.3, np.pi))),

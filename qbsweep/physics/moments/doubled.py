@@ -18,13 +18,20 @@ Doubled = tuple[FloatArray, FloatArray]
 _SPLIT = 2.0**27 + 1  # leaves 26 bits in each half of a double
 
 
-def rounded(terms: Sequence[float]) -> tuple[float, float]:
-    """Return the double nearest to a sum, and the one nearest to what is left; not numbers where it overflows."""
+def expansion(terms: Sequence[float]) -> list[float]:
+    """Return doubles of the same exact sum, each the nearest to what those before it leave; NaN where it overflows."""
+    if len(terms) < 2:
+        return [term for term in terms if term]
+    found, left = [], list(terms)
     try:
-        high = math.fsum(terms)
-        return high, math.fsum([*terms, -high]) if len(terms) > 1 else 0.0
+        while high := math.fsum(left):
+            if not math.isfinite(high):
+                return [math.nan]
+            found.append(high)
+            left.append(-high)
     except (OverflowError, ValueError):
-        return math.nan, math.nan
+        return [math.nan]
+    return found
 
 
 def two_sum(a: FloatArray, b: FloatArray) -> Doubled:

@@ -1,15 +1,17 @@
 """What the edges of a network add to its matrices, exactly: sums and products of the doubles that an `Edge` has.
 
 J, e^{i theta}, Gamma and p are taken as they are, and nothing is rounded: what cancels by physics, as a backward
-amplitude, cancels, and what nearly does keeps its digits. A number is a list of doubles, of which it is the exact sum.
+amplitude, cancels, and what nearly does keeps its digits. A number is a list of doubles, of which it is the exact sum;
+each is the nearest to what those before it leave.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import product
 
 from qbsweep.arrays import ComplexArray
-from qbsweep.physics.moments.doubled import rounded, two_product
+from qbsweep.physics.moments.doubled import expansion, two_product
 from qbsweep.physics.network import Edge, Network, phase_factor
 
 Exact = tuple[list[float], list[float]]
@@ -21,35 +23,41 @@ ExactEntries = dict[tuple[int, int], Exact]
 @lru_cache(maxsize=64)
 def edge_entries(network: Network) -> tuple[ExactEntries, ExactEntries]:
     """Return ``-i h - K/2`` and ``K_sq`` of all edges."""
-    drift, squeezing = [], []
+    drift: list[tuple[tuple[int, int], Exact]] = []
+    squeezing: list[tuple[tuple[int, int], Exact]] = []
     for edge in network.edges:
-        drift += _hops(edge)
-        for jk, xx, yy, xy, yx in _jumps(edge):
-            drift.append((jk, (_times(-0.5, xx + yy), _times(-0.5, xy) + _times(0.5, yx))))
-            squeezing.append((jk, (xx + _times(-1.0, yy), _times(-1.0, xy + yx))))
+        ends = (edge.u, edge.v)
+        for entries, part in zip((drift, squeezing), _of_edge(edge.J, edge.theta, edge.Gamma, *_p(edge)), strict=True):
+            entries += [((ends[j], ends[k]), value) for (j, k), value in part.items()]
     return _summed(drift), _summed(squeezing)
 
 
-def _hops(edge: Edge) -> list[tuple[tuple[int, int], Exact]]:
-    """``-i h``."""
-    factor = phase_factor(edge.theta)
-    cos, sin = _product(edge.J, factor.real), _product(edge.J, factor.imag)
+def _p(edge: Edge) -> tuple[complex, complex]:
+    return complex(edge.p_u), complex(edge.p_v)
+
+
+@lru_cache(maxsize=256)
+def _of_edge(J: float, theta: float, Gamma: float, p_u: complex, p_v: complex) -> tuple[ExactEntries, ExactEntries]:
+    """Return both for an edge of these numbers between modes 0 and 1: most networks have a few kinds of edges."""
+    factor = phase_factor(theta)
+    cos, sin = _product(J, factor.real), _product(J, factor.imag)
     back = _times(-1.0, cos)
-    return [((edge.u, edge.v), (sin, back)), ((edge.v, edge.u), (_times(-1.0, sin), back))]
+    drift = [((0, 1), (sin, back)), ((1, 0), (_times(-1.0, sin), back))]
+    squeezing = []
+    for jk, xx, yy, xy, yx in _jumps(Gamma, (p_u, p_v)):
+        drift.append((jk, (_times(-0.5, xx + yy), _times(-0.5, xy) + _times(0.5, yx))))
+        squeezing.append((jk, (xx + _times(-1.0, yy), _times(-1.0, xy + yx))))
+    return _summed(drift), _summed(squeezing)
 
 
-def _jumps(edge: Edge) -> Iterator[tuple[tuple[int, int], list[float], list[float], list[float], list[float]]]:
+def _jumps(
+    Gamma: float, p: tuple[complex, complex]
+) -> Iterator[tuple[tuple[int, int], list[float], list[float], list[float], list[float]]]:
     """Yield (j, k), and Gamma times x_j x_k, y_j y_k, x_j y_k and y_j x_k, where ``p = x + i y``."""
-    if not edge.Gamma:
-        return
-    p = ((edge.u, complex(edge.p_u)), (edge.v, complex(edge.p_v)))
-    for j, a in p:
-        for k, b in p:
-            pairs = ((a.real, b.real), (a.imag, b.imag), (a.real, b.imag), (a.imag, b.real))
-            xx, yy, xy, yx = (
-                [term for part in _product(*pair) for term in _product(edge.Gamma, part)] for pair in pairs
-            )
-            yield (j, k), xx, yy, xy, yx
+    for (j, a), (k, b) in product(enumerate(p), repeat=2):
+        pairs = ((a.real, b.real), (a.imag, b.imag), (a.real, b.imag), (a.imag, b.real))
+        xx, yy, xy, yx = ([term for part in _product(*pair) for term in _product(Gamma, part)] for pair in pairs)
+        yield (j, k), xx, yy, xy, yx
 
 
 def _product(a: float, b: float) -> list[float]:
@@ -84,7 +92,7 @@ def gauged(entries: ExactEntries, phases: ComplexArray, *, conjugate: bool) -> E
 def nearest(value: Exact) -> complex:
     """Return the nearest number in double precision."""
     re, im = value
-    return complex(rounded(re)[0], rounded(im)[0])
+    return complex(re[0] if re else 0.0, im[0] if im else 0.0)
 
 
 def _summed(entries: Iterable[tuple[tuple[int, int], Exact]]) -> ExactEntries:
@@ -93,4 +101,5 @@ def _summed(entries: Iterable[tuple[tuple[int, int], Exact]]) -> ExactEntries:
         before = total[jk]
         before[0].extend(re)
         before[1].extend(im)
-    return {jk: value for jk, value in total.items() if nearest(value)}
+    found = {jk: (expansion(re), expansion(im)) for jk, (re, im) in total.items()}
+    return {jk: value for jk, value in found.items() if any(value)}

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
-from qbsweep.physics.moments.doubled import Doubled, plus, rounded, times, two_product
+from qbsweep.physics.moments.doubled import Doubled, plus, times, two_product
 from qbsweep.physics.moments.entries import ExactEntries, edge_entries, gauged, pair_source
 from qbsweep.physics.moments.family import Family
 
@@ -167,4 +167,9 @@ def _sources(net: Family) -> tuple[Array, Array, Doubled, FloatArray]:
 
 def _rounded(entries: ExactEntries) -> _Rounded:
     """Return real and imaginary parts, as ``(high, low)`` each."""
-    return {jk: (rounded(re), rounded(im)) for jk, (re, im) in entries.items()}
+
+    def two(number: list[float]) -> tuple[float, float]:
+        high, low = [*number, 0.0, 0.0][:2]
+        return high, low
+
+    return {jk: (two(re), two(im)) for jk, (re, im) in entries.items()}
