@@ -10,7 +10,7 @@ from qbsweep.physics.moments.family import Family
 
 _FLOPS = 45e9  # of products of matrices that fill the cache, per second
 _ENTRY = 1e-9  # one pass over one number
-_MODE = 60e-6  # a network's mode and edge: built, split into a family, eliminated
+_MODE = 22e-6  # a network's mode and edge: built, split into a family, eliminated
 _PAIR = 10e-6  # a pair moment of a tree: a few calls of numpy
 _DEPTH = 5e-8  # a pair, looked at once a level to find those that matter
 _MATRIX = 1e-6  # a matrix of a stack, whatever its size
