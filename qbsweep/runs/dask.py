@@ -1,5 +1,7 @@
 """Run blocks on Dask: local workers, or any scheduler that is already there."""
 
+import asyncio
+import concurrent.futures
 import contextlib
 import logging
 import math
@@ -38,6 +40,7 @@ CONFIG = {
     "distributed.worker.profile.enabled": False,
     "distributed.worker.preload": ["qbsweep.runs.dask_preload"],
 }
+_Answer = concurrent.futures.Future[list[Report]]
 RETURNED = "returned"
 """Cause of a report that is none: the block goes back to the queue, and its attempt does not count."""
 
@@ -143,17 +146,21 @@ class DaskExecutor:
         flying: dict[Future[Any], Task] = {}
         losses: list[Loss] = []
         finished = as_completed(loop=self._client.loop)
+        arriving: dict[Future[Any], _Answer] = {}
         try:
             while flying or losses or queue.peek():
                 self._watch(queue, len(flying) + len(losses))
                 self._fill(queue, flying, finished)
-                for task, report in [*self._landed(finished, flying, losses), *self._judged(losses)]:
+                landed = self._landed(finished, flying, arriving, losses)
+                for task, report in [*landed, *self._judged(losses)]:
                     if report.cause == RETURNED:
                         queue.put_back(task)
                     else:
                         yield report
         finally:
             self._client.cancel(list(flying))  # an interrupted run leaves nothing behind on a shared scheduler
+            for answer in arriving.values():
+                answer.cancel()
 
     def _watch(self, queue: _Queue, in_flight: int) -> None:
         now = time.monotonic()
@@ -171,28 +178,42 @@ class DaskExecutor:
             finished.add(future)
 
     def _landed(
-        self, finished: Any, flying: dict[Future[Any], Task], losses: list[Loss]
+        self,
+        finished: Any,
+        flying: dict[Future[Any], Task],
+        arriving: dict[Future[Any], _Answer],
+        losses: list[Loss],
     ) -> Iterator[tuple[Task, Report]]:
-        """Wait for finished blocks; the reports of all that are ready are fetched at once, for that is a round trip."""
+        """Wait a moment for finished blocks; yields those whose reports are here."""
         until = time.monotonic() + _WATCH_SECONDS
-        while not finished.has_ready():
-            if time.monotonic() > until or not flying:
-                return
+        while True:
+            if finished.has_ready():
+                arriving |= {future: self._ask(future) for future in finished.next_batch(block=False)}
+            here = [future for future, answer in arriving.items() if answer.done()]
+            if here or not flying or time.monotonic() > until:
+                break
             time.sleep(0.002)
-        futures: list[Future[Any]] = finished.next_batch(block=False)
-        good = [future for future in futures if future.status == "finished"]
-        reports = dict(zip(good, self._client.gather(good), strict=True))
-        for future in futures:
-            task = flying.pop(future)
+        for future in here:
+            reports, task = arriving.pop(future).result(), flying.pop(future)
             error = future.exception() if future.status == "error" else None
             if isinstance(error, KilledWorker):
                 losses.append(Loss(task, str(error.last_worker.name), time.monotonic()))
-            elif future in reports:
-                yield task, reports[future]
+            elif reports:
+                yield task, reports[0]
             else:
                 text = f"{type(error).__name__}: {error}" if error else f"the task was {future.status}"
                 yield task, Report(task.block, task.attempt, error=text, cause="error" if error else RETURNED)
             future.release()
+
+    def _ask(self, future: Future[Any]) -> _Answer:
+        """Ask for the report of a finished block, without waiting for it; the answer is empty if there is none.
+
+        A worker that dies with a report takes the answer along until another one has solved the block again, and
+        there may be none: whoever waited would not notice. What is asked for at once is one round trip all the same.
+        """
+        loop: Any = self._client.loop
+        answer = self._client.gather([future], errors="skip", asynchronous=True)
+        return asyncio.run_coroutine_threadsafe(answer, loop.asyncio_loop)
 
     def _judged(self, losses: list[Loss]) -> list[tuple[Task, Report]]:
         judged = [(loss, report) for loss in losses if (report := self._pool.judge(loss)) is not None]

@@ -47,19 +47,25 @@ def _break_folder(folder, armed, node):
 
 
 def _set_constants(values):
-    """Set them before Slurm is asked for the first time: then the modules that wait are there, one as `__main__`."""
+    """Set them now, and before Slurm is asked: by then the modules that wait are there, one as `__main__`."""
     from qbsweep.slurm import commands as slurm
 
-    def call(*argv, _call=slurm._call, **options):
+    def set_all():
+        main = getattr(sys.modules["__main__"], "__spec__", None)
         for name, value in values.items():
             module, _, constant = name.rpartition(".")
-            is_main = sys.modules["__main__"].__spec__.name == module
-            if found := sys.modules.get("__main__" if is_main else module):
+            if found := sys.modules.get("__main__" if main and main.name == module else module):
                 assert hasattr(found, constant)
                 setattr(found, constant, value)
+
+    def call(*argv, _call=slurm._call, **options):
+        set_all()
         return _call(*argv, **options)
 
     slurm._call = call
+    if "driver" in sys.orig_argv:  # which asks Slurm only after a while
+        import qbsweep.slurm.pool  # noqa: F401
+    set_all()
 
 
 def _arm(fault):
