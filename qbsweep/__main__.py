@@ -4,6 +4,9 @@ import gc
 import os
 import signal
 import sys
+from typing import Any
+
+_AGAIN_SECONDS = 0.01
 
 
 class Interrupted(BaseException):
@@ -16,6 +19,14 @@ def _interrupt(*_: object) -> None:
     raise Interrupted
 
 
+def _interrupt_again(lost: Any) -> None:
+    """Interrupt once more if the signal came in a finalizer or a callback, whose exceptions Python drops."""
+    if isinstance(lost.exc_value, Interrupted):
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)  # not at once: that would be in here, and dropped as well
+    else:
+        sys.__unraisablehook__(lost)
+
+
 def main() -> None:
     """Run a command, single-threaded as the workers are; an interrupt at any moment is one sentence."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -23,6 +34,8 @@ def main() -> None:
     os.umask(os.umask(0o022) | 0o002)  # results are nobody else's to change, whatever the user's umask
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
+    signal.signal(signal.SIGALRM, _interrupt)
+    sys.unraisablehook = _interrupt_again
     gc.set_threshold(100_000)  # what is imported stays: looking through it again and again takes a tenth of a command
     try:
         from qbsweep.cli.main import main as command

@@ -35,7 +35,8 @@ class Outcome(NamedTuple):
 
 def qbsweep(*arguments: object) -> Outcome:
     """Run a command."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
+    hook = sys.unraisablehook
     out, err = io.StringIO(), io.StringIO()
     argv, code = sys.argv, None
     try:
@@ -45,7 +46,7 @@ def qbsweep(*arguments: object) -> Outcome:
     except SystemExit as stop:
         code = stop.code
     finally:
-        sys.argv = argv
+        sys.argv, sys.unraisablehook = argv, hook
         for number, handler in handlers.items():
             signal.signal(number, handler)
     return Outcome(code or 0, out.getvalue(), err.getvalue())

@@ -294,6 +294,28 @@ def test_the_real_command(tmp_path: Path) -> None:
     assert "2 ok, 0 suspect, 0 failed, 0 pending" in done.stdout
 
 
+def test_an_interrupt_in_a_finalizer_is_not_lost() -> None:
+    """Python prints an exception raised there, and goes on."""
+    code = """
+import os, signal, time
+import qbsweep.__main__, qbsweep.cli.main
+
+class Ended:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+def command():
+    Ended()
+    time.sleep(50)
+
+qbsweep.cli.main.main = command
+qbsweep.__main__.main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=40)
+    assert done.returncode == 1
+    assert done.stderr == "qbsweep: interrupted; the same command goes on where this one stopped\n"
+
+
 def test_one_point_is_a_sweep(tmp_path: Path) -> None:
     assert start(written(tmp_path, text({})), tmp_path / "out").code == 0
     dataset = opened(tmp_path / "out")
