@@ -1,9 +1,11 @@
 """Entry point of the command line: what has to be in place before numpy and the rest are imported."""
 
 import gc
+import logging
 import os
 import signal
 import sys
+import warnings
 from typing import Any
 
 _AGAIN_SECONDS = 0.01
@@ -27,6 +29,13 @@ def _interrupt_again(lost: Any) -> None:
         sys.__unraisablehook__(lost)
 
 
+def _silence() -> None:
+    """Say nothing of what libraries were in the middle of."""
+    logging.disable()
+    warnings.simplefilter("ignore")
+    sys.unraisablehook = lambda lost: None
+
+
 def main() -> None:
     """Run a command, single-threaded as the workers are; an interrupt at any moment is one sentence."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -42,6 +51,7 @@ def main() -> None:
 
         command()
     except Interrupted:
+        _silence()
         print("qbsweep: interrupted; the same command goes on where this one stopped", file=sys.stderr)
         sys.exit(1)
 

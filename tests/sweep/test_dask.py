@@ -91,3 +91,24 @@ def test_a_worker_that_dies_with_a_report(client: Client, tmp_path: Path, worker
             process.kill()
             process.wait()
     assert (tmp_path / "times").read_text() == str(workers)
+
+
+def test_an_interrupt_reaches_no_worker() -> None:
+    """From its first moment on, before Dask has set up anything in it; the terminal sends it to all processes."""
+    code = """
+import multiprocessing, os, signal
+from qbsweep.runs import template
+
+if __name__ == "__main__":
+    template.start()
+    worker = multiprocessing.get_context(template.METHOD).Process(target=signal.raise_signal, args=(signal.SIGINT,))
+    worker.start()
+    worker.join()
+    assert worker.exitcode == 0, worker.exitcode
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        print("the driver is interrupted")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "the driver is interrupted\n", "")
