@@ -10,6 +10,8 @@ from qbsweep.physics import closed_forms, topologies
 from qbsweep.runs import loop, opening
 from qbsweep.sweeps.spec import load_spec
 
+pytestmark = pytest.mark.timeout(600)  # all workflows are run first
+
 WORKFLOWS = sorted((Path(__file__).parents[2] / "workflows").glob("*.yaml"))
 
 
