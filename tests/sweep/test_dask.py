@@ -100,6 +100,7 @@ import multiprocessing, os, signal
 from qbsweep.runs import template
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job of a shell ignores
     template.start()
     worker = multiprocessing.get_context(template.METHOD).Process(target=signal.raise_signal, args=(signal.SIGINT,))
     worker.start()
