@@ -29,6 +29,7 @@ from qbsweep.solvers.status import OK
 from qbsweep.store.dataset import readable
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.provenance import provenance
+from qbsweep.store.reading import open_dataset
 from qbsweep.store.replace import recover_tree, replace_tree
 from qbsweep.sweeps.axes import Axis
 from qbsweep.sweeps.changes import check_extends
@@ -102,7 +103,7 @@ def refine(
     with locked(directory) as run:
         recover_tree(run.refined)
         _, store = open_run(directory)
-        with xr.open_zarr(store.path, chunks=None) as data:
+        with readable(store.path), open_dataset(store.path) as data:
             require_axis(data, "J", "refine")
             ds = in_memory(data, (of,), "refine").assign_attrs(data.attrs)
         samples = _Samples(store.spec, ds, of, open_refined(directory))

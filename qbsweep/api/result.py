@@ -63,14 +63,12 @@ class Run(Tabulated):
         Dimensions are the axes of the sweep, and `mode` and `time` where asked for; every variable has `units` and
         `long_name`. ``dataset.qb`` has the analyses and `plot`.
         """
-        import xarray as xr
-
         from qbsweep.store.dataset import readable
+        from qbsweep.store.reading import open_dataset
 
         path = existing(self.path).data
         with readable(path):
-            ds: xr.Dataset = xr.open_zarr(path, chunks=None)
-        return ds
+            return open_dataset(path)
 
     @property
     def complete(self) -> bool:

@@ -15,6 +15,7 @@ from qbsweep.figures.chart import against, line_axes
 from qbsweep.figures.interactive import figure
 from qbsweep.figures.labels import SHORT, meaning
 from qbsweep.store.dataset import readable
+from qbsweep.store.reading import open_dataset
 
 _NO_LINES = "(none)"
 HOST = "127.0.0.1"
@@ -79,7 +80,7 @@ def serve(data: Path, port: int, show: bool, tell: Callable[[str], object]) -> N
     title = f"{data.parent.name} - qbsweep"
     logging.getLogger("tornado").setLevel(logging.ERROR)
     logging.getLogger("bokeh").setLevel(logging.ERROR)
-    with readable(data), xr.open_zarr(data, chunks=None) as ds:
+    with readable(data), open_dataset(data) as ds:
         try:
             server = pn.serve(
                 lambda: explorer(ds),

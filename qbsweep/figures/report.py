@@ -24,6 +24,8 @@ from qbsweep.runs.state import state, suspect_text
 from qbsweep.solvers.status import VERDICTS
 from qbsweep.store.dataset import readable
 from qbsweep.store.directory import existing
+from qbsweep.store.provenance import structured
+from qbsweep.store.reading import open_dataset
 from qbsweep.sweeps.parameters import PARAMETERS
 from qbsweep.text import number
 from qbsweep.version import __version__
@@ -39,7 +41,7 @@ def write(directory: Path) -> tuple[str, list[Chart]]:
     """Return the report of a run directory as HTML, and its charts, thinned and in memory."""
     run_directory = existing(directory)
     standing = state(run_directory)
-    with readable(run_directory.data), xr.open_zarr(run_directory.data, chunks=None) as ds:
+    with readable(run_directory.data), open_dataset(run_directory.data) as ds:
         results, left_out = analyze(ds, quick=True, refined=open_refined(directory))
         drawn = [chart.thinned(BUDGET) for chart in charts(ds, results)]
         script, divs = components([embedded(chart) for chart, _ in drawn]) if drawn else ("", [])
@@ -170,7 +172,8 @@ def _values(ds: xr.Dataset) -> str:
 
 
 def _provenance(ds: xr.Dataset, directory: Path) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in ds.attrs.get("versions", {}).items())
+    found = structured(ds.attrs.get("versions"), {})
+    versions = ", ".join(f"{name} {version}" for name, version in found.items())
     attributes = {name: ds.attrs.get(name) for name in ("dataset_id", "spec_digest", "created", "host", "git_commit")}
     now = f"{datetime.now(UTC).isoformat(timespec='seconds')} by qbsweep {__version__}"
     rows = {**attributes, "versions": versions, "run directory": directory.resolve(), "this page": now}

@@ -25,12 +25,13 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A block to solve: of which dataset, which, and for the how manieth time."""
+    """A block to solve: of which dataset, which, for the how manieth time; and whether it must be on the disk."""
 
     directory: str
     dataset: str
     block: int
     attempt: int = 1
+    safe: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +85,10 @@ def solve_block(task: Task) -> Report:
     """Solve what is pending in a block and write it; never raises."""
     started = time.perf_counter()
     try:
-        store = _open(task.directory, task.dataset)
-        region = store.grid.block(task.block)
+        store = _open(task.directory, task.dataset, task.safe)
         arrays, fresh, failures = _solve_pending(store, task.block)
         if fresh.any():
-            store.write(region, arrays)
+            store.write(task.block, arrays, time.perf_counter() - started)
     except OSError as error:
         return _broken(task, "full" if error.errno in _NO_ROOM else "write", error)
     except MemoryError as error:
@@ -112,9 +112,9 @@ def solve_block(task: Task) -> Report:
 
 
 @lru_cache(maxsize=2)
-def _open(directory: str, dataset: str) -> Store:
+def _open(directory: str, dataset: str, safe: bool) -> Store:
     """Open a dataset once per process."""
-    store = Store(RunDirectory(Path(directory)).data)
+    store = Store(RunDirectory(Path(directory)).data, safe)
     if store.id != dataset:
         raise QbsweepError(f"{store.path} was replaced while it was being run; nothing was written to it")
     return store
@@ -128,7 +128,7 @@ def _solve_pending(store: Store, block: int) -> tuple[dict[str, Any], np.ndarray
     if pending.all():
         solution = solve_box(store.spec, tuple(np.arange(s.start, s.stop) for s in region))
         return solution.arrays, pending, solution.failures
-    arrays = store.read(region)
+    arrays = store.read(block)
     failures: list[Failure] = []
     for box in boxes(pending):
         inside = np.ix_(*box)

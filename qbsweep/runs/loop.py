@@ -4,6 +4,7 @@ An executor has one method, "run these blocks, yield reports as they finish". `s
 reference; whatever else executes must give the same dataset.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
@@ -47,21 +48,48 @@ def run_blocks(
         watch(report)
         todo.remove(report.block)
     todo.sort(key=lambda block: attempts.at(block) > 0)
-    while todo:
-        unwritten: list[int] = []
-        for report in executor(
-            Task(str(directory.path.resolve()), store.id, block, attempts.at(block) + 1) for block in todo
-        ):
-            if not report.error:
-                _record(directory, store, report)
-            elif attempts.may_try_again(report):
-                unwritten.append(report.block)
-                continue
-            else:
-                _give_up(directory, store, report)
-            watch(report)
-        todo = unwritten
+    filling = _Filling(store, todo)
+    try:
+        while todo:
+            unwritten: list[int] = []
+            for report in executor(
+                Task(str(directory.path.resolve()), store.id, block, attempts.at(block) + 1, store.safe)
+                for block in todo
+            ):
+                if not report.error:
+                    _record(directory, store, report)
+                elif attempts.may_try_again(report):
+                    unwritten.append(report.block)
+                    continue
+                else:
+                    _give_up(directory, store, report)
+                filling.note(report.block)
+                watch(report)
+            todo = unwritten
+    finally:
+        filling.finish()
     return progress_of(store)
+
+
+class _Filling:
+    """Writes every chunk once its last block is there, and what there is of the others in the end."""
+
+    def __init__(self, store: Store, todo: list[int]) -> None:
+        self._store = store
+        self._missing = Counter(map(store.grid.chunk_of, todo)) if store.grid.is_grouped else Counter()
+
+    def note(self, block: int) -> None:
+        """Note that a block is done."""
+        chunk = self._store.grid.chunk_of(block)
+        self._missing[chunk] -= 1
+        if not self._missing[chunk]:
+            with _surviving_a_full_disk():
+                self._store.fold(chunk)
+
+    def finish(self) -> None:
+        """Leave a dataset that any reader of Zarr finds complete."""
+        with _surviving_a_full_disk():
+            self._store.fold_all()
 
 
 def _record(directory: RunDirectory, store: Store, report: Report) -> None:
@@ -91,7 +119,7 @@ def _give_up(directory: RunDirectory, store: Store, report: Report) -> None:
         append_line(directory.failures_file, _failure_line(report, failure))
     if report.cause != "full":
         with _surviving_a_full_disk():
-            store.set_status(region, np.where(pending, np.int8(FAILED), status))
+            store.set_status(report.block, np.where(pending, np.int8(FAILED), status))
 
 
 def _note_unreported(directory: RunDirectory, store: Store, todo: list[int]) -> None:

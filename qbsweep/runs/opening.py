@@ -7,7 +7,7 @@ from pathlib import Path
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.plan import make_grid
 from qbsweep.store.dataset import Store
-from qbsweep.store.directory import RunDirectory, existing
+from qbsweep.store.directory import FORMAT, RunDirectory, existing
 from qbsweep.store.extend import extended
 from qbsweep.store.grid import BLOCK_SECONDS
 from qbsweep.store.lock import Lock
@@ -28,10 +28,10 @@ def open_run(path: Path) -> tuple[RunDirectory, Store]:
     return directory, Store(directory.data)
 
 
-def prepare(spec: SweepSpec, directory: RunDirectory, block_seconds: float = BLOCK_SECONDS) -> Store:
+def prepare(spec: SweepSpec, directory: RunDirectory, block_seconds: float = BLOCK_SECONDS, safe: bool = True) -> Store:
     """Allocate the dataset of a new run, or open, and if need be extend, that of an old one.
 
-    The caller holds the lock.
+    The caller holds the lock. If `safe`, what is written is on the disk before anything says that it is there.
     """
     from qbsweep.store.allocate import allocate
 
@@ -40,19 +40,41 @@ def prepare(spec: SweepSpec, directory: RunDirectory, block_seconds: float = BLO
     if not directory.data.exists():
         allocate(directory.data, spec, make_grid(spec, block_seconds), provenance())
         directory.write_sweep(spec.digest(), dump_spec(spec))
-        return Store(directory.data)
-    store = Store(directory.data)
+        return Store(directory.data, safe)
+    store = Store(directory.data, safe)
+    store.require_current()
     store.remove_leftovers()
     if store.spec.digest() != spec.digest():
         check_extends(store.spec, spec, directory.path)
-        try:
-            extended(store, spec, make_grid(spec, block_seconds), directory.replacement, provenance())
-        except BaseException:
-            directory.recover()  # no room for two datasets, say: do not leave half of one
-            raise
-        directory.swap()
-        store = Store(directory.data)
+        store = _rewritten(store, spec, directory, block_seconds)
     directory.write_sweep(spec.digest(), dump_spec(spec))  # a killed run may have left an older one, or none
+    return store
+
+
+def upgrade(directory: RunDirectory) -> bool:
+    """Bring the dataset of a run to the current format; returns whether it was of another.
+
+    The caller holds the lock.
+    """
+    directory.recover()
+    store = Store(directory.data)
+    if store.version == FORMAT:
+        return False
+    _rewritten(store, store.spec, directory, BLOCK_SECONDS)
+    directory.write_sweep(store.digest, dump_spec(store.spec))
+    return True
+
+
+def _rewritten(store: Store, spec: SweepSpec, directory: RunDirectory, block_seconds: float) -> Store:
+    """Replace a dataset by one of another sweep or format that has all its results."""
+    try:
+        extended(store, spec, make_grid(spec, block_seconds), directory.replacement, provenance())
+    except BaseException:
+        directory.recover()  # no room for two datasets, say: do not leave half of one
+        raise
+    directory.swap()
+    store = Store(directory.data, store.safe)
+    store.remove_leftovers()
     return store
 
 

@@ -10,14 +10,16 @@ from qbsweep.arrays import FloatArray
 from qbsweep.runs.costs import OPENING, block_costs, block_sums, point_costs
 from qbsweep.runs.executors import START_SECONDS, cores
 from qbsweep.runs.speed import slowness
-from qbsweep.store.grid import BLOCK_SECONDS, Grid, fit_blocks
-from qbsweep.store.layout import bytes_per_point, stored_variables
+from qbsweep.store.grid import BLOCK_SECONDS, Grid, Tiling, fit_blocks, fit_chunks
+from qbsweep.store.layout import bytes_per_point, largest_bytes_per_point, stored_variables
 from qbsweep.sweeps.spec import SweepSpec
 from qbsweep.text import Tabulated, duration, size_of
 
 _MIN_BLOCK_SECONDS = 0.05  # scheduling a block costs 2 ms
 _MIN_BLOCKS = 64  # for balance and for progress that can be watched
 _BLOCK_BYTES = 64_000_000
+_CHUNK_BYTES = 16_000_000  # of the largest variable: few files, of which a slice is still read quickly
+_CHUNK_BLOCKS = 4096  # so many can a flipped bit cost at most
 _TOLD = 10_000  # blocks, one by one, in plan.json
 
 
@@ -39,7 +41,7 @@ class Plan(Tabulated):
     bytes : int
         Uncompressed size of the dataset.
     files : int
-        Chunk files of the data variables.
+        Chunk files of the data variables, and what seals them.
     block_seconds : tuple of float
         Predicted seconds of every block; empty if there are very many.
     """
@@ -92,11 +94,18 @@ def make_grid(spec: SweepSpec, block_seconds: float = BLOCK_SECONDS) -> Grid:
     def fits(block: tuple[int, ...]) -> bool:
         if math.prod(block) * point_bytes > _BLOCK_BYTES:
             return False
-        candidate = Grid(dims, shape, block)
+        candidate = Grid(dims, shape, block, block)
         means = block_sums(costs, candidate) / block_sums(np.ones((1,) * len(shape)), candidate)
         return math.prod(block) * float(means.max()) <= target
 
-    return Grid(dims, shape, fit_blocks(shape, fits))
+    block_shape = fit_blocks(shape, fits)
+    blocks, largest = Tiling(shape, block_shape), largest_bytes_per_point(spec)
+
+    def fits_chunk(across: tuple[int, ...]) -> bool:
+        points = math.prod(across) * math.prod(block_shape)
+        return math.prod(across) <= _CHUNK_BLOCKS and points * largest <= _CHUNK_BYTES
+
+    return Grid(dims, shape, block_shape, fit_chunks(blocks, fits_chunk))
 
 
 def predicted_blocks(spec: SweepSpec, grid: Grid) -> FloatArray:
@@ -121,6 +130,6 @@ def make_plan(spec: SweepSpec, grid: Grid) -> Plan:
         block_bytes=math.prod(grid.block_shape) * point_bytes,
         point_memory=int(point_costs(spec).memory),
         bytes=grid.n_points * point_bytes,
-        files=grid.n_blocks * len(stored),
+        files=grid.chunks.number * (len(stored) + 1),
         block_seconds=tuple(float(f"{one:.3g}") for one in seconds) if grid.n_blocks <= _TOLD else (),
     )

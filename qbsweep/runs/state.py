@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +10,9 @@ from qbsweep.runs.pace import seconds_left
 from qbsweep.solvers.status import NO_VERDICT, PENDING, STATUS_NAMES, SUSPECT, VERDICT_CODES, VERDICT_NAMES
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.lock import lock_holder
+from qbsweep.store.metadata import read_metadata
 from qbsweep.store.records import read_json
-from qbsweep.store.status import StatusFiles, status_files
+from qbsweep.store.status import StatusFiles
 from qbsweep.text import duration
 
 if TYPE_CHECKING:
@@ -46,26 +46,25 @@ class Progress:
 
 def progress_of(dataset: "Store | StatusFiles") -> Progress:
     """Count what `status` says; the verdicts are left out, which takes half the time."""
-    return _summed(dataset, ((count, Counter()) for count in dataset.counts()))
+    return _summed(dataset, with_verdicts=False)
 
 
 def judged_progress_of(dataset: "Store | StatusFiles") -> Progress:
     """Count what `status` says, and the verdicts of the same moment; none where an earlier version has solved."""
-    return _summed(dataset, dataset.judged())
+    return _summed(dataset, with_verdicts=True)
 
 
-def _summed(dataset: "Store | StatusFiles", blocks: Iterable[tuple[Counter[int], Counter[int]]]) -> Progress:
-    points, verdicts, pending = Counter[int](), Counter[int](), []
-    for number, (count, judged) in enumerate(blocks):
-        points.update(count)
-        verdicts.update(judged)
-        if count[PENDING]:
-            pending.append(number)
+def _summed(dataset: "Store | StatusFiles", with_verdicts: bool) -> Progress:
+    points, verdicts, pending = Counter[int](), Counter[int](), list[int]()
+    for tally in dataset.tallies(with_verdicts):
+        points.update(tally.points)
+        verdicts.update(tally.verdicts)
+        pending += tally.pending
     return Progress(
         points={name: points[code] for code, name in STATUS_NAMES.items()},
         blocks=dataset.grid.n_blocks,
         blocks_done=dataset.grid.n_blocks - len(pending),
-        pending=tuple(pending),
+        pending=tuple(sorted(pending)),
         verdicts={name: verdicts[code] for code, name in VERDICT_NAMES.items() if verdicts[code]},
     )
 
@@ -82,8 +81,8 @@ def judged_progress_in(directory: RunDirectory) -> Progress:
 
 def _counted(directory: RunDirectory, count: "Callable[[Store | StatusFiles], Progress]") -> Progress:
     try:
-        return count(status_files(directory))
-    except Exception:  # whatever it is: the store reads more, and has a sentence for what is wrong
+        return count(read_metadata(directory.data).status)
+    except Exception:  # whatever it is: the store has a sentence for what is wrong
         return count(_store(directory))
 
 
@@ -95,7 +94,7 @@ def _store(directory: RunDirectory) -> "Store":
 
 def pending_blocks(store: "Store") -> list[int]:
     """Numbers of the blocks with pending points."""
-    return [number for number, count in enumerate(store.counts()) if count[PENDING]]
+    return store.blocks_with(PENDING)
 
 
 def state(directory: RunDirectory, queue: dict[str, Any] | None = None) -> dict[str, Any]:

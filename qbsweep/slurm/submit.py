@@ -89,9 +89,7 @@ def _pending(spec: SweepSpec, path: Path, retry_failed: bool, block_seconds: flo
     if data.exists():
         store = Store(data)
         if store.spec.digest() == spec.digest():
-            wanted = (PENDING, FAILED) if retry_failed else (PENDING,)
-            counts = enumerate(store.counts())
-            return store.grid, [number for number, count in counts if any(count[code] for code in wanted)]
+            return store.grid, store.blocks_with(PENDING, *((FAILED,) if retry_failed else ()))
     grid = make_grid(spec, block_seconds)
     return grid, range(grid.n_blocks)
 

@@ -1,5 +1,6 @@
 """Allocate a new dataset: coordinates, empty variables, attributes that say where it comes from."""
 
+import json
 import shutil
 import uuid
 import warnings
@@ -12,19 +13,31 @@ import zarr
 import zarr.codecs
 
 from qbsweep.store.directory import FORMAT
+from qbsweep.store.disk import sync_folder, sync_tree
+from qbsweep.store.encoding import codecs
 from qbsweep.store.grid import Grid
 from qbsweep.store.layout import Coordinate, attributes_of, coordinates, sizes, stored_variables
-from qbsweep.store.status import BYTES
+from qbsweep.store.seals import Seals
 from qbsweep.sweeps.spec import SweepSpec, dump_spec
 from qbsweep.sweeps.variables import VARIABLES
 
 _NOT_A_NUMBER = "AAAAAAAA+H8="  # as xarray writes the attribute `_FillValue`
 
 
-def allocate(path: Path, spec: SweepSpec, grid: Grid, provenance: Mapping[str, Any]) -> None:
-    """Create the dataset, complete or absent, never in between.
+def allocate(path: Path, spec: SweepSpec, grid: Grid, provenance: Mapping[str, Any], generation: int = 0) -> None:
+    """Create the dataset, complete and on the disk, or absent, never in between.
 
     With zarr alone, byte for byte as xarray would: loading xarray takes longer than many a sweep.
+
+    Parameters
+    ----------
+    path : Path
+    spec : SweepSpec
+    grid : Grid
+    provenance : mapping
+        Attributes that say where it comes from.
+    generation : int
+        How often it was extended: the names of its chunks depend on it.
     """
     scratch = path.with_name(f".{path.name.lstrip('.')}.new")
     shutil.rmtree(scratch, ignore_errors=True)
@@ -34,42 +47,50 @@ def allocate(path: Path, spec: SweepSpec, grid: Grid, provenance: Mapping[str, A
         "dataset_id": uuid.uuid4().hex,
         "spec": dump_spec(spec),
         "spec_digest": spec.digest(),
+        "block_shape": json.dumps(grid.block_shape),
+        "generation": generation,
         **provenance,
     }
     labels = coordinates(spec)
     scalars = sorted(name for name, coordinate in labels.items() if coordinate.dims != (name,))
+    naming: Any = {"name": "v2" if generation % 2 else "default", "separator": "."}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zarr's notes on parts of the format that are young
         group = zarr.create_group(str(scratch), attributes={**attributes, "coordinates": " ".join(scalars)})
         for name, coordinate in labels.items():
-            _write_coordinate(group, name, coordinate)
+            _write_coordinate(group, name, coordinate, naming)
         extra = sizes(spec)
-        compressor = zarr.codecs.BloscCodec(cname="lz4", clevel=5, shuffle=zarr.codecs.BloscShuffle.shuffle)
         for name in stored_variables(spec):
             variable = VARIABLES[name]
             tail = tuple(extra[dim] for dim in variable.extra_dims)
             group.create_array(
                 name,
                 shape=grid.shape + tail,
-                chunks=grid.block_shape + tail,
+                chunks=grid.chunk_shape + tail,
                 dtype=variable.dtype,
                 fill_value=variable.fill,
-                compressors=None if name in BYTES else compressor,
+                **codecs(name),
+                chunk_key_encoding=naming,
                 dimension_names=grid.dims + variable.extra_dims,
                 attributes=attributes_of(spec, variable),
             )
         # So that `xarray.open_zarr(path)` opens without a warning; the metadata do not change any more.
         zarr.consolidate_metadata(str(scratch))
+    Seals(scratch).seal_rest()
+    sync_tree(scratch)
     scratch.rename(path)
+    sync_folder(path.parent)
 
 
-def _write_coordinate(group: zarr.Group, name: str, coordinate: Coordinate) -> None:
+def _write_coordinate(group: zarr.Group, name: str, coordinate: Coordinate, naming: Any) -> None:
     values = coordinate.values
     is_float = np.issubdtype(values.dtype, np.floating)
     group.create_array(
         name,
         data=values if values.dtype != object else values.astype(np.dtypes.StringDType()),
         fill_value=np.nan if is_float else None,
+        compressors=[zarr.codecs.ZstdCodec(), zarr.codecs.Crc32cCodec()],
+        chunk_key_encoding=naming,
         dimension_names=coordinate.dims,
         attributes={**coordinate.attributes, **({"_FillValue": _NOT_A_NUMBER} if is_float else {})},
     )

@@ -1,35 +1,37 @@
-"""The dataset on disk: written in whole chunks, told by `status` what is done.
+"""The dataset on disk: whole chunks, told by `status` what is done, and finished blocks that no chunk holds yet.
 
-Every variable has one chunk per block, so a block's writer owns whole chunks and no two writers ever meet.
-Within a block `status` is written last. Zarr replaces a chunk atomically, so whoever is killed leaves a block
-either done or pending, never half done.
+A worker writes a block that is a chunk into the dataset, and any other one as a file of its own; the driver writes a
+chunk once all blocks of it are there. So no two writers ever meet, and whoever is killed leaves a block either done
+or pending, never half done.
 """
 
 import contextlib
 import errno
-import json
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
 from qbsweep.errors import QbsweepError
 from qbsweep.solvers.status import FAILED, PENDING
+from qbsweep.store.chunks import LAST
 from qbsweep.store.directory import FORMAT
-from qbsweep.store.grid import Grid, Slices
-from qbsweep.store.layout import stored_fixed, stored_variables
-from qbsweep.store.status import StatusFiles
+from qbsweep.store.disk import remove_partial
+from qbsweep.store.encoding import decode, encode
+from qbsweep.store.layout import sizes
+from qbsweep.store.metadata import dataset_id, read_metadata
+from qbsweep.store.seals import DamagedError
+from qbsweep.store.status import StatusFiles, Tally
 from qbsweep.sweeps.spec import parse_spec
-from qbsweep.sweeps.variables import VERDICT
+from qbsweep.sweeps.variables import VARIABLES
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
 _UNREACHABLE = (errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN)
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE)
 PROVENANCE = ("versions", "git_commit", "host", "created", "extends")
 
 
@@ -39,6 +41,8 @@ class Store:
     Attributes
     ----------
     path : Path
+    safe : bool
+        Whether what is written has to be on the disk before anything says that it is there.
     id : str
         Of this allocation: a dataset that was put in its place has another.
     provenance : dict
@@ -48,136 +52,226 @@ class Store:
     digest : str
         Of the spec.
     grid : Grid
-        Its blocks are the chunks of the arrays.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        # A chunk that equals the fill value is written all the same: a zero status is a status.
-        with readable(self.path), zarr.config.set({"array.write_empty_chunks": True}):
-            group = zarr.open_group(str(path), mode="r+", use_consolidated=False)
-            version = group.attrs["qbsweep_format"]
-            if version == FORMAT:
-                self.id = str(group.attrs["dataset_id"])
-                self.provenance: dict[str, Any] = {name: group.attrs.get(name) for name in PROVENANCE}
-                self.spec = parse_spec(str(group.attrs["spec"]))
-                self._arrays = {name: _array(group, name) for name in _declared(path, stored_variables(self.spec))}
-                for name in ("mode", *self.spec.axes, *stored_fixed(self.spec)):
-                    _array(group, name)
-        if version != FORMAT:
-            raise QbsweepError(
-                f"{path} has format {version}, but this version of qbsweep reads format {FORMAT}; "
-                "use the version named in its attributes, or another --out"
-            )
+    def __init__(self, path: Path, safe: bool = True) -> None:
+        self.path, self.safe = path, safe
+        with readable(self.path):
+            self._metadata = read_metadata(path)
+            self.id = self._metadata.id
+            attributes = self._metadata.attributes
+            self.provenance: dict[str, Any] = {name: attributes.get(name) for name in PROVENANCE}
+            self.spec = parse_spec(str(attributes["spec"]))
+            self.grid = self._metadata.grid
+            self._chunks, self._blocks = self._metadata.chunks, self._metadata.blocks
+            self._status = StatusFiles(self._chunks, self._blocks)
         self.digest = self.spec.digest()
-        self.grid = Grid(tuple(self.spec.axes), self._arrays["status"].shape, self._arrays["status"].chunks)
-        self._status = StatusFiles(path, self.grid)
 
     @property
     def variables(self) -> tuple[str, ...]:
         """Names of its variables."""
-        return tuple(self._arrays)
+        return self._metadata.variables
+
+    @property
+    def version(self) -> int:
+        """Its format."""
+        return self._metadata.version
+
+    @property
+    def generation(self) -> int:
+        """How often it was extended."""
+        return self._metadata.generation
 
     def status(self) -> NDArray[np.int8]:
         """Return the status of every point, in the grid's shape."""
-        result = np.empty(self.grid.shape, np.int8)
-        for number in range(self.grid.n_blocks):
-            result[self.grid.block(number)] = self.block_status(number)
-        return result
+        return self.read_one("status")
 
     def block_status(self, number: int) -> NDArray[np.int8]:
-        """Return the status of every point of a block.
-
-        Read from the file of its chunk, which is not compressed: zarr would take twenty times as long, and every
-        command that resumes or shows a run reads all of them.
-        """
-        shape = tuple(s.stop - s.start for s in self.grid.block(number))
+        """Return the status of every point of a block."""
         with readable(self.path):
-            chunk = self._status.chunk(number)
-        if chunk is None:
-            return np.full(shape, PENDING, np.int8)
-        whole = np.frombuffer(chunk, np.int8).reshape(self.grid.block_shape)
-        return whole[tuple(slice(length) for length in shape)].copy()
+            codes = self._status.block(number)
+        return np.frombuffer(codes, np.int8).reshape([s.stop - s.start for s in self.grid.block(number)]).copy()
 
-    def counts(self) -> Iterator[Counter[int]]:
-        """Count the points of every block by their status."""
+    def tallies(self, with_verdicts: bool) -> Iterator[Tally]:
+        """Count the points of one chunk after the other."""
         with readable(self.path):
-            yield from self._status.counts()
+            yield from self._status.tallies(with_verdicts)
 
-    def judged(self) -> Iterator[tuple[Counter[int], Counter[int]]]:
-        """Count the points of every block by their status, and those that are solved by their verdict."""
+    def blocks_with(self, *codes: int) -> list[int]:
+        """Return the numbers of the blocks with points of one of these states."""
         with readable(self.path):
-            yield from self._status.judged()
+            return self._status.blocks_with(codes)
 
-    def read(self, region: Slices) -> dict[str, NDArray[Any]]:
-        """Return all variables of a region, `status` included."""
+    def read(self, number: int) -> dict[str, NDArray[Any]]:
+        """Return all variables of a block, `status` included."""
         with readable(self.path):
-            return {name: np.asarray(array[region]) for name, array in self._arrays.items()}
+            if finished := self._blocks.read(number):
+                return {name: finished.array(name).copy() for name in self.variables}
+            chunk, within = self.grid.chunk_of(number), self.grid.within(number)
+            return {name: self._chunk(name, chunk)[within].copy() for name in self.variables}
+
+    def read_chunk(self, chunk: int, names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
+        """Return variables, by default all, of a chunk."""
+        with readable(self.path):
+            finished = {number: block for number in self._finished(chunk) if (block := self._blocks.read(number))}
+            arrays = {name: self._chunk(name, chunk) for name in names or self.variables}
+            for number, block in finished.items():
+                within = self.grid.within(number)
+                for name, array in arrays.items():
+                    array[within] = block.array(name)
+        return arrays
+
+    def _finished(self, chunk: int) -> list[int]:
+        """Return the blocks of a chunk that have a file; looked for one by one if they are few."""
+        if not self.grid.is_grouped or not self._blocks.folder.is_dir():
+            return []
+        return sorted(self._blocks.numbers() & set(self.grid.blocks_of(chunk)))
+
+    def _chunk(self, name: str, chunk: int) -> NDArray[Any]:
+        """Return a variable of a chunk, without the blocks that are not in it yet."""
+        variable, region = VARIABLES[name], self.grid.chunks.region(chunk)
+        tail = self._tail(name)
+        content = self._chunks.content(name, chunk)
+        if content is None:
+            return np.full((*(s.stop - s.start for s in region), *tail), variable.fill, variable.dtype)
+        whole = decode(name, content, variable.dtype, (*self.grid.chunk_shape, *tail))
+        return whole[tuple(slice(s.stop - s.start) for s in region)].copy()
+
+    def _tail(self, name: str) -> tuple[int, ...]:
+        extra = sizes(self.spec)
+        return tuple(extra[dim] for dim in VARIABLES[name].extra_dims)
+
+    def place(self, key: str) -> tuple[str, int] | None:
+        """Return the variable and the chunk that a key of Zarr means; None if it means none of a variable."""
+        return self._chunks.find(key)
+
+    def content(self, name: str, chunk: int) -> bytes | None:
+        """Return what Zarr is to find in the file of a chunk, finished blocks included; None if there is nothing."""
+        if self._finished(chunk):
+            return encode(name, self._padded(name, self.read_chunk(chunk, [name])[name]))
+        with readable(self.path):
+            return self._chunks.content(name, chunk)
 
     def read_one(self, name: str) -> NDArray[Any]:
         """Return one variable, whole."""
-        with readable(self.path):
-            return np.asarray(self._arrays[name][...])
+        variable = VARIABLES[name]
+        result = np.empty((*self.grid.shape, *self._tail(name)), variable.dtype)
+        for chunk in range(self.grid.chunks.number):
+            result[self.grid.chunks.region(chunk)] = self.read_chunk(chunk, [name])[name]
+        return result
 
     def select(
         self, indices: Sequence[NDArray[np.intp]], names: Collection[str] | None = None
     ) -> dict[str, NDArray[Any]]:
         """Return variables, by default all, and `status` at the product of index arrays, one per dimension."""
-        wanted = self._arrays if names is None else {name: self._arrays[name] for name in {*names, "status"}}
-        with readable(self.path):
-            return {name: np.asarray(array.oindex[tuple(indices)]) for name, array in wanted.items()}
+        wanted = self.variables if names is None else tuple({*names, "status"})
+        lengths = tuple(len(index) for index in indices)
+        found = {name: np.empty((*lengths, *self._tail(name)), VARIABLES[name].dtype) for name in wanted}
+        for chunk in self._touched(indices):
+            region = self.grid.chunks.region(chunk)
+            here = [
+                np.flatnonzero((index >= s.start) & (index < s.stop)) for index, s in zip(indices, region, strict=True)
+            ]
+            inside = [index[at] - s.start for index, at, s in zip(indices, here, region, strict=True)]
+            for name, values in self.read_chunk(chunk, wanted).items():
+                found[name][np.ix_(*here)] = values[np.ix_(*inside)]
+        return found
 
-    def write(self, region: Slices, arrays: Arrays) -> None:
-        """Write a whole block, `status` last.
+    def _touched(self, indices: Sequence[NDArray[np.intp]]) -> Iterator[int]:
+        """Return the chunks that hold points of a product of index arrays."""
+        corners = [np.unique(index // step) for index, step in zip(indices, self.grid.chunk_shape, strict=True)]
+        for place in np.ndindex(*(len(corner) for corner in corners)):
+            yield self.grid.chunks.at([int(corner[i]) for corner, i in zip(corners, place, strict=True)])
 
-        A worker that outlived its run must not write into a dataset that has taken the place of its own, so
-        the dataset's id is read again before the data and before `status`.
+    def write(self, number: int, arrays: Arrays, seconds: float = 0.0) -> None:
+        """Write a block that took so many seconds to solve.
+
+        A worker that outlived its run must not write into a dataset that has taken the place of its own, so the
+        dataset's id is read again.
         """
-        self._require_own()
-        for name, array in self._arrays.items():
-            if name != "status":
-                array[region] = arrays[name]
-        self._require_own()
-        self._arrays["status"][region] = arrays["status"]
-
-    def _require_own(self) -> None:
-        attributes = json.loads((self.path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
-        if attributes["dataset_id"] != self.id:
+        if self.grid.is_grouped:
+            self._blocks.write(number, {name: arrays[name] for name in self.variables}, seconds, self.safe)
+            return
+        if dataset_id(self.path) != self.id:
             raise QbsweepError(f"{self.path} was replaced while it was being run; nothing was written to it")
+        self.write_chunk(number, {name: arrays[name] for name in self.variables})
 
-    def set_status(self, region: Slices, status: NDArray[np.int8]) -> None:
-        """Write the status of a whole block whose other variables stay."""
-        self._arrays["status"][region] = status
+    def write_chunk(self, chunk: int, arrays: Arrays) -> None:
+        """Write variables of a chunk, `status` last. For a driver, or the only one whose block is in it."""
+        contents = {name: encode(name, self._padded(name, values)) for name, values in arrays.items()}
+        self._chunks.commit(chunk, contents, self.safe)
+
+    def _padded(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
+        shape = (*self.grid.chunk_shape, *self._tail(name))
+        if values.shape == shape:
+            return values.astype(VARIABLES[name].dtype, copy=False)
+        whole = np.full(shape, VARIABLES[name].fill, VARIABLES[name].dtype)
+        whole[tuple(slice(length) for length in values.shape)] = values
+        return whole
+
+    def fold(self, chunk: int) -> None:
+        """Bring the finished blocks of a chunk into it. For a driver."""
+        if numbers := self._finished(chunk):
+            self.write_chunk(chunk, self.read_chunk(chunk))
+            self._blocks.remove(numbers)
+
+    def fold_all(self) -> None:
+        """Bring all finished blocks into their chunks."""
+        for chunk in sorted({self.grid.chunk_of(number) for number in self._blocks.numbers()}):
+            self.fold(chunk)
+        self._blocks.remove_others()
+
+    def require_current(self) -> None:
+        """Refuse to write to a dataset of an earlier format."""
+        if self.version != FORMAT:
+            raise QbsweepError(
+                f"{self.path} has format {self.version}, which is read but not written any more; "
+                f"`qbsweep upgrade {self.path.parent}` makes it one of format {FORMAT}, and keeps all results"
+            )
+
+    def set_status(self, number: int, status: NDArray[np.int8]) -> None:
+        """Write the status of a block whose other variables stay. For a driver."""
+        with readable(self.path):
+            is_there = not self.grid.is_grouped and self._chunks.content(LAST, number) is not None
+        if is_there:
+            self.write_chunk(number, {LAST: status})
+        else:
+            self.write(number, {**self.read(number), LAST: status})
 
     def reset_failed(self) -> int:
         """Make failed points pending again; returns how many. For a driver, while nobody else writes."""
         count = 0
-        everywhere = self.status()
-        for number in range(self.grid.n_blocks):
-            region = self.grid.block(number)
-            status = everywhere[region]
+        for number in self.blocks_with(FAILED):
+            status = self.block_status(number)
             failed = status == FAILED
-            if failed.any():
-                self.set_status(region, np.where(failed, np.int8(PENDING), status))
-                count += int(failed.sum())
+            self.set_status(number, np.where(failed, np.int8(PENDING), status))
+            count += int(failed.sum())
         return count
 
     def remove_leftovers(self) -> None:
-        """Remove the temporary files of writers that were killed."""
-        for leftover in self.path.rglob("*.partial"):
-            leftover.unlink(missing_ok=True)
+        """Remove the temporary files of writers that were killed, and the blocks of datasets that are gone."""
+        for folder in (self.path, self._blocks.folder):
+            remove_partial(folder)
+        self._blocks.remove_others()
 
 
 @contextlib.contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Say of anything that cannot be read that the dataset is damaged."""
+    """Say of anything that cannot be read what is wrong with it, and what mends that."""
     try:
         yield
-    except MemoryError:
+    except (MemoryError, QbsweepError):
         raise
+    except DamagedError as error:
+        raise QbsweepError(
+            f"{path} is damaged: {error}; `qbsweep check --repair {path.parent}` makes its points pending, "
+            "and `run` solves them again"
+        ) from error
     except OSError as error:
         if error.errno in _UNREACHABLE:  # the file system is to blame, not the dataset
             raise
+        if error.errno in _NOT_ALLOWED:
+            raise QbsweepError(f"{error.filename or path} cannot be read: {error.strerror}") from error
         raise QbsweepError(_damaged(path, error)) from error
     except Exception as error:
         raise QbsweepError(_damaged(path, error)) from error
@@ -188,19 +282,6 @@ def _damaged(path: Path, error: Exception) -> str:
         f"{path} is damaged or not a qbsweep dataset ({_one_line(error)}); "
         "nothing was changed; move it away or give another --out"
     )
-
-
-def _declared(path: Path, names: Sequence[str]) -> list[str]:
-    """Return the variables that a dataset was allocated with: one of an earlier version lacks later verdicts."""
-    allocated = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["consolidated_metadata"]["metadata"]
-    return [name for name in names if name in allocated or name not in VERDICT]
-
-
-def _array(group: zarr.Group, name: str) -> Any:
-    array = group[name]
-    if not isinstance(array, zarr.Array):
-        raise KeyError(f"{name} is not an array")
-    return array
 
 
 def _one_line(error: Exception) -> str:

@@ -12,7 +12,7 @@ from qbsweep.errors import QbsweepError
 from qbsweep.store.records import read_json, read_lines
 from qbsweep.store.replace import put_in_place, recover_tree, replace_text
 
-FORMAT = 2
+FORMAT = 3
 """Version of the run directory; a dataset of another version is refused."""
 SWEEP_HEADER = "# The sweep as it was run. "
 REFINED = "refined"
@@ -34,6 +34,11 @@ class RunDirectory:
     def refined(self) -> Path:
         """The group of the dataset with more samples of its curves."""
         return self.data / REFINED
+
+    @property
+    def blocks(self) -> Path:
+        """Finished blocks that are not in the dataset yet, a folder for every dataset."""
+        return self.path / "blocks"
 
     @property
     def replacement(self) -> Path:

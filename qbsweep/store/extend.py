@@ -1,5 +1,6 @@
 """What changed between the sweep of a run directory and a new one, and how the old results move over."""
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,9 @@ import numpy as np
 
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import REFINED
+from qbsweep.store.disk import sync_tree
 from qbsweep.store.grid import Grid
+from qbsweep.store.provenance import structured
 from qbsweep.store.replace import recover_tree
 from qbsweep.sweeps.spec import SweepSpec
 
@@ -23,19 +26,19 @@ def extended(store: Store, spec: SweepSpec, grid: Grid, path: Path, provenance: 
     from qbsweep.store.allocate import allocate
 
     latest = dict(store.provenance)
-    before = [*(latest.pop("extends") or ()), latest]
-    allocate(path, spec, grid, {**provenance, "extends": before})
-    target = Store(path)
+    before = [*structured(latest.pop("extends", None), []), latest]
+    allocate(path, spec, grid, {**provenance, "extends": json.dumps(before)}, store.generation + 1)
+    target = Store(path, store.safe)
     origins = _origins(store.spec, spec)
-    for number in range(grid.n_blocks):
-        region = grid.block(number)
-        here = [origin[s] for origin, s in zip(origins, region, strict=True)]
+    for chunk in range(grid.chunks.number):
+        here = [origin[s] for origin, s in zip(origins, grid.chunks.region(chunk), strict=True)]
         kept = [np.flatnonzero(origin >= 0) for origin in here]
         if all(len(index) for index in kept):
-            target.write(region, _copied(store, target, region, here, kept))
+            target.write_chunk(chunk, _copied(store, target, chunk, here, kept))
     recover_tree(store.path / REFINED)
     if (store.path / REFINED).exists():  # its samples know their own labels
         shutil.copytree(store.path / REFINED, path / REFINED)
+    sync_tree(path)
 
 
 def _origins(old: SweepSpec, new: SweepSpec) -> list[np.ndarray[Any, Any]]:
@@ -50,12 +53,12 @@ def _origins(old: SweepSpec, new: SweepSpec) -> list[np.ndarray[Any, Any]]:
 def _copied(
     store: Store,
     target: Store,
-    region: tuple[slice, ...],
+    chunk: int,
     origins: list[np.ndarray[Any, Any]],
     kept: list[np.ndarray[Any, Any]],
 ) -> dict[str, np.ndarray[Any, Any]]:
-    """Arrays of a block of the target, filled with what the old dataset has of it."""
-    arrays = target.read(region)
+    """Arrays of a chunk of the target, filled with what the old dataset has of it."""
+    arrays = target.read_chunk(chunk)
     inside = np.ix_(*kept)
     swept = [
         origin[index]

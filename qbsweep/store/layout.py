@@ -72,11 +72,20 @@ def sizes(spec: SweepSpec) -> dict[str, int]:
 
 def bytes_per_point(spec: SweepSpec) -> int:
     """Uncompressed bytes of all variables of one point."""
+    return sum(_bytes_per_point(spec))
+
+
+def largest_bytes_per_point(spec: SweepSpec) -> int:
+    """Uncompressed bytes of the largest variable of one point."""
+    return max(_bytes_per_point(spec))
+
+
+def _bytes_per_point(spec: SweepSpec) -> list[int]:
     extra = sizes(spec)
-    return sum(
+    return [
         np.dtype(VARIABLES[name].dtype).itemsize * math.prod(extra[dim] for dim in VARIABLES[name].extra_dims)
         for name in stored_variables(spec)
-    )
+    ]
 
 
 def stored_fixed(spec: SweepSpec) -> list[str]:

@@ -1,5 +1,6 @@
 """Where a dataset comes from: versions, commit, host, time."""
 
+import json
 import platform
 import socket
 import subprocess
@@ -14,13 +15,19 @@ _PACKAGES = ("qbsweep", "numpy", "scipy", "dask", "distributed", "xarray", "zarr
 
 
 def provenance() -> dict[str, Any]:
-    """Return the attributes that let somebody trace a dataset, as plain data."""
+    """Return the attributes that let somebody trace a dataset: text, since not every format has more."""
+    versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}}
     return {
-        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}},
+        "versions": json.dumps(versions),
         "git_commit": commit(Path(__file__).parents[1]),
         "host": socket.gethostname(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def structured(attribute: Any, default: Any) -> Any:
+    """Return what an attribute of `provenance` says: text, or in format 2 the thing itself."""
+    return json.loads(attribute) if isinstance(attribute, str) else attribute or default
 
 
 def commit(package: Path) -> str:

@@ -5,12 +5,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from qbsweep.store.disk import replace_file, sync_folder, sync_tree
+
 
 def replace_text(path: Path, text: str) -> None:
     """Replace a file, or make it."""
-    scratch = path.with_name(f".{path.name}.new")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)
+    replace_file(path, text.encode(), safe=True)
 
 
 def replace_tree(path: Path, write: Callable[[Path], object]) -> None:
@@ -19,6 +19,7 @@ def replace_tree(path: Path, write: Callable[[Path], object]) -> None:
     scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         write(scratch / "new")
+        sync_tree(scratch / "new")
         put_in_place(scratch / "new", path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -26,10 +27,11 @@ def replace_tree(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def put_in_place(new: Path, path: Path) -> None:
-    """Put a directory in the place of another; `recover_tree` repairs it if this is interrupted."""
+    """Put a directory that is on the disk in the place of another; `recover_tree` repairs it if this is interrupted."""
     if path.exists():
         path.rename(_previous(path))
     new.rename(path)
+    sync_folder(path.parent)  # before the old one goes
     recover_tree(path)
 
 

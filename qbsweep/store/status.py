@@ -1,79 +1,145 @@
 """What is solved and who vouches for it, from the files of a dataset alone: a look need not wait for zarr and numpy."""
 
-import json
+import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import compress
-from pathlib import Path
-from typing import Any
 
 from qbsweep.solvers.status import NO_VERDICT, OK, PENDING, STATUS_NAMES, SUSPECT, VERDICT_NAMES
-from qbsweep.store.directory import FORMAT, RunDirectory
-from qbsweep.store.grid import Grid
+from qbsweep.store.blocks import BlockFiles
+from qbsweep.store.chunks import Chunks
+from qbsweep.store.grid import Grid, Slices, Tiling
 
-BYTES = ("status", "verdict")
-"""Variables of one byte a point whose chunks are not compressed."""
 _SOLVED = bytes(code in (OK, SUSPECT) for code in range(256))  # a table for `bytes.translate`
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """Points by status, those that are solved by verdict, and the blocks with pending points."""
+
+    points: Counter[int]
+    verdicts: Counter[int]
+    pending: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StatusFiles:
-    """The chunks of `status` and `verdict`: one byte a point, not compressed.
+    """The codes of `status` and `verdict`: in chunks, and in finished blocks that no chunk holds yet.
 
     Attributes
     ----------
-    path : Path
-        The dataset.
-    grid : Grid
+    chunks : Chunks
+    blocks : BlockFiles
     """
 
-    path: Path
-    grid: Grid
+    chunks: Chunks
+    blocks: BlockFiles
 
-    def chunk(self, number: int, variable: str = "status") -> bytes | None:
-        """Return the codes of a block, padded to a whole block; None if it was never written.
+    @property
+    def grid(self) -> Grid:
+        """The grid."""
+        return self.chunks.grid
 
-        Raises
-        ------
-        ValueError
-            If the file has not the length of a block.
-        """
-        corner = map(str, self.grid.corner(number))
-        try:
-            content = self.path.joinpath(variable, "c", *corner).read_bytes()
-        except FileNotFoundError:
-            return None
-        if len(content) != math.prod(self.grid.block_shape):
-            raise ValueError(f"the {variable} of block {number} has {len(content)} bytes")
-        return content
+    def tallies(self, with_verdicts: bool) -> Iterator[Tally]:
+        """Count the points of one chunk after the other."""
+        finished = self._finished()
+        for chunk in range(self.grid.chunks.number):
+            yield self._tally(chunk, finished.get(chunk, ()), with_verdicts)
 
-    def counts(self) -> Iterator[Counter[int]]:
-        """Count the points of every block by their status."""
-        for number in range(self.grid.n_blocks):
-            yield self._count(number, self.chunk(number))
+    def blocks_with(self, codes: Collection[int]) -> list[int]:
+        """Return the numbers of the blocks with points of one of these states."""
+        finished = self._finished()
+        found: list[int] = []
+        for chunk in range(self.grid.chunks.number):
+            found += [
+                block
+                for block, status in self._statuses(chunk, finished.get(chunk, ()))
+                if any(status.count(code) for code in codes)
+            ]
+        return sorted(found)
 
-    def judged(self) -> Iterator[tuple[Counter[int], Counter[int]]]:
-        """Count the points of every block by their status, and those that are solved by their verdict."""
-        for number in range(self.grid.n_blocks):
-            status = self.chunk(number)  # first: what it calls solved has its verdict by then
-            count = self._count(number, status)
-            yield count, _verdicts(count, status or b"", self.chunk(number, "verdict") or b"")
+    def block(self, number: int) -> bytes:
+        """Return the status of every point of a block."""
+        if finished := self.blocks.read(number):
+            return finished.codes("status")
+        whole = self._codes("status", self.grid.chunk_of(number))
+        return self._cut(whole, number)
 
-    def _count(self, number: int, status: bytes | None) -> Counter[int]:
-        points = math.prod(s.stop - s.start for s in self.grid.block(number))
-        if status is None:
-            return Counter({PENDING: points})
-        count = _counted(status, STATUS_NAMES)
-        count[PENDING] -= len(status) - points  # the padding is pending
-        return count
+    def _finished(self) -> dict[int, list[int]]:
+        """Return the blocks that have a file, by the chunk that they are to be in."""
+        found: dict[int, list[int]] = {}
+        for number in self.blocks.numbers():
+            if number < self.grid.n_blocks:
+                found.setdefault(self.grid.chunk_of(number), []).append(number)
+        return found
+
+    def _codes(self, variable: str, chunk: int) -> bytes | None:
+        """Return the codes of a chunk, padded to a whole one; None if there are none, or a power cut tore them."""
+        content = self.chunks.content(variable, chunk) if variable in self.chunks.tails else None
+        return None if content is None else content[:-4]
+
+    def _cut(self, whole: bytes | None, block: int) -> bytes:
+        region = self.grid.within(block)
+        if whole is None:
+            return bytes([PENDING]) * int(math.prod(s.stop - s.start for s in region))
+        return _box(whole, self.grid.chunk_shape, region)
+
+    def _statuses(self, chunk: int, finished: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+        there = {number: block.codes("status") for number in finished if (block := self.blocks.read(number))}
+        whole = self._codes("status", chunk)  # after the blocks: one that has gone since is in it by now
+        for number in self.grid.blocks_of(chunk):
+            yield number, there[number] if number in there else self._cut(whole, number)
+
+    def _tally(self, chunk: int, finished: Collection[int], with_verdicts: bool) -> Tally:
+        if not finished:
+            status = self._codes("status", chunk)  # first: what it calls solved has its verdict by then
+            region = self.grid.chunks.region(chunk)
+            points = math.prod(s.stop - s.start for s in region)
+            if status is None:
+                return Tally(Counter({PENDING: points}), Counter(), tuple(self.grid.blocks_of(chunk)))
+            count = _counted(status, STATUS_NAMES)
+            count[PENDING] -= len(status) - points  # the padding is pending
+            if not count[PENDING]:
+                verdicts = (self._codes("verdict", chunk) or b"") if with_verdicts else b""
+                return Tally(count, _verdicts(count, status, verdicts), ())
+        return self._tally_of_blocks(chunk, finished, with_verdicts)
+
+    def _tally_of_blocks(self, chunk: int, finished: Iterable[int], with_verdicts: bool) -> Tally:
+        there = {number: block for number in finished if (block := self.blocks.read(number))}
+        whole = self._codes("status", chunk)
+        judged = self._codes("verdict", chunk) if with_verdicts and whole else None
+        points, verdicts, pending = Counter[int](), Counter[int](), []
+        for number in self.grid.blocks_of(chunk):
+            if found := there.get(number):
+                status, verdict = found.codes("status"), found.codes("verdict") if with_verdicts else b""
+            else:
+                status, verdict = self._cut(whole, number), self._cut(judged, number) if judged else b""
+            count = _counted(status, STATUS_NAMES)
+            points.update(count)
+            verdicts.update(_verdicts(count, status, verdict))
+            if count[PENDING]:
+                pending.append(number)
+        return Tally(points, verdicts, tuple(pending))
+
+
+def _box(whole: bytes, shape: tuple[int, ...], region: Slices) -> bytes:
+    """Return the bytes of a box of an array of one byte an element."""
+    if not shape:
+        return whole[:1]
+    *outer, last = region
+    rows = Tiling(shape, (*(1,) * len(outer), shape[-1]))
+    starts = (
+        rows.at((*corner, 0)) * shape[-1] for corner in itertools.product(*(range(s.start, s.stop) for s in outer))
+    )
+    return b"".join(whole[start + last.start : start + last.stop] for start in starts)
 
 
 def _verdicts(count: Counter[int], status: bytes, verdict: bytes) -> Counter[int]:
-    """Count the verdicts of a block; one of a point that is pending, or has failed since it was written, is none."""
+    """Count the verdicts; one of a point that is pending, or has failed since it was written, is none."""
     solved = count[OK] + count[SUSPECT]
-    if solved == count.total():  # as in nearly all blocks: ten times as fast
+    if solved == len(status) == len(verdict):  # as in nearly all chunks: ten times as fast
         found = _counted(verdict, VERDICT_NAMES)
     else:
         found = Counter(compress(verdict, status.translate(_SOLVED)))
@@ -83,34 +149,3 @@ def _verdicts(count: Counter[int], status: bytes, verdict: bytes) -> Counter[int
 
 def _counted(content: bytes, codes: Iterable[int]) -> Counter[int]:
     return Counter({code: content.count(code) for code in codes})
-
-
-def status_files(directory: RunDirectory) -> StatusFiles:
-    """Find the chunks of `status` of a dataset in which nothing looks other than a run has left it.
-
-    Raises
-    ------
-    Exception
-        Of any kind, if something does: `Store` then says whether it matters, and what it is.
-    """
-    data = directory.data
-    group = _json(data)
-    arrays, attributes = group["consolidated_metadata"]["metadata"], group["attributes"]
-    if attributes["qbsweep_format"] != FORMAT:
-        raise ValueError("another format")
-    if directory.sweep() != (attributes["spec_digest"], attributes["spec"]):
-        raise ValueError("another sweep")
-    for name, metadata in arrays.items():
-        if _json(data / name) != metadata:
-            raise ValueError(f"other metadata of {name}")
-    for name in BYTES:
-        array = arrays.get(name)  # a dataset of an earlier version has no `verdict`
-        if array and (array["data_type"], [codec["name"] for codec in array["codecs"]]) != ("int8", ["bytes"]):
-            raise ValueError(f"another encoding of {name}")
-    status = arrays["status"]
-    shape, chunks = status["shape"], status["chunk_grid"]["configuration"]["chunk_shape"]
-    return StatusFiles(data, Grid(tuple(status.get("dimension_names", ())), tuple(shape), tuple(chunks)))
-
-
-def _json(node: Path) -> Any:
-    return json.loads((node / "zarr.json").read_text(encoding="utf-8"))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zarr
 
 from qbsweep.runs.opening import locked
 
@@ -587,29 +588,29 @@ def _edit_attributes(data: Path, **changes: object) -> None:
 
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no zarr.json": (lambda d: (d / "zarr.json").unlink(), "is damaged or not a qbsweep dataset"),
-    "garbage in zarr.json": (lambda d: (d / "zarr.json").write_text("{"), "is damaged or not a qbsweep dataset"),
-    "empty zarr.json": (lambda d: (d / "zarr.json").write_text(""), "is damaged or not a qbsweep dataset"),
-    "list in zarr.json": (lambda d: (d / "zarr.json").write_text("[1]"), "is damaged or not a qbsweep dataset"),
-    "binary zarr.json": (lambda d: (d / "zarr.json").write_bytes(b"\xff\xfe"), "is damaged or not a qbsweep dataset"),
-    "no data variable": (lambda d: shutil.rmtree(d / "energy_terminal"), "is damaged.*energy_terminal"),
-    "no status": (lambda d: shutil.rmtree(d / "status"), "is damaged.*status"),
-    "no coordinate": (lambda d: shutil.rmtree(d / "J"), "is damaged.*J"),
-    "no metadata of an array": (lambda d: (d / "status/zarr.json").unlink(), "is damaged.*status"),
-    "garbage metadata of an array": (lambda d: (d / "status/zarr.json").write_text("x"), "is damaged"),
-    "garbage in a chunk of status": (lambda d: (d / "status/c/0/0").write_bytes(b"garbage"), "is damaged"),
-    "empty chunk of status": (lambda d: (d / "status/c/0/0").write_bytes(b""), "is damaged"),
+    "no zarr.json": (lambda d: (d / "zarr.json").unlink(), "is damaged: .*zarr.json is missing"),
+    "garbage in zarr.json": (lambda d: (d / "zarr.json").write_text("{"), "is damaged: .*does not say what this is"),
+    "empty zarr.json": (lambda d: (d / "zarr.json").write_text(""), "is damaged: .*zarr.json"),
+    "list in zarr.json": (lambda d: (d / "zarr.json").write_text("[1]"), "is damaged: .*zarr.json"),
+    "binary zarr.json": (lambda d: (d / "zarr.json").write_bytes(b"\xff\xfe"), "is damaged: .*zarr.json"),
+    "no data variable": (lambda d: shutil.rmtree(d / "energy_terminal"), "is damaged: .*energy_terminal.* is missing"),
+    "no status": (lambda d: shutil.rmtree(d / "status"), "is damaged: .*status.* is missing"),
+    "no coordinate": (lambda d: shutil.rmtree(d / "J"), "is damaged: .*J/.* is missing"),
+    "no metadata of an array": (lambda d: (d / "status/zarr.json").unlink(), "is damaged: .*status"),
+    "garbage metadata of an array": (lambda d: (d / "status/zarr.json").write_text("x"), "is damaged: .*status"),
+    "garbage in a chunk of status": (lambda d: (d / "status/c.0.0").write_bytes(b"garbage"), "is damaged: .*checksum"),
+    "an empty seal": (lambda d: next((d / "seals").glob("*-0.json")).write_text(""), "is damaged: .*can be trusted"),
+    "an empty seal of the rest": (lambda d: (d / "seals/rest.json").write_text(""), "is damaged: .*can be trusted"),
     "empty directory": (lambda d: (shutil.rmtree(d), d.mkdir()), "is damaged or not a qbsweep dataset"),
     "a file": (lambda d: (shutil.rmtree(d), d.write_text("x")), "is damaged or not a qbsweep dataset"),
     "newer format": (
         lambda d: _edit_attributes(d, qbsweep_format=99),
-        "has format 99, but this version .* reads format",
+        "has format 99, but this version .* reads the formats 2 and 3",
     ),
-    "no format": (lambda d: _edit_attributes(d, qbsweep_format=None), "is damaged or not a qbsweep dataset"),
-    "no spec": (lambda d: _edit_attributes(d, spec=None), "is damaged or not a qbsweep dataset.*spec"),
-    "garbage spec": (lambda d: _edit_attributes(d, spec="name: [a"), "is damaged or not a qbsweep dataset"),
-    "spec of something else": (lambda d: _edit_attributes(d, spec="name: a\nfoo: 1"), "is damaged or not a qbsweep"),
-    "number as spec": (lambda d: _edit_attributes(d, spec=3), "is damaged or not a qbsweep dataset"),
+    "no format": (lambda d: _edit_attributes(d, qbsweep_format=None), "is damaged: .*zarr.json"),
+    "no spec": (lambda d: _edit_attributes(d, spec=None), "is damaged: .*zarr.json is not what was written"),
+    "garbage spec": (lambda d: _edit_attributes(d, spec="name: [a"), "is damaged: .*zarr.json is not"),
+    "something else": (lambda d: (shutil.rmtree(d), zarr.create_group(d)), "is damaged or not a qbsweep dataset"),
 }
 
 
@@ -640,7 +641,7 @@ def test_damaged_dataset_is_refused(
 def test_garbage_in_a_chunk_of_values(
     qbsweep: Callable[..., Outcome], good: Path, existing: Path, couplings: str
 ) -> None:
-    (existing / "data.zarr/energy_terminal/c/0/0").write_bytes(b"garbage")
+    (existing / "data.zarr/energy_terminal/c.0.0").write_bytes(b"garbage")
     good.write_text(GOOD.replace("[0.1, 0.2]", couplings))
     before = contents(existing / "data.zarr")
     outcome = qbsweep("run", good, "--executor", "serial", "--out", existing)

@@ -155,7 +155,7 @@ def test_attributes_say_where_it_comes_from(dataset: xr.Dataset, full: Path) -> 
     spec = parse_spec(dataset.attrs["spec"])
     assert dataset.attrs["spec_digest"] == spec.digest() == load_spec(full / "sweep.yaml").digest()
     assert dataset.attrs["title"] == "everything"
-    assert {"python", "qbsweep", "numpy", "scipy", "xarray", "zarr"} <= set(dataset.attrs["versions"])
+    assert {"python", "qbsweep", "numpy", "scipy", "xarray", "zarr"} <= set(json.loads(dataset.attrs["versions"]))
     assert dataset.attrs["git_commit"]
     assert dataset.attrs["host"]
     assert dataset.attrs["created"].startswith("20")
@@ -202,8 +202,10 @@ def test_chunks_are_whole_blocks(full: Path) -> None:
     with xr.open_zarr(full / "data.zarr") as lazy:
         for name in lazy.data_vars:
             chunks = lazy[name].encoding["chunks"]
-            assert chunks[: len(grid.block_shape)] == grid.block_shape
-            assert chunks[len(grid.block_shape) :] == lazy[name].shape[len(grid.block_shape) :]
+            assert chunks[: len(grid.chunk_shape)] == grid.chunk_shape
+            assert chunks[len(grid.chunk_shape) :] == lazy[name].shape[len(grid.chunk_shape) :]
+    chunks = [set(grid.blocks_of(chunk)) for chunk in range(grid.chunks.number)]
+    assert sorted(block for blocks in chunks for block in blocks) == list(range(grid.n_blocks))
 
 
 # The small files

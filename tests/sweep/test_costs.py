@@ -111,7 +111,7 @@ def test_blocks_add_up():
     rng = np.random.default_rng(0)
     for shape in [(5, 7), (3, 1, 8), (11,), ()]:
         blocks = tuple(int(rng.integers(1, size + 1)) for size in shape)
-        grid = Grid(tuple("abc"[: len(shape)]), shape, blocks)
+        grid = Grid(tuple("abc"[: len(shape)]), shape, blocks, blocks)
         some = tuple(size if rng.random() < 0.5 else 1 for size in shape)
         points = rng.random(some)
         whole = np.broadcast_to(points, shape)
@@ -121,7 +121,7 @@ def test_blocks_add_up():
 
 def test_blocks_cost_their_points_and_their_writing():
     spec = spec_of(axes={"N": [1, 2, 30], "n_th": [0, 1]})
-    one, each = (block_costs(spec, Grid(("N", "n_th"), (3, 2), shape)) for shape in ((3, 2), (1, 1)))
+    one, each = (block_costs(spec, Grid(("N", "n_th"), (3, 2), shape, shape)) for shape in ((3, 2), (1, 1)))
     assert (len(one), len(each)) == (1, 6)
     assert one.sum() < each.sum()
     assert each[4] == each[5] > each[0]

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from qbsweep.runs.plan import BLOCK_SECONDS, make_grid, make_plan
-from qbsweep.store.grid import Grid, boxes, fit_blocks
+from qbsweep.store.grid import Grid, boxes, fit_blocks, fit_chunks
 from qbsweep.store.layout import bytes_per_point, stored_variables
 from qbsweep.sweeps import parse
 from qbsweep.sweeps.spec import SweepSpec, resolve
@@ -25,7 +26,7 @@ shapes = st.lists(st.integers(1, 9), max_size=5).map(tuple)
 def grids(draw: st.DrawFn) -> Grid:
     shape = draw(shapes)
     block = tuple(draw(st.integers(1, size)) for size in shape)
-    return Grid(tuple("abcde"[: len(shape)]), shape, block)
+    return Grid(tuple("abcde"[: len(shape)]), shape, block, block)
 
 
 @given(grids())
@@ -40,7 +41,36 @@ def test_blocks_partition_the_grid(grid: Grid) -> None:
         owners[region] += 1
     assert (owners == 1).all()
     assert grid.n_points == owners.size
-    assert math.prod(grid.counts) == grid.n_blocks
+    assert math.prod(grid.blocks.counts) == grid.n_blocks
+
+
+@given(grids(), st.data())
+@settings(max_examples=100, deadline=None)
+def test_chunks_partition_the_blocks(grid: Grid, data: st.DataObject) -> None:
+    across = [data.draw(st.integers(1, count)) for count in grid.blocks.counts]
+    chunk = fit_chunks(grid.blocks, lambda n: all(a <= b for a, b in zip(n, across, strict=True)))
+    grid = replace(grid, chunk_shape=chunk)
+    owners = np.full(grid.shape, -1)
+    for number in range(grid.chunks.number):
+        blocks = grid.blocks_of(number)
+        assert blocks == sorted(blocks)
+        assert blocks
+        region = grid.chunks.region(number)
+        for block in blocks:
+            assert grid.chunk_of(block) == number
+            assert (owners[grid.block(block)] == -1).all()
+            owners[grid.block(block)] = number
+            whole = np.zeros(grid.shape, bool)
+            whole[region][grid.within(block)] = True
+            np.testing.assert_array_equal(np.argwhere(whole), np.argwhere(_marked(grid, block)))
+        assert (owners[region] == number).all()
+    assert (owners >= 0).all()
+
+
+def _marked(grid: Grid, block: int) -> np.ndarray:
+    marked = np.zeros(grid.shape, bool)
+    marked[grid.block(block)] = True
+    return marked
 
 
 @given(grids())
@@ -51,7 +81,7 @@ def test_blocks_are_numbered_with_the_last_dimension_fastest(grid: Grid) -> None
 
 
 def test_a_grid_without_dimensions_is_one_point() -> None:
-    grid = Grid((), (), ())
+    grid = Grid((), (), (), ())
     assert (grid.n_points, grid.n_blocks, grid.block(0)) == (1, 1, ())
     assert fit_blocks((), lambda block: False) == ()
 
@@ -175,7 +205,7 @@ def test_a_plan_is_plain_data(spec: SweepSpec) -> None:
     assert tuple(data["dims"]) == tuple(spec.axes)
     assert tuple(data["block_shape"]) == grid.block_shape
     assert data["bytes"] == grid.n_points * bytes_per_point(spec)
-    assert data["files"] == grid.n_blocks * len(stored_variables(spec))
+    assert data["files"] == grid.chunks.number * (len(stored_variables(spec)) + 1)
     assert data["digest"] == spec.digest()
     assert 0 < data["seconds"] < 60
     again = make_plan(spec, make_grid(spec)).to_json()

@@ -5,8 +5,8 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -96,54 +96,73 @@ networks:
         np.testing.assert_allclose(ds.ergotropy.sel(J=J), expected, rtol=1e-12)
 
 
-def test_a_block_is_a_chunk_of_every_variable(opened: tuple[RunDirectory, Store]) -> None:
+def test_a_chunk_has_the_same_points_of_every_variable(opened: tuple[RunDirectory, Store]) -> None:
     directory, store = opened
     assert store.grid.n_blocks > 4
     group = zarr.open_group(str(directory.data), mode="r")
     for name in (*store.spec.outputs, "status", "solve_seconds"):
         array = group[name]
         assert isinstance(array, zarr.Array)
-        assert array.chunks[: len(store.grid.dims)] == store.grid.block_shape
+        assert array.chunks[: len(store.grid.dims)] == store.grid.chunk_shape
         assert array.chunks[len(store.grid.dims) :] == array.shape[len(store.grid.dims) :]
 
 
-def test_a_block_writes_its_own_chunk_only(opened: tuple[RunDirectory, Store]) -> None:
+def ungrouped(directory: RunDirectory, spec: SweepSpec) -> Store:
+    """Allocate a dataset of which every block is a chunk, as of long blocks."""
+    grid = make_grid(spec, 2e-5)
+    allocate(directory.data, spec, replace(grid, chunk_shape=grid.block_shape), {})
+    return Store(directory.data)
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_a_block_writes_its_own_file_or_chunk_only(
+    opened: tuple[RunDirectory, Store], spec: SweepSpec, tmp_path: Path, grouped: bool
+) -> None:
     directory, store = opened
+    assert store.grid.is_grouped
+    if not grouped:
+        directory = RunDirectory(tmp_path)
+        store = ungrouped(directory, spec)
+    before = set(directory.path.rglob("*"))
     report = solve_block(Task(str(directory.path), store.id, 2))
     assert not report.error
     done = store.status() == 1
     inside = np.zeros_like(done)
     inside[store.grid.block(2)] = True
     np.testing.assert_array_equal(done, inside)
-    chunks = [path for path in (directory.data / "energy_t" / "c").rglob("*") if path.is_file()]
-    assert len(chunks) == 1
+    files = {path.relative_to(directory.path) for path in set(directory.path.rglob("*")) - before if path.is_file()}
+    if grouped:
+        assert files == {Path("blocks", store.id, "2.block")}
+    else:
+        assert {path.parts[:2] for path in files} == {("data.zarr", name) for name in (*store.variables, "seals")}
+        assert len(files) == len(store.variables) + 1
 
 
-def test_status_is_written_last(opened: tuple[RunDirectory, Store], monkeypatch: pytest.MonkeyPatch) -> None:
-    directory, store = opened
+def test_status_is_written_last(tmp_path: Path, spec: SweepSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ungrouped(RunDirectory(tmp_path), spec)
     written: list[str] = []
-    original = zarr.Array.__setitem__
+    original = Path.replace
 
-    def spy(self: Any, key: Any, value: Any) -> None:
-        written.append(self.name.strip("/"))
-        original(self, key, value)
+    def spy(self: Path, target: Path) -> Path:
+        written.append(target.parent.name)
+        return original(self, target)
 
-    monkeypatch.setattr(zarr.Array, "__setitem__", spy)
-    solve_block(Task(str(directory.path), store.id, 0))
-    assert sorted(written) == sorted((*store.spec.outputs, "solve_seconds", "status"))
-    assert written[-1] == "status"
+    monkeypatch.setattr(Path, "replace", spy)
+    solve_block(Task(str(tmp_path), store.id, 0))
+    assert sorted(written) == sorted((*store.variables, "seals"))
+    assert (written[0], written[-1]) == ("seals", "status")
 
 
 @pytest.mark.parametrize("block_shape", [(1, 1, 1), (2, 4, 2), (1, 5, 2), (2, 6, 1), (2, 6, 2)])
 def test_status_is_what_xarray_reads(tmp_path: Path, spec: SweepSpec, block_shape: tuple[int, ...]) -> None:
     path = tmp_path / "data.zarr"
-    allocate(path, spec, Grid(tuple(spec.axes), (2, 6, 2), block_shape), {})
+    allocate(path, spec, Grid(tuple(spec.axes), (2, 6, 2), block_shape, block_shape), {})
     store = Store(path)
     expected = np.zeros((2, 6, 2), np.int8)
     for number in range(0, store.grid.n_blocks, 2):  # the others have no file
         region = store.grid.block(number)
         expected[region] = np.random.default_rng(number).integers(0, 4, expected[region].shape)
-        store.set_status(region, expected[region])
+        store.set_status(number, expected[region])
     np.testing.assert_array_equal(store.status(), expected)
     with xr.open_zarr(path) as ds:
         np.testing.assert_array_equal(ds["status"], expected)
@@ -151,43 +170,43 @@ def test_status_is_what_xarray_reads(tmp_path: Path, spec: SweepSpec, block_shap
 
 def test_status_of_a_single_point(tmp_path: Path) -> None:
     fixed = load(tmp_path, "name: one\nparameters: {topology: cascaded, N: 1, J: 1, kappa: 1, epsilon: 1}\nsweep: {}\n")
-    allocate(tmp_path / "data.zarr", fixed, Grid((), (), ()), {})
+    allocate(tmp_path / "data.zarr", fixed, Grid((), (), (), ()), {})
     store = Store(tmp_path / "data.zarr")
     assert store.status() == 0
-    store.set_status((), np.array(3, np.int8))
+    store.set_status(0, np.array(3, np.int8))
     assert store.status() == 3
 
 
-def test_a_damaged_status_is_one_sentence(opened: tuple[RunDirectory, Store]) -> None:
-    directory, store = opened
-    assert not solve_block(Task(str(directory.path), store.id, 0)).error
-    (chunk,) = [path for path in (directory.data / "status" / "c").rglob("*") if path.is_file()]
+def test_a_damaged_status_is_one_sentence(tmp_path: Path, spec: SweepSpec) -> None:
+    store = ungrouped(RunDirectory(tmp_path), spec)
+    assert not solve_block(Task(str(tmp_path), store.id, 0)).error
+    (chunk,) = (store.path / "status").glob("c*")
     chunk.write_bytes(chunk.read_bytes()[:-1])
     with pytest.raises(QbsweepError, match="damaged"):
         store.status()
 
 
-def test_status_of_zero_is_on_disk(opened: tuple[RunDirectory, Store]) -> None:
-    directory, store = opened
-    region = store.grid.block(0)
-    store.set_status(region, np.zeros_like(store.block_status(0)))
-    assert any(path.is_file() for path in (directory.data / "status" / "c").rglob("*"))
+def test_status_of_zero_is_on_disk(tmp_path: Path, spec: SweepSpec) -> None:
+    store = ungrouped(RunDirectory(tmp_path), spec)
+    store.set_status(0, np.zeros_like(store.block_status(0)))
+    assert list((store.path / "status").glob("c*"))
 
 
 def test_a_block_cut_off_before_its_status_is_solved_again(
-    opened: tuple[RunDirectory, Store], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, spec: SweepSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    directory, store = opened
-    original = zarr.Array.__setitem__
+    directory = RunDirectory(tmp_path)
+    store = ungrouped(directory, spec)
+    original = Path.replace
 
-    def power_cut(self: Any, key: Any, value: Any) -> None:
-        if self.name.strip("/") == "status":
+    def power_cut(self: Path, target: Path) -> Path:
+        if target.parent.name == "status":
             raise OSError(5, "Input/output error")
-        original(self, key, value)
+        return original(self, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(zarr.Array, "__setitem__", power_cut)
-        report = solve_block(Task(str(directory.path), store.id, 0))
+        patch.setattr(Path, "replace", power_cut)
+        report = solve_block(Task(str(tmp_path), store.id, 0))
         assert report.cause == "write"
     assert (store.status() == 0).all()
     assert loop.run_blocks(directory, store, loop.serial).exit_code == 0

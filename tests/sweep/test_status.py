@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xarray as xr
-import zarr
 
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import loop, opening
@@ -19,8 +17,9 @@ from qbsweep.store.allocate import allocate
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.grid import Grid
+from qbsweep.store.metadata import read_metadata
+from qbsweep.store.reading import open_dataset
 from qbsweep.store.records import append_line
-from qbsweep.store.status import status_files
 from qbsweep.sweeps.spec import SweepSpec, dump_spec, parse_spec
 
 FIXED = "name: small\nparameters: {topology: cascaded, kappa: 0.003, epsilon: 0.01"
@@ -30,24 +29,26 @@ SWEEPS = {
 }
 
 
-def allocated(path: Path, spec: SweepSpec, block_shape: tuple[int, ...]) -> tuple[RunDirectory, Store]:
+def allocated(
+    path: Path, spec: SweepSpec, block_shape: tuple[int, ...], chunk_shape: tuple[int, ...] | None = None
+) -> tuple[RunDirectory, Store]:
     path.mkdir()
     directory = RunDirectory(path)
     shape = tuple(len(axis) for axis in spec.axes.values())
-    allocate(directory.data, spec, Grid(tuple(spec.axes), shape, block_shape), {})
+    allocate(directory.data, spec, Grid(tuple(spec.axes), shape, block_shape, chunk_shape or block_shape), {})
     directory.write_sweep(spec.digest(), dump_spec(spec))
-    return directory, Store(directory.data)
+    return directory, Store(directory.data, safe=False)
 
 
 def read_by_xarray(directory: RunDirectory, grid: Grid) -> Progress:
-    with xr.open_zarr(directory.data, consolidated=False) as ds:
+    with open_dataset(directory.data) as ds:
         status = ds.status.values
     done = sum(bool((status[grid.block(number)] != 0).all()) for number in range(grid.n_blocks))
     return Progress({name: int((status == code).sum()) for code, name in STATUS_NAMES.items()}, grid.n_blocks, done)
 
 
 def verdicts_by_xarray(directory: RunDirectory) -> Counter[str]:
-    with xr.open_zarr(directory.data, consolidated=False) as ds:
+    with open_dataset(directory.data) as ds:
         counted = Counter(ds.load().qb.words().values.ravel().tolist())
     del counted["none"]
     return counted
@@ -55,22 +56,32 @@ def verdicts_by_xarray(directory: RunDirectory) -> Counter[str]:
 
 @pytest.mark.parametrize("filled", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize(
-    ("sweep", "block_shape"),
-    [("cube", (1, 3, 3)), ("cube", (2, 7, 3)), ("cube", (1, 1, 1)), ("cube", (2, 5, 2)), ("point", ())],
+    ("sweep", "block_shape", "chunk_shape"),
+    [
+        ("cube", (1, 3, 3), (1, 3, 3)),
+        ("cube", (2, 7, 3), (2, 7, 3)),
+        ("cube", (1, 1, 1), (1, 1, 1)),
+        ("cube", (2, 5, 2), (2, 5, 2)),
+        ("cube", (1, 3, 3), (2, 7, 3)),
+        ("cube", (1, 1, 1), (1, 4, 3)),
+        ("cube", (1, 2, 2), (2, 4, 3)),
+        ("point", (), ()),
+    ],
 )
 def test_the_light_look_equals_the_whole_reading(
-    tmp_path: Path, sweep: str, block_shape: tuple[int, ...], filled: float
+    tmp_path: Path, sweep: str, block_shape: tuple[int, ...], chunk_shape: tuple[int, ...], filled: float
 ) -> None:
-    directory, store = allocated(tmp_path / "out", parse_spec(SWEEPS[sweep]), block_shape)
+    directory, store = allocated(tmp_path / "out", parse_spec(SWEEPS[sweep]), block_shape, chunk_shape)
     random = np.random.default_rng(7)
     for number in range(store.grid.n_blocks):
         if random.random() < filled:
             shape = [s.stop - s.start for s in store.grid.block(number)]
             codes = random.choice([0, 1, 2, 3], shape) if random.random() < 0.5 else random.choice([1, 3], shape)
-            store.set_status(store.grid.block(number), np.asarray(codes, np.int8))
-            verdicts = random.integers(0, 8, shape)
-            zarr.open_group(directory.data)["verdict"][store.grid.block(number)] = verdicts
-    light = status_files(directory)
+            arrays = {"status": codes, "verdict": random.integers(0, 8, shape)}
+            store.write(number, {**store.read(number), **{name: np.int8(code) for name, code in arrays.items()}})
+        if random.random() < 0.2:
+            store.fold(store.grid.chunk_of(number))
+    light = read_metadata(directory.data).status
     assert light.grid == store.grid
     assert progress_of(light) == progress_of(store) == read_by_xarray(directory, store.grid) == progress_in(directory)
     judged = [judged_progress_of(light), judged_progress_of(store), judged_progress_in(directory)]
@@ -82,11 +93,11 @@ def test_a_finished_and_an_extended_run(tmp_path: Path) -> None:
     for sweep in (SWEEPS["cube"], SWEEPS["cube"].replace("[0, 1, 2]", "[0, 0.5, 1, 2]")):
         with opening.locked(tmp_path / "out") as directory:
             store = opening.prepare(parse_spec(sweep), directory, block_seconds=1e-4)
-            before = progress_of(status_files(directory))
+            before = progress_of(read_metadata(directory.data).status)
             assert before == read_by_xarray(directory, store.grid)
             assert not before.complete
             loop.run_blocks(directory, store, loop.serial)
-        assert progress_of(status_files(directory)) == read_by_xarray(directory, store.grid)
+        assert progress_of(read_metadata(directory.data).status) == read_by_xarray(directory, store.grid)
         assert progress_in(directory).complete
 
 
@@ -96,30 +107,26 @@ def _edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-DOUBTS = {
-    "spec": lambda d: _edit(d / "data.zarr/zarr.json", "n_th: [0.0, 1.0, 2.0]", "n_th: [0.0, 1.0, 3.0]"),
-    "array": lambda d: _edit(d / "data.zarr/energy_terminal/zarr.json", '"cname": "lz4"', '"cname": "zstd"'),
-    "no record": lambda d: (d / "sweep.yaml").unlink(),
-    "binary record": lambda d: (d / "sweep.yaml").write_bytes(b"\xff\xfe"),
-    "no array": lambda d: shutil.rmtree(d / "data.zarr/ergotropy_terminal"),
-    "no consolidated metadata": lambda d: _edit(d / "data.zarr/zarr.json", '"energy_charger": {', '"another": {'),
-    "short chunk": lambda d: (d / "data.zarr/status/c/0/0/0").write_bytes(b"\1"),
+DAMAGE = {
+    "spec": lambda d: _edit(d / "zarr.json", "n_th: [0.0, 1.0, 2.0]", "n_th: [0.0, 1.0, 3.0]"),
+    "array": lambda d: _edit(d / "energy_terminal/zarr.json", '"cname": "lz4"', '"cname": "zstd"'),
+    "no array": lambda d: shutil.rmtree(d / "ergotropy_terminal"),
+    "consolidated metadata": lambda d: _edit(d / "zarr.json", '"energy_charger": {', '"another": {'),
+    "labels": lambda d: shutil.copy(d / "N/c.0", d / "n_th/c.0"),
+    "short chunk": lambda d: (d / "status/c.0.0.0").write_bytes(b"\1"),
+    "no seal": lambda d: next((d / "seals").glob("*-0.json")).unlink(),
+    "no seals": lambda d: shutil.rmtree(d / "seals"),
 }
 
 
-@pytest.mark.parametrize("doubt", DOUBTS)
-def test_what_looks_other_than_a_run_left_it_is_for_the_store_to_judge(tmp_path: Path, doubt: str) -> None:
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_what_looks_other_than_a_run_left_it_is_damaged(tmp_path: Path, damage: str) -> None:
     directory, store = allocated(tmp_path / "out", parse_spec(SWEEPS["cube"]), (2, 7, 3))
-    store.set_status(store.grid.block(0), np.ones((2, 7, 3), np.int8))
-    assert progress_of(status_files(directory)).complete
-    DOUBTS[doubt](directory.path)
-    with pytest.raises(Exception):  # noqa: B017, PT011 - any kind
-        progress_of(status_files(directory))
-    if doubt in ("no array", "short chunk"):
-        with pytest.raises(QbsweepError, match="is damaged"):
-            progress_in(directory)
-    else:
-        assert progress_in(directory).complete
+    store.set_status(0, np.ones((2, 7, 3), np.int8))
+    assert progress_in(directory).complete
+    DAMAGE[damage](directory.data)
+    with pytest.raises(QbsweepError, match=r"is damaged: .* is "):
+        progress_in(directory)
 
 
 def test_the_time_left_of_a_run_goes_by_what_its_blocks_should_take(
@@ -135,8 +142,7 @@ def test_the_time_left_of_a_run_goes_by_what_its_blocks_should_take(
     monkeypatch.setattr(state_module, "lock_holder", lambda path: {"started": now - 5})
     assert state_module.state(directory)["eta_seconds"] is None
     for block in range(7):
-        region = store.grid.block(block)
-        store.set_status(region, np.full((1, 1, 3), OK, np.int8))
+        store.set_status(block, np.full((1, 1, 3), OK, np.int8))
         event = {"block": block, "points": 3, "seconds": 0.2, "time": now - 1.4 + 0.2 * (block + 1)}
         append_line(directory.events_file, event)
     assert state_module.state(directory)["eta_seconds"] == pytest.approx(70, rel=0.2)

@@ -1,0 +1,144 @@
+"""Finished blocks on their way into the dataset: a file each, which is whole and says so, or counts for nothing.
+
+A block of a slow solver may be a single point. One file a block, and not one of every variable, is what a worker can
+write safely in a millisecond; when all blocks of a chunk are there, the chunk is written and they go.
+"""
+
+import contextlib
+import json
+import math
+import shutil
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qbsweep.store.disk import stage, sync_file, sync_folder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_MAGIC = b"qbsweep block 3\n"
+_SUFFIX = ".block"
+_AT_RISK = 1.0  # seconds of solving that a power cut may cost a worker
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The arrays of a block, as its file has them.
+
+    Attributes
+    ----------
+    layout : dict
+        Type, shape and place in `content` of every array.
+    content : memoryview
+    """
+
+    layout: dict[str, tuple[str, tuple[int, ...], slice]]
+    content: memoryview
+
+    def codes(self, name: str) -> bytes:
+        """Return an array of one byte a point, as bytes; empty if the block has none of this name."""
+        return bytes(self.content[self.layout[name][2]]) if name in self.layout else b""
+
+    def array(self, name: str) -> "NDArray[Any]":
+        """Return an array."""
+        import numpy as np
+
+        dtype, shape, place = self.layout[name]
+        return np.frombuffer(self.content[place], dtype).reshape(shape)
+
+
+@dataclass(slots=True)
+class BlockFiles:
+    """The files of the blocks of one dataset.
+
+    Attributes
+    ----------
+    folder : Path
+        Of this dataset alone: a worker that outlived its run must not meet the blocks of another.
+    dataset : str
+        Its id.
+    """
+
+    folder: Path
+    dataset: str
+    _unsynced: list[Path] = field(default_factory=list)
+    _seconds: float = 0.0
+
+    def path(self, number: int) -> Path:
+        """Where a block lies, if it is there."""
+        return self.folder / f"{number}{_SUFFIX}"
+
+    def numbers(self) -> set[int]:
+        """Return the numbers of the blocks that have a file, whole or not."""
+        try:
+            names = [entry.name for entry in self.folder.iterdir() if entry.name.endswith(_SUFFIX)]
+        except FileNotFoundError:
+            return set()
+        return {int(name.removesuffix(_SUFFIX)) for name in names if name.removesuffix(_SUFFIX).isdecimal()}
+
+    def read(self, number: int) -> Finished | None:
+        """Return a block, or None if there is none, or not a whole one."""
+        try:
+            content = self.path(number).read_bytes()
+        except FileNotFoundError:
+            return None
+        body = content[:-4]
+        if not content.startswith(_MAGIC) or zlib.crc32(body) != int.from_bytes(content[-4:], "big"):
+            return None
+        end = content.index(b"\n", len(_MAGIC))
+        header = json.loads(content[len(_MAGIC) : end])
+        if (header["dataset"], header["block"]) != (self.dataset, number):
+            return None
+        layout, start = {}, end + 1
+        for name, dtype, itemsize, shape in header["arrays"]:
+            stop = start + itemsize * math.prod(shape)
+            layout[name] = (dtype, tuple(shape), slice(start, stop))
+            start = stop
+        return Finished(layout, memoryview(body))
+
+    def write(self, number: int, arrays: "Mapping[str, NDArray[Any]]", seconds: float, safe: bool) -> None:
+        """Write a block that took so many seconds; if `safe`, on the disk with all before once they are worth it."""
+        import numpy as np
+
+        rows = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        layout = [(name, row.dtype.str, row.dtype.itemsize, row.shape) for name, row in rows.items()]
+        header = {"dataset": self.dataset, "block": number, "arrays": layout}
+        parts = [_MAGIC, json.dumps(header).encode(), b"\n", *(row.tobytes() for row in rows.values())]
+        check = 0
+        for part in parts:
+            check = zlib.crc32(part, check)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._seconds += seconds
+        is_due = safe and self._seconds >= _AT_RISK
+        path = self.path(number)
+        stage(path, [*parts, check.to_bytes(4, "big")], is_due).replace(path)
+        self._unsynced.append(path)
+        if is_due:
+            self._sync()
+
+    def _sync(self) -> None:
+        for path in self._unsynced[:-1]:  # the last was synced when it was written
+            with contextlib.suppress(FileNotFoundError):  # in its chunk by now
+                sync_file(path)
+        sync_folder(self.folder)
+        sync_folder(self.folder.parent)
+        self._unsynced.clear()
+        self._seconds = 0.0
+
+    def remove(self, numbers: Iterable[int]) -> None:
+        """Remove blocks that are in the dataset by now."""
+        for number in numbers:
+            self.path(number).unlink(missing_ok=True)
+
+    def remove_others(self) -> None:
+        """Remove the blocks of other datasets, and the folder if it is empty."""
+        if self.folder.parent.is_dir():
+            for other in self.folder.parent.iterdir():
+                if other != self.folder:
+                    shutil.rmtree(other, ignore_errors=True)
+        for folder in (self.folder, self.folder.parent):
+            with contextlib.suppress(OSError):
+                folder.rmdir()

@@ -1,0 +1,117 @@
+"""What a dataset says of itself: its format, its sweep, its arrays. Read without zarr and numpy."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from qbsweep.errors import QbsweepError
+from qbsweep.store.blocks import BlockFiles
+from qbsweep.store.chunks import LAST, Chunks, OldChunks
+from qbsweep.store.directory import FORMAT, RunDirectory
+from qbsweep.store.grid import Grid
+from qbsweep.store.seals import METADATA, DamagedError, Seals
+from qbsweep.store.status import StatusFiles
+
+READABLE = (2, FORMAT)
+"""Formats that are read; only `FORMAT` is written."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """The metadata of a dataset.
+
+    Attributes
+    ----------
+    path : Path
+        The dataset.
+    attributes : dict
+        Of the dataset.
+    arrays : dict
+        The metadata of every array, by name.
+    """
+
+    path: Path
+    attributes: dict[str, Any]
+    arrays: dict[str, dict[str, Any]]
+
+    @property
+    def version(self) -> int:
+        """The format."""
+        return int(self.attributes["qbsweep_format"])
+
+    @property
+    def id(self) -> str:
+        """Of this allocation: a dataset that was put in its place has another."""
+        return str(self.attributes["dataset_id"])
+
+    @property
+    def generation(self) -> int:
+        """How often it was extended."""
+        return int(self.attributes.get("generation", 0))
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The points, blocks and chunks."""
+        status = self.arrays["status"]
+        chunk = tuple(status["chunk_grid"]["configuration"]["chunk_shape"])
+        block = tuple(json.loads(self.attributes["block_shape"])) if "block_shape" in self.attributes else chunk
+        return Grid(tuple(status.get("dimension_names", ())), tuple(status["shape"]), block, chunk)
+
+    @cached_property
+    def chunks(self) -> Chunks:
+        """The files of the variables."""
+        tails = {name: len(self.arrays[name]["shape"]) - len(self.grid.dims) for name in self.variables}
+        kind = OldChunks if self.version < FORMAT else Chunks
+        return kind(self.path, self.grid, tails, self.id, self.generation)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the variables, `status` last; a dataset of an earlier version lacks later verdicts."""
+        labels = str(self.attributes.get("coordinates", "")).split()
+        found = {name for name, array in self.arrays.items() if array.get("dimension_names") != [name]} - {*labels}
+        return (*sorted(found - {LAST}), LAST)
+
+    @property
+    def blocks(self) -> BlockFiles:
+        """Finished blocks that no chunk holds yet."""
+        return BlockFiles(RunDirectory(self.path.parent).blocks / self.id, self.id)
+
+    @property
+    def status(self) -> StatusFiles:
+        """What is solved."""
+        return StatusFiles(self.chunks, self.blocks)
+
+
+def dataset_id(path: Path) -> str:
+    """Return the id of the dataset that is at a path now."""
+    return str(json.loads((path / METADATA).read_text(encoding="utf-8"))["attributes"]["dataset_id"])
+
+
+def read_metadata(path: Path) -> Metadata:
+    """Read the metadata of a dataset.
+
+    Raises
+    ------
+    QbsweepError
+        If it is of another format.
+    DamagedError
+        If it is not what was written.
+    """
+    try:
+        document = json.loads((path / METADATA).read_text(encoding="utf-8"))
+        version = document["attributes"]["qbsweep_format"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise
+        what = f"{path / METADATA} is missing, or does not say what this is"
+        raise DamagedError(what) if Seals(path).folder.is_dir() else ValueError(what) from None
+    if version not in READABLE:
+        raise QbsweepError(
+            f"{path} has format {version}, but this version of qbsweep reads the formats "
+            f"{' and '.join(map(str, READABLE))}; use the version named in its attributes, or another --out"
+        )
+    if version == FORMAT:
+        document = Seals(path).metadata()
+    return Metadata(path, document["attributes"], document["consolidated_metadata"]["metadata"])

@@ -1,0 +1,143 @@
+"""What belongs together: a small file per chunk that knows the checksums of the files of all variables of it.
+
+Every chunk file ends with a checksum of its own, so a flipped bit is found by whoever reads it. A file that is
+missing, or that is sound but of another chunk, is found by the seal.
+"""
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+
+from qbsweep.store.disk import replace_file
+
+FOLDER = "seals"
+METADATA = "zarr.json"
+_REST = "rest.json"
+Checks = dict[str, list[int]]
+"""Checksums by variable; two while a chunk is being replaced, when the old file and the new one are both right."""
+
+
+class DamagedError(ValueError):
+    """A file is not what was written; the message says which, and what about it."""
+
+
+def closed(body: bytes) -> bytes:
+    """Return the content of a chunk file: what Zarr's codec `crc32c` makes of the bytes before it."""
+    check: int = google_crc32c.value(body)
+    return body + check.to_bytes(4, "little")
+
+
+def checksum(content: bytes) -> int:
+    """Return the checksum that ends the content of a chunk file.
+
+    Raises
+    ------
+    DamagedError
+        If it is not that of the content.
+    """
+    found = int.from_bytes(content[-4:], "little")
+    if len(content) < 4 or google_crc32c.value(content[:-4]) != found:
+        raise DamagedError("its checksum is wrong")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Seals:
+    """The seals of a dataset.
+
+    Attributes
+    ----------
+    data : Path
+        The dataset.
+    dataset : str
+        Its id: a worker that outlived its run must not seal the chunks of another. Without it, only what was there
+        before the first chunk is known.
+    """
+
+    data: Path
+    dataset: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie."""
+        return self.data / FOLDER
+
+    def path(self, chunk: int) -> Path:
+        """Where that of a chunk lies."""
+        return self.folder / f"{self.dataset[:8]}-{chunk}.json"
+
+    def read(self, chunk: int) -> Checks | None:
+        """Return the checksums of the files of a chunk; None if it was never written.
+
+        Raises
+        ------
+        DamagedError
+            If the file says nothing that can be trusted.
+        """
+        found = self._read(self.path(chunk))
+        if found is not None and found["chunk"] != chunk:
+            raise DamagedError(f"{self.path(chunk)} is the seal of another chunk")
+        return None if found is None else dict(found["checks"])
+
+    def write(self, chunk: int, checks: Mapping[str, list[int]], safe: bool) -> None:
+        """Seal a chunk."""
+        self._write(self.path(chunk), {"chunk": chunk, "checks": dict(checks)}, safe)
+
+    def seal_rest(self) -> None:
+        """Seal what is there before the first chunk, and does not change any more: metadata and labels."""
+        self.folder.mkdir()
+        files = {str(file.relative_to(self.data)): _of_file(file) for file in self._rest()}
+        metadata = json.loads((self.data / METADATA).read_text(encoding="utf-8"))
+        self._write(self.folder / _REST, {"files": files, "metadata": metadata}, safe=False)
+
+    def _rest(self) -> list[Path]:
+        return [file for file in sorted(self.data.rglob("*")) if file.is_file()]
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the metadata of the dataset, all arrays included, after a look at every file that was there first.
+
+        Raises
+        ------
+        DamagedError
+            If one of them is not what was written.
+        """
+        rest = self._read(self.folder / _REST)
+        if rest is None:
+            raise DamagedError(f"{self.folder / _REST} is missing")
+        for name, check in rest["files"].items():
+            try:
+                found = _of_file(self.data / name)
+            except FileNotFoundError:
+                raise DamagedError(f"{self.data / name} is missing") from None
+            if found != check:
+                raise DamagedError(f"{self.data / name} is not what was written there")
+        return dict(rest["metadata"])
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        try:
+            lines = path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return None
+        for line in lines:  # two copies: one flipped bit must not make a whole chunk doubtful
+            check, _, text = line.partition(b" ")
+            if check == _check(text):
+                return dict(json.loads(text))
+        raise DamagedError(f"nothing in {path} can be trusted")
+
+    def _write(self, path: Path, record: Mapping[str, Any], safe: bool) -> None:
+        text = json.dumps(record).encode()
+        replace_file(path, (_check(text) + b" " + text + b"\n") * 2, safe)
+
+
+def _check(text: bytes) -> bytes:
+    return b"%08x" % zlib.crc32(text)
+
+
+def _of_file(path: Path) -> int:
+    """Return another checksum than the one in it: the crc32c of what ends with its own crc32c is always the same."""
+    return zlib.crc32(path.read_bytes())
