@@ -1,5 +1,6 @@
 """A page on this machine to explore a dataset: any variable, any axis, a widget for every other axis."""
 
+import html
 import logging
 import socket
 from collections.abc import Callable
@@ -31,7 +32,8 @@ def explorer(ds: xr.Dataset) -> Any:
     """
     axes = _axes(ds)
     if not axes:
-        return pn.pane.Markdown(f"**{ds.attrs.get('title', '')}** has no axis of numbers to draw anything against.")
+        title = html.escape(str(ds.attrs.get("title", "this dataset")))
+        return pn.pane.HTML(f"<b>{title}</b> has no axis of numbers to draw anything against.")
     names = {f"{SHORT.get(name, name)}: {meaning(name, ds[name])}": name for name in axes}
     variable = pn.widgets.Select(label="variable", options=names, width=330)
     x = pn.widgets.Select(label="horizontal axis", width=160)

@@ -57,7 +57,8 @@ def value_label(name: str, value: Any, units: str = "") -> str:
 
 
 def mathematical(text: str) -> str:
-    """Set the symbols of a label for print."""
+    """Set the symbols of a label for print; a name of the user's with a dollar in it is not TeX."""
+    text = text.replace("$", r"\$")
     for plain, tex in _MATHS.items():
         text = text.replace(plain, tex)
     return text

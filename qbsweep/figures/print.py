@@ -66,7 +66,9 @@ def draw(chart: Chart, width: float = COLUMN) -> Figure:
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
+    # All that have a label: matplotlib would leave out those that begin with "_", as the name of a network may.
+    handles = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_child")]
+    labels = [str(line.get_label()) for line in handles]
     columns = 2 if max(map(len, labels)) < 28 else 1
     shown: dict[str, Any] = {"ncols": columns, "frameon": False, "handlelength": 2.2, "columnspacing": 1.0}
     figure.set_figheight(HEIGHT + 0.13 * max(0, -(-len(labels) // columns) - 2))

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, track
+from rich.text import Text
 
 from qbsweep.arrays import FloatArray
 from qbsweep.runs.block import Report
@@ -45,7 +46,7 @@ class Watcher:
 
     def say(self, text: str) -> None:
         """Tell what a user should know."""
-        self._console.print(text, highlight=False, markup=False)
+        self._console.print(Text(text))  # as it is: names, paths and errors may look like markup
 
     def detail(self, text: str) -> None:
         """Tell what a command tells."""
@@ -135,7 +136,7 @@ class _Lines:
         return contextlib.nullcontext()
 
     def update(self, done: int, text: str) -> None:
-        self._console.print(f"{done}/{self._total} blocks, {text}", highlight=False)
+        self._console.print(Text(f"{done}/{self._total} blocks, {text}"))
 
     end = update
 
@@ -146,7 +147,8 @@ class _Bar:
     seconds = 0.0  # rich draws when it is time
 
     def __init__(self, console: Console, total: int, done: int) -> None:
-        columns = (TextColumn("blocks"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+        told = TextColumn("{task.description}", markup=False)
+        columns = (TextColumn("blocks"), BarColumn(), MofNCompleteColumn(), told)
         self._bar = Progress(*columns, console=console)
         self._task = self._bar.add_task("", total=total, completed=done)
 
