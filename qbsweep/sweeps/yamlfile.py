@@ -1,5 +1,6 @@
 """Read YAML as a physicist means it: YAML 1.2 scalars, no duplicate keys, and the line of every value."""
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from qbsweep.errors import QbsweepError
 from qbsweep.text import shown
 
 Lines = dict[tuple[str | int, ...], int]
+_MOST_REPEATED = 100_000
 
 
 class _Loader(yaml.SafeLoader):
@@ -70,6 +72,7 @@ def parse_yaml(text: str, name: str) -> tuple[Any, Lines]:
         node = loader.get_single_node()
         if node is None:
             raise QbsweepError(f"{name} is empty")
+        _check_aliases(node, name)
         lines: Lines = {}
         return _construct(loader, node, (), lines, name), lines
     except yaml.MarkedYAMLError as error:
@@ -80,6 +83,26 @@ def parse_yaml(text: str, name: str) -> tuple[Any, Lines]:
         raise QbsweepError(f"{name}: this is not valid YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise QbsweepError(f"{name}: this file is of no use: it refers to itself or nests too deeply") from None
+
+
+def _check_aliases(node: yaml.Node, name: str) -> None:
+    """Refuse aliases that repeat too much: nested ones make gigabytes of a few lines."""
+    sizes: dict[yaml.Node, int] = {}
+    repeated = _expanded(node, sizes) - len(sizes)
+    if repeated > _MOST_REPEATED:
+        raise QbsweepError(
+            f"{name}: its aliases (`*name`) repeat more than {_MOST_REPEATED:,} values; "
+            "write a long axis as `linspace`, `geomspace` or `range`"
+        )
+
+
+def _expanded(node: yaml.Node, sizes: dict[yaml.Node, int]) -> int:
+    """Return the number of values that a node stands for, aliases followed; `sizes` gets that of every node."""
+    if node not in sizes:
+        children = itertools.chain(*node.value) if isinstance(node, yaml.MappingNode) else node.value
+        inner = () if isinstance(node, yaml.ScalarNode) else children
+        sizes[node] = 1 + sum(_expanded(child, sizes) for child in inner)
+    return sizes[node]
 
 
 def dump_yaml(data: Any) -> str:

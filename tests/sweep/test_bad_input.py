@@ -63,6 +63,9 @@ def existing(finished: Path, tmp_path: Path) -> Path:
 
 
 HUGE = "1" + "0" * 400
+NESTED_ALIASES = "name: a\na0: &a0 [1, 2, 3, 4, 5, 6, 7, 8, 9]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 12)
+)
 SWEEP_FILES = {
     # what is no sweep file at all
     "empty": ("", r"sweep\.yaml is empty$"),
@@ -81,6 +84,7 @@ SWEEP_FILES = {
     "alias of nothing": ("name: *other\n", r":1: this is not valid YAML: found undefined alias"),
     "alias of itself": ("name: &a [*a]\n", r"refers to itself"),
     "mapping in itself": ("name: a\nsweep: &s {J: *s}\n", r"refers to itself"),
+    "aliases of aliases": (NESTED_ALIASES, r"sweep\.yaml: its aliases .* repeat more than 100,000 values; write a"),
     "too deep": ("[" * 3000, r"nests too deeply"),
     "python object": (
         "name: !!python/object/apply:os.getpid []\n",

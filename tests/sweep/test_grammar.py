@@ -242,6 +242,9 @@ def test_editors_leave_their_marks(tmp_path: Path, prefix: str, newline: str) ->
 def test_anchors_and_aliases_that_end_somewhere(load: Load) -> None:
     spec = load(text(sweep={"n_th": "&values [0, 1]", "r": "*values"}))
     assert spec.values("n_th") == spec.values("r") == [0.0, 1.0]
+    many = ", ".join(str(i / 1e4) for i in range(2000))
+    repeated = load(text(sweep={"n_th": f"&values [{many}]", "epsilon": "*values", "r": "*values"}))
+    assert len(repeated.axes["epsilon"]) == 2000
 
 
 # Defaults and order
