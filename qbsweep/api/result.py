@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from qbsweep.api.results import Results
+    from qbsweep.runs.check import Findings
     from qbsweep.sweeps.spec import SweepSpec
 
 AnyPath = str | os.PathLike[str]
@@ -90,6 +91,37 @@ class Run(Tabulated):
         from qbsweep.slurm.submitted import queue_state
 
         return Status(state(directory, queue_state(self.path)))
+
+    def check(self, repair: bool = False, recompute: int = 0) -> "Findings":
+        """Read every file of the dataset, and say which are not what was written.
+
+        Parameters
+        ----------
+        repair : bool
+            Write metadata and labels again, and make the points of other damaged files pending: `run` solves them.
+        recompute : int
+            Solve so many random points that are ok again, and compare.
+
+        Returns
+        -------
+        Findings
+            `damages`, the points whose numbers `differ`, and an `exit_code`.
+        """
+        from qbsweep.api.keep import check
+
+        return check(self.path, repair, recompute)
+
+    def compact(self) -> int:
+        """Bring the finished blocks of a run that was killed into its dataset; returns how many there were."""
+        from qbsweep.api.keep import compact
+
+        return compact(self.path)
+
+    def upgrade(self) -> bool:
+        """Bring the dataset to the current format; returns whether it was of an earlier one."""
+        from qbsweep.api.keep import upgrade
+
+        return upgrade(self.path)
 
     def best(self) -> Table | None:
         """Return, for every network, the point of the largest terminal energy; None if there is none yet."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 import qbsweep
-from qbsweep.cli import analyze, jobs, show, verify
+from qbsweep.cli import analyze, jobs, keep, show, verify
 from qbsweep.cli.options import BlockSeconds, Out, RetryFailed, SweepFile, Workers, example, finish
 from qbsweep.errors import QbsweepError
 from qbsweep.store.grid import BLOCK_SECONDS
@@ -86,7 +86,7 @@ def schema_command() -> None:
     print(json.dumps(qbsweep.json_schema(), indent=1))
 
 
-for _room in (jobs, analyze, show, verify):
+for _room in (jobs, analyze, show, keep, verify):
     app.add_typer(_room.app)
 
 

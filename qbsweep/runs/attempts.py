@@ -21,9 +21,9 @@ class _Attempts:
         self._directory, self._store = directory, store
         self._by_cause: Counter[tuple[int, str]] = Counter()
         self._last: dict[int, Report] = {}
-        blocks, digest = set(pending), store.digest
+        blocks, dataset = set(pending), store.id
         for old in directory.attempts():
-            if old["block"] in blocks and old.get("spec") == digest:
+            if old["block"] in blocks and old.get("dataset") == dataset:
                 self._count(Report(old["block"], 0, error=str(old.get("error")), cause=str(old["cause"])))
 
     def _count(self, report: Report) -> None:
@@ -59,7 +59,7 @@ def attempts_allowed(cause: str) -> int:
 def record_attempt(directory: RunDirectory, store: Store, report: Report) -> None:
     """Remember a failed attempt beyond this driver's life; one for want of room is nobody's fault."""
     if report.cause != "full":
-        record = {"block": report.block, "cause": report.cause, "error": report.error, "spec": store.digest}
+        record = {"block": report.block, "cause": report.cause, "error": report.error, "dataset": store.id}
         with _surviving_a_full_disk():
             append_line(directory.attempts_file, {**record, "time": round(time.time(), 3)})
 

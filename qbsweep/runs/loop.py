@@ -94,7 +94,7 @@ class _Filling:
 
 def _record(directory: RunDirectory, store: Store, report: Report) -> None:
     with _surviving_a_full_disk():
-        append_line(directory.events_file, {**report.event(), "spec": store.digest})
+        append_line(directory.events_file, {**report.event(), "dataset": store.id})
         for failure in report.failures:
             append_line(directory.failures_file, _failure_line(report, failure))
 
@@ -124,7 +124,6 @@ def _give_up(directory: RunDirectory, store: Store, report: Report) -> None:
 
 def _note_unreported(directory: RunDirectory, store: Store, todo: list[int]) -> None:
     """Give every finished block its event, also those whose driver died between the two."""
-    digest = store.digest
-    reported = {event["block"] for event in directory.events() if event.get("spec") == digest}
+    reported = {event["block"] for event in directory.events() if event.get("dataset") == store.id}
     for block in sorted(set(range(store.grid.n_blocks)) - set(todo) - reported):
-        append_line(directory.events_file, {"block": block, "recovered": True, "spec": digest})
+        append_line(directory.events_file, {"block": block, "recovered": True, "dataset": store.id})

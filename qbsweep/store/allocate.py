@@ -39,8 +39,6 @@ def allocate(path: Path, spec: SweepSpec, grid: Grid, provenance: Mapping[str, A
     generation : int
         How often it was extended: the names of its chunks depend on it.
     """
-    scratch = path.with_name(f".{path.name.lstrip('.')}.new")
-    shutil.rmtree(scratch, ignore_errors=True)
     attributes = {
         "title": spec.name,
         "qbsweep_format": FORMAT,
@@ -51,9 +49,16 @@ def allocate(path: Path, spec: SweepSpec, grid: Grid, provenance: Mapping[str, A
         "generation": generation,
         **provenance,
     }
+    allocate_as(path, attributes, spec, grid)
+
+
+def allocate_as(path: Path, attributes: Mapping[str, Any], spec: SweepSpec, grid: Grid) -> None:
+    """Create a dataset with these attributes, byte for byte the same every time."""
+    scratch = path.with_name(f".{path.name.lstrip('.')}.new")
+    shutil.rmtree(scratch, ignore_errors=True)
     labels = coordinates(spec)
     scalars = sorted(name for name, coordinate in labels.items() if coordinate.dims != (name,))
-    naming: Any = {"name": "v2" if generation % 2 else "default", "separator": "."}
+    naming: Any = {"name": "v2" if attributes["generation"] % 2 else "default", "separator": "."}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zarr's notes on parts of the format that are young
         group = zarr.create_group(str(scratch), attributes={**attributes, "coordinates": " ".join(scalars)})

@@ -99,6 +99,10 @@ class BlockFiles:
             start = stop
         return Finished(layout, memoryview(body))
 
+    def is_whole(self, number: int) -> bool:
+        """Whether the file of a block can be read."""
+        return self.read(number) is not None
+
     def write(self, number: int, arrays: "Mapping[str, NDArray[Any]]", seconds: float, safe: bool) -> None:
         """Write a block that took so many seconds; if `safe`, on the disk with all before once they are worth it."""
         import numpy as np

@@ -7,6 +7,7 @@ replaced is sealed with both the old checksums and the new ones until all of it 
 import contextlib
 import math
 import re
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,9 +132,15 @@ class Chunks:
     def clear(self, chunk: int) -> None:
         """Make a chunk one that was never written, `status` first."""
         for name in (LAST, *(name for name in self.tails if name != LAST)):
-            self.file(name, chunk).unlink(missing_ok=True)
+            _remove(self.file(name, chunk))
             sync_folder(self.path / name)
-        self.seals.path(chunk).unlink(missing_ok=True)
+        _remove(self.seals.path(chunk))
+
+
+def _remove(file: Path) -> None:
+    if file.is_dir() and not file.is_symlink():
+        shutil.rmtree(file)
+    file.unlink(missing_ok=True)
 
 
 class OldChunks(Chunks):
@@ -159,8 +166,10 @@ class OldChunks(Chunks):
 def _read(file: Path) -> bytes | None:
     try:
         return file.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except IsADirectoryError:
+        raise DamagedError(f"{file} is a directory") from None
 
 
 def _both(old: Checks, new: Checks) -> Checks:

@@ -7,6 +7,7 @@ or pending, never half done.
 
 import contextlib
 import errno
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 _UNREACHABLE = (errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN)
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE)
-PROVENANCE = ("versions", "git_commit", "host", "created", "extends")
+_PROVENANCE = ("versions", "git_commit", "host", "created", "extends")
 
 
 class Store:
@@ -45,13 +46,17 @@ class Store:
         Whether what is written has to be on the disk before anything says that it is there.
     id : str
         Of this allocation: a dataset that was put in its place has another.
-    provenance : dict
-        Where its first results come from, and those before, if it was extended.
+    attributes : dict
+        As every reader of Zarr finds them.
     spec : SweepSpec
         As recorded in the dataset itself.
     digest : str
         Of the spec.
     grid : Grid
+    chunks : Chunks
+        Its files.
+    blocks : BlockFiles
+        Finished blocks that no chunk holds yet.
     """
 
     def __init__(self, path: Path, safe: bool = True) -> None:
@@ -59,13 +64,17 @@ class Store:
         with readable(self.path):
             self._metadata = read_metadata(path)
             self.id = self._metadata.id
-            attributes = self._metadata.attributes
-            self.provenance: dict[str, Any] = {name: attributes.get(name) for name in PROVENANCE}
-            self.spec = parse_spec(str(attributes["spec"]))
+            self.attributes = self._metadata.attributes
+            self.spec = parse_spec(str(self.attributes["spec"]))
             self.grid = self._metadata.grid
-            self._chunks, self._blocks = self._metadata.chunks, self._metadata.blocks
-            self._status = StatusFiles(self._chunks, self._blocks)
+            self.chunks, self.blocks = self._metadata.chunks, self._metadata.blocks
+            self._status = StatusFiles(self.chunks, self.blocks)
         self.digest = self.spec.digest()
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Where its first results come from, and those before, if it was extended."""
+        return {name: self.attributes.get(name) for name in _PROVENANCE}
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -105,7 +114,7 @@ class Store:
     def read(self, number: int) -> dict[str, NDArray[Any]]:
         """Return all variables of a block, `status` included."""
         with readable(self.path):
-            if finished := self._blocks.read(number):
+            if finished := self.blocks.read(number):
                 return {name: finished.array(name).copy() for name in self.variables}
             chunk, within = self.grid.chunk_of(number), self.grid.within(number)
             return {name: self._chunk(name, chunk)[within].copy() for name in self.variables}
@@ -113,7 +122,7 @@ class Store:
     def read_chunk(self, chunk: int, names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
         """Return variables, by default all, of a chunk."""
         with readable(self.path):
-            finished = {number: block for number in self._finished(chunk) if (block := self._blocks.read(number))}
+            finished = {number: block for number in self._finished(chunk) if (block := self.blocks.read(number))}
             arrays = {name: self._chunk(name, chunk) for name in names or self.variables}
             for number, block in finished.items():
                 within = self.grid.within(number)
@@ -123,15 +132,15 @@ class Store:
 
     def _finished(self, chunk: int) -> list[int]:
         """Return the blocks of a chunk that have a file; looked for one by one if they are few."""
-        if not self.grid.is_grouped or not self._blocks.folder.is_dir():
+        if not self.grid.is_grouped or not self.blocks.folder.is_dir():
             return []
-        return sorted(self._blocks.numbers() & set(self.grid.blocks_of(chunk)))
+        return sorted(self.blocks.numbers() & set(self.grid.blocks_of(chunk)))
 
     def _chunk(self, name: str, chunk: int) -> NDArray[Any]:
         """Return a variable of a chunk, without the blocks that are not in it yet."""
         variable, region = VARIABLES[name], self.grid.chunks.region(chunk)
         tail = self._tail(name)
-        content = self._chunks.content(name, chunk)
+        content = self.chunks.content(name, chunk)
         if content is None:
             return np.full((*(s.stop - s.start for s in region), *tail), variable.fill, variable.dtype)
         whole = decode(name, content, variable.dtype, (*self.grid.chunk_shape, *tail))
@@ -143,14 +152,19 @@ class Store:
 
     def place(self, key: str) -> tuple[str, int] | None:
         """Return the variable and the chunk that a key of Zarr means; None if it means none of a variable."""
-        return self._chunks.find(key)
+        return self.chunks.find(key)
 
     def content(self, name: str, chunk: int) -> bytes | None:
         """Return what Zarr is to find in the file of a chunk, finished blocks included; None if there is nothing."""
         if self._finished(chunk):
             return encode(name, self._padded(name, self.read_chunk(chunk, [name])[name]))
         with readable(self.path):
-            return self._chunks.content(name, chunk)
+            return self.chunks.content(name, chunk)
+
+    def chunk_bytes(self, name: str) -> int:
+        """Return the size of a variable of a whole chunk, not compressed."""
+        points = math.prod((*self.grid.chunk_shape, *self._tail(name)))
+        return points * np.dtype(VARIABLES[name].dtype).itemsize
 
     def read_one(self, name: str) -> NDArray[Any]:
         """Return one variable, whole."""
@@ -190,7 +204,7 @@ class Store:
         dataset's id is read again.
         """
         if self.grid.is_grouped:
-            self._blocks.write(number, {name: arrays[name] for name in self.variables}, seconds, self.safe)
+            self.blocks.write(number, {name: arrays[name] for name in self.variables}, seconds, self.safe)
             return
         if dataset_id(self.path) != self.id:
             raise QbsweepError(f"{self.path} was replaced while it was being run; nothing was written to it")
@@ -199,7 +213,7 @@ class Store:
     def write_chunk(self, chunk: int, arrays: Arrays) -> None:
         """Write variables of a chunk, `status` last. For a driver, or the only one whose block is in it."""
         contents = {name: encode(name, self._padded(name, values)) for name, values in arrays.items()}
-        self._chunks.commit(chunk, contents, self.safe)
+        self.chunks.commit(chunk, contents, self.safe)
 
     def _padded(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
         shape = (*self.grid.chunk_shape, *self._tail(name))
@@ -213,13 +227,13 @@ class Store:
         """Bring the finished blocks of a chunk into it. For a driver."""
         if numbers := self._finished(chunk):
             self.write_chunk(chunk, self.read_chunk(chunk))
-            self._blocks.remove(numbers)
+            self.blocks.remove(numbers)
 
     def fold_all(self) -> None:
         """Bring all finished blocks into their chunks."""
-        for chunk in sorted({self.grid.chunk_of(number) for number in self._blocks.numbers()}):
+        for chunk in sorted({self.grid.chunk_of(number) for number in self.blocks.numbers()}):
             self.fold(chunk)
-        self._blocks.remove_others()
+        self.blocks.remove_others()
 
     def require_current(self) -> None:
         """Refuse to write to a dataset of an earlier format."""
@@ -232,7 +246,7 @@ class Store:
     def set_status(self, number: int, status: NDArray[np.int8]) -> None:
         """Write the status of a block whose other variables stay. For a driver."""
         with readable(self.path):
-            is_there = not self.grid.is_grouped and self._chunks.content(LAST, number) is not None
+            is_there = not self.grid.is_grouped and self.chunks.content(LAST, number) is not None
         if is_there:
             self.write_chunk(number, {LAST: status})
         else:
@@ -250,9 +264,9 @@ class Store:
 
     def remove_leftovers(self) -> None:
         """Remove the temporary files of writers that were killed, and the blocks of datasets that are gone."""
-        for folder in (self.path, self._blocks.folder):
+        for folder in (self.path, self.blocks.folder):
             remove_partial(folder)
-        self._blocks.remove_others()
+        self.blocks.remove_others()
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """What a dataset says of itself: its format, its sweep, its arrays. Read without zarr and numpy."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -114,4 +115,9 @@ def read_metadata(path: Path) -> Metadata:
         )
     if version == FORMAT:
         document = Seals(path).metadata()
-    return Metadata(path, document["attributes"], document["consolidated_metadata"]["metadata"])
+    return metadata_of(path, document)
+
+
+def metadata_of(path: Path, document: Mapping[str, Any]) -> Metadata:
+    """Return the metadata that are in a document of Zarr."""
+    return Metadata(path, dict(document["attributes"]), dict(document["consolidated_metadata"]["metadata"]))

@@ -6,7 +6,7 @@ missing, or that is sound but of another chunk, is found by the seal.
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,23 +106,42 @@ class Seals:
         DamagedError
             If one of them is not what was written.
         """
+        for what in self.changed():
+            raise DamagedError(what)
+        return self.recorded()
+
+    def recorded(self) -> dict[str, Any]:
+        """Return the copy of the metadata that was taken when the dataset was new."""
+        return dict(self._rest_read()["metadata"])
+
+    def changed(self) -> Iterator[str]:
+        """Say which of the files that were there first are not what was written."""
+        for name, check in self._rest_read()["files"].items():
+            file = self.data / name
+            try:
+                found = _of_file(file)
+            except (FileNotFoundError, NotADirectoryError):
+                yield f"{file} is missing"
+                continue
+            except IsADirectoryError:
+                yield f"{file} is a directory"
+                continue
+            if found != check:
+                yield f"{file} is not what was written there"
+
+    def _rest_read(self) -> dict[str, Any]:
         rest = self._read(self.folder / _REST)
         if rest is None:
             raise DamagedError(f"{self.folder / _REST} is missing")
-        for name, check in rest["files"].items():
-            try:
-                found = _of_file(self.data / name)
-            except FileNotFoundError:
-                raise DamagedError(f"{self.data / name} is missing") from None
-            if found != check:
-                raise DamagedError(f"{self.data / name} is not what was written there")
-        return dict(rest["metadata"])
+        return rest
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         try:
             lines = path.read_bytes().splitlines()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except IsADirectoryError:
+            raise DamagedError(f"{path} is a directory") from None
         for line in lines:  # two copies: one flipped bit must not make a whole chunk doubtful
             check, _, text = line.partition(b" ")
             if check == _check(text):

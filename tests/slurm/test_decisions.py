@@ -1094,7 +1094,7 @@ def test_failed_points_that_are_reset_have_all_their_attempts(opened: tuple[RunD
 def test_attempts_of_another_sweep_do_not_count(opened: tuple[RunDirectory, Store]) -> None:
     directory, store = opened
     for _ in range(5):
-        append_line(directory.attempts_file, {"block": 2, "cause": "worker", "error": "", "spec": "another"})
+        append_line(directory.attempts_file, {"block": 2, "cause": "worker", "error": "", "dataset": "another"})
     with directory.attempts_file.open("a") as file:
         file.write('3\n{"block": 2}\n{"block": "x", "cause": 3}\nnonsense\n{"bl')
     executor = Executor(2, "worker")

@@ -228,11 +228,11 @@ def test_every_finished_block_has_one_event_even_if_the_driver_died_before_it(
 ) -> None:
     directory, store = opened
     solve_block(Task(str(directory.path), store.id, 0))  # written, but its report never arrived
-    append_line(directory.events_file, {"block": 1, "spec": "another sweep"})
+    append_line(directory.events_file, {"block": 1, "dataset": "another"})
     with directory.events_file.open("a") as file:
         file.write('{"block": 5, "cut short')
     loop.run_blocks(directory, store, loop.serial)
-    events = [event for event in directory.events() if event["spec"] == store.spec.digest()]
+    events = [event for event in directory.events() if event["dataset"] == store.id]
     assert sorted(event["block"] for event in events) == list(range(store.grid.n_blocks))
     assert [event["block"] for event in events if event.get("recovered")] == [0]
 

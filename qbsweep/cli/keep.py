@@ -1,0 +1,50 @@
+"""The commands that keep a run: `check`, `compact`, `upgrade`."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from qbsweep.cli.options import AsJson, Directory, example
+
+app = typer.Typer()
+
+
+@app.command("check", epilog=example("check", "runs/fig1", "--recompute", "100"))
+def check_command(
+    directory: Directory,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make the points of damaged files pending, so that `run` solves them.")
+    ] = False,
+    recompute: Annotated[int, typer.Option(min=0, help="Solve so many random points again, and compare.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Read every file of a dataset, and say which are not what was written.
+
+    Exit code 0 sound (or mended), 1 damaged, 3 a point that was solved again has other numbers.
+    """
+    from dataclasses import asdict
+
+    import qbsweep
+
+    found = qbsweep.open(directory).check(repair=repair, recompute=recompute)
+    print(json.dumps({**asdict(found), "exit_code": found.exit_code}) if as_json else found)
+    raise typer.Exit(found.exit_code)
+
+
+@app.command("compact", epilog=example("compact", "runs/convergence"))
+def compact_command(directory: Directory) -> None:
+    """Bring the finished blocks of a run that was killed into its dataset; other runs have done so themselves."""
+    import qbsweep
+
+    count = qbsweep.open(directory).compact()
+    print(f"{count:,} blocks are in the dataset now" if count else "nothing to do: all finished blocks are there")
+
+
+@app.command("upgrade", epilog=example("upgrade", "runs/fig1"))
+def upgrade_command(directory: Directory) -> None:
+    """Bring the dataset of an earlier version to the current format; it keeps all results."""
+    import qbsweep
+
+    changed = qbsweep.open(directory).upgrade()
+    print("the dataset has the current format now" if changed else "nothing to do: the dataset has the current format")

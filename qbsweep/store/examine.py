@@ -1,0 +1,161 @@
+"""Read everything of a dataset, and say of every file whether it is what was written.
+
+Nothing is trusted here: neither the checksum of a file alone, nor its name, nor what another file says of it.
+"""
+
+import json
+import shutil
+import struct
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from qbsweep.errors import QbsweepError
+from qbsweep.solvers.status import STATUS_NAMES, VERDICT_NAMES
+from qbsweep.store.chunks import BYTES, LAST
+from qbsweep.store.dataset import Store
+from qbsweep.store.disk import replace_file
+from qbsweep.store.metadata import Metadata, metadata_of
+from qbsweep.store.seals import METADATA, DamagedError, Seals
+from qbsweep.sweeps.spec import parse_spec
+
+_CODES = {"status": bytes(STATUS_NAMES), "verdict": bytes(VERDICT_NAMES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Something that is not what was written.
+
+    Attributes
+    ----------
+    what : str
+        Which file, and what about it.
+    chunk : int or None
+        The chunk whose points are lost with it.
+    block : int or None
+        The block whose file it is.
+    """
+
+    what: str
+    chunk: int | None = None
+    block: int | None = None
+
+
+def examine_rest(data: Path) -> list[Damage]:
+    """Examine the metadata and labels of a dataset."""
+    try:
+        return [Damage(what) for what in Seals(data).changed()]
+    except DamagedError as error:
+        return [Damage(str(error))]
+
+
+def examine(store: Store) -> Iterator[Damage]:
+    """Examine all chunks and finished blocks of a dataset whose metadata are right; reads every byte."""
+    for chunk in range(store.grid.chunks.number):
+        yield from _examine_chunk(store, chunk)
+    yield from _strangers(store)
+    for number in sorted(store.blocks.numbers()):
+        if number >= store.grid.n_blocks or not store.blocks.is_whole(number):
+            yield Damage(f"{store.blocks.path(number)} is not a whole block of this dataset", block=number)
+
+
+def _examine_chunk(store: Store, chunk: int) -> Iterator[Damage]:
+    chunks = store.chunks
+    is_written = chunks.file(LAST, chunk).exists()
+    for name in store.variables:
+        try:
+            content = chunks.content(name, chunk)
+        except DamagedError as error:
+            yield Damage(str(error), chunk)
+            continue
+        if content is None:
+            if name == LAST and is_written:
+                yield Damage(f"{chunks.file(name, chunk)} is empty", chunk)
+            continue
+        if wrong := _wrong(store, name, content):
+            yield Damage(f"{chunks.file(name, chunk)} {wrong}", chunk)
+    if not is_written and chunks.seals.path(chunk).exists():
+        yield Damage(f"{chunks.file(LAST, chunk)} is missing", chunk)
+
+
+def _wrong(store: Store, name: str, content: bytes) -> str:
+    """Say what is wrong with a content whose checksum is right; nothing, unless it was written wrongly."""
+    expected = store.chunk_bytes(name)
+    if name in BYTES:
+        if len(content) - 4 != expected:
+            return f"has {len(content) - 4} values, not {expected}"
+        return "has codes that mean nothing" if content[:-4].translate(None, _CODES[name]) else ""
+    found = struct.unpack_from("<i", content, 4)[0] if len(content) > 20 else 0  # as Blosc's header says
+    return "" if found == expected else f"has {found} bytes of values, not {expected}"
+
+
+def _strangers(store: Store) -> Iterator[Damage]:
+    """Say of files among the chunks that they are none."""
+    chunks = store.chunks
+    for name in store.variables:
+        known = {chunks.file(name, chunk).name for chunk in range(store.grid.chunks.number)} | {"zarr.json"}
+        for file in sorted((store.path / name).iterdir()):
+            if file.name not in known:
+                yield Damage(f"{file} is no file of this dataset")
+
+
+def examine_digest(store: Store) -> list[Damage]:
+    """Compare the sweep that a dataset records with the digest that it records."""
+    recorded = store.attributes.get("spec_digest")
+    if recorded == store.digest:
+        return []
+    return [Damage(f"{store.path}: its sweep has the digest {store.digest[:12]}, but {str(recorded)[:12]} is recorded")]
+
+
+def repair(store: Store, damages: list[Damage]) -> list[int]:
+    """Make the points pending that damaged files had; returns the numbers of their blocks."""
+    lost: set[int] = set()
+    for damage in damages:
+        if damage.block is not None:
+            store.blocks.remove([damage.block])
+            lost |= {damage.block} if damage.block < store.grid.n_blocks else set()
+    for chunk in sorted({damage.chunk for damage in damages if damage.chunk is not None}):
+        lost |= set(store.grid.blocks_of(chunk)) - store.blocks.numbers()
+        store.chunks.clear(chunk)
+    return sorted(lost)
+
+
+def repair_rest(data: Path) -> None:
+    """Write the metadata and labels of a dataset again, from the copy of its metadata.
+
+    Raises
+    ------
+    QbsweepError
+        If there is no copy of them either.
+    """
+    from qbsweep.store.allocate import allocate_as
+
+    metadata = _surviving(data)
+    spec = parse_spec(str(metadata.attributes["spec"]))
+    if spec.digest() != metadata.attributes["spec_digest"]:
+        raise QbsweepError(f"the sweep that {data / METADATA} records is not the one that was run; nothing was changed")
+    with tempfile.TemporaryDirectory(prefix=".data.zarr.", dir=data.parent) as folder:
+        fresh = Path(folder) / "data.zarr"
+        allocate_as(fresh, metadata.attributes, spec, metadata.grid)
+        for file in sorted(path for path in fresh.rglob("*") if path.is_file()):
+            target = data / file.relative_to(fresh)
+            if not target.is_file() or target.read_bytes() != file.read_bytes():
+                if target.is_dir():
+                    shutil.rmtree(target)
+                target.parent.mkdir(exist_ok=True)
+                replace_file(target, file.read_bytes(), safe=True)
+
+
+def _surviving(data: Path) -> Metadata:
+    """Return the metadata of a dataset, from the first of its two places that has them."""
+    try:
+        return metadata_of(data, Seals(data).recorded())
+    except DamagedError:
+        pass
+    try:
+        return metadata_of(data, json.loads((data / METADATA).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError):
+        raise QbsweepError(
+            f"neither {data / 'zarr.json'} nor {data / 'seals/rest.json'} says any more what this dataset is"
+        ) from None
