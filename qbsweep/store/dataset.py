@@ -22,7 +22,7 @@ from qbsweep.store.directory import FORMAT
 from qbsweep.store.disk import remove_partial
 from qbsweep.store.encoding import decode, encode
 from qbsweep.store.layout import sizes
-from qbsweep.store.metadata import dataset_id, read_metadata
+from qbsweep.store.metadata import read_metadata
 from qbsweep.store.seals import DamagedError
 from qbsweep.store.status import StatusFiles, Tally
 from qbsweep.sweeps.spec import parse_spec
@@ -150,6 +150,10 @@ class Store:
         extra = sizes(self.spec)
         return tuple(extra[dim] for dim in VARIABLES[name].extra_dims)
 
+    def is_there(self) -> bool:
+        """Whether it still is at its path, and no other has taken its place."""
+        return self._metadata.is_there()
+
     def place(self, key: str) -> tuple[str, int] | None:
         """Return the variable and the chunk that a key of Zarr means; None if it means none of a variable."""
         return self.chunks.find(key)
@@ -203,12 +207,13 @@ class Store:
         A worker that outlived its run must not write into a dataset that has taken the place of its own, so the
         dataset's id is read again.
         """
-        if self.grid.is_grouped:
-            self.blocks.write(number, {name: arrays[name] for name in self.variables}, seconds, self.safe)
-            return
-        if dataset_id(self.path) != self.id:
+        if not self._metadata.is_there():
             raise QbsweepError(f"{self.path} was replaced while it was being run; nothing was written to it")
-        self.write_chunk(number, {name: arrays[name] for name in self.variables})
+        ordered = {name: arrays[name] for name in self.variables}
+        if self.grid.is_grouped:
+            self.blocks.write(number, ordered, seconds, self.safe)
+        else:
+            self.write_chunk(number, ordered)
 
     def write_chunk(self, chunk: int, arrays: Arrays) -> None:
         """Write variables of a chunk, `status` last. For a driver, or the only one whose block is in it."""

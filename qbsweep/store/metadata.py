@@ -31,11 +31,14 @@ class Metadata:
         Of the dataset.
     arrays : dict
         The metadata of every array, by name.
+    seen : tuple of int
+        What the file system said of the file that they are in.
     """
 
     path: Path
     attributes: dict[str, Any]
     arrays: dict[str, dict[str, Any]]
+    seen: tuple[int, ...]
 
     @property
     def version(self) -> int:
@@ -46,6 +49,13 @@ class Metadata:
     def id(self) -> str:
         """Of this allocation: a dataset that was put in its place has another."""
         return str(self.attributes["dataset_id"])
+
+    def is_there(self) -> bool:
+        """Whether this dataset still is at its path, and no other has taken its place."""
+        if _seen(self.path) == self.seen:
+            return True
+        document = json.loads((self.path / METADATA).read_text(encoding="utf-8"))
+        return bool(document["attributes"]["dataset_id"] == self.id)
 
     @property
     def generation(self) -> int:
@@ -85,11 +95,6 @@ class Metadata:
         return StatusFiles(self.chunks, self.blocks)
 
 
-def dataset_id(path: Path) -> str:
-    """Return the id of the dataset that is at a path now."""
-    return str(json.loads((path / METADATA).read_text(encoding="utf-8"))["attributes"]["dataset_id"])
-
-
 def read_metadata(path: Path) -> Metadata:
     """Read the metadata of a dataset.
 
@@ -100,6 +105,7 @@ def read_metadata(path: Path) -> Metadata:
     DamagedError
         If it is not what was written.
     """
+    seen = _seen(path)
     try:
         document = json.loads((path / METADATA).read_text(encoding="utf-8"))
         version = document["attributes"]["qbsweep_format"]
@@ -115,9 +121,17 @@ def read_metadata(path: Path) -> Metadata:
         )
     if version == FORMAT:
         document = Seals(path).metadata()
-    return metadata_of(path, document)
+    return metadata_of(path, document, seen)
 
 
-def metadata_of(path: Path, document: Mapping[str, Any]) -> Metadata:
+def metadata_of(path: Path, document: Mapping[str, Any], seen: tuple[int, ...] = ()) -> Metadata:
     """Return the metadata that are in a document of Zarr."""
-    return Metadata(path, dict(document["attributes"]), dict(document["consolidated_metadata"]["metadata"]))
+    return Metadata(path, dict(document["attributes"]), dict(document["consolidated_metadata"]["metadata"]), seen)
+
+
+def _seen(path: Path) -> tuple[int, ...]:
+    try:
+        found = (path / METADATA).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    return found.st_dev, found.st_ino, found.st_mtime_ns

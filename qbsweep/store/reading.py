@@ -10,7 +10,6 @@ from zarr.storage import LocalStore, WrapperStore
 from qbsweep.errors import QbsweepError
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import FORMAT
-from qbsweep.store.metadata import dataset_id
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -55,6 +54,6 @@ class _Checked(WrapperStore[LocalStore]):
 
     def _content(self, variable: str, chunk: int) -> bytes | None:
         content = self._dataset.content(variable, chunk)
-        if dataset_id(self._dataset.path) != self._dataset.id:
+        if not self._dataset.is_there():
             raise QbsweepError(f"{self._dataset.path} was replaced since it was opened; open it again")
         return content

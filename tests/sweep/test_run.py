@@ -362,13 +362,13 @@ def test_scheduler_refuses_clients_without_the_credentials_of_the_run() -> None:
 def test_a_worker_of_a_replaced_dataset_writes_nothing(opened: tuple[RunDirectory, Store], spec: SweepSpec) -> None:
     directory, store = opened
     late = Store(directory.data)  # as a worker holds it that outlives its run
-    results = late.read(late.grid.block(0))
+    results = late.read(0)
     extend = load(directory.path.parent, SWEEP.replace("n_th: [0, 1]", "n_th: [2, 0, 1]"))
     store = opening.prepare(extend, directory, block_seconds=2e-5)
     loop.run_blocks(directory, store, loop.serial)
     before = values(directory)
     with pytest.raises(QbsweepError, match="was replaced while it was being run"):
-        late.write(late.grid.block(0), results)
+        late.write(0, results)
     assert solve_block(Task(str(directory.path), late.id, 0)).error
     xr.testing.assert_identical(values(directory), before)
 
