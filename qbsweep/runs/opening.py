@@ -8,6 +8,7 @@ from qbsweep.errors import QbsweepError
 from qbsweep.runs.plan import make_grid
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import FORMAT, RunDirectory, existing
+from qbsweep.store.disk import make_folder
 from qbsweep.store.extend import extended
 from qbsweep.store.grid import BLOCK_SECONDS
 from qbsweep.store.lock import Lock
@@ -83,7 +84,7 @@ def locked(path: Path) -> Iterator[RunDirectory]:
     """Create the run directory if there is none, and hold its lock."""
     with contextlib.ExitStack() as stack:
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            make_folder(path)
             stack.enter_context(Lock(RunDirectory(path).lock_file))
         except (FileExistsError, NotADirectoryError):
             raise QbsweepError(f"{path} is or lies in a file, not a directory; give another --out") from None

@@ -58,6 +58,14 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(path: Path) -> None:
+    """Make a directory with those above it, unless it is there; on the disk, or all that comes into it may be lost."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync_folder(folder.parent)
+
+
 def sync_tree(path: Path) -> None:
     """Bring a directory with all that is in it to the disk."""
     for folder, _, names in os.walk(path):

@@ -1,0 +1,94 @@
+"""What a power cut may interrupt. Another one is a record in `OPERATIONS`."""
+
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qbsweep.runs import opening
+from qbsweep.runs.block import Task, solve_block
+from qbsweep.runs.state import pending_blocks
+
+from .judging import BLOCK_SECONDS, failing, run, solving
+from .sweeps import larger, moments
+
+FORMAT_2 = Path(__file__).with_name("format2.tar.xz")
+
+
+def _nothing(out: Path) -> None:
+    """Nothing is there."""
+
+
+def _run_moments(out: Path, **options: Any) -> None:
+    run(moments(), out, **options)
+
+
+def _solve_some(out: Path, count: int = 5) -> None:
+    """Be stopped after some blocks, none of which is in its chunk if a chunk has several."""
+    from qbsweep.api.running import given
+
+    with opening.locked(out) as directory:
+        store = opening.prepare(given(moments()), directory, BLOCK_SECONDS)
+        for number in pending_blocks(store)[1 : 1 + count]:
+            assert not solve_block(Task(str(out), store.id, number)).error
+
+
+def _fail_some(out: Path) -> None:
+    with solving(failing):
+        run(moments(), out)
+
+
+def _unpack_format_2(out: Path) -> None:
+    with tarfile.open(FORMAT_2) as archive:
+        archive.extractall(out, filter="data")
+
+
+def upgrade(out: Path) -> None:
+    """Bring a run directory to the current format."""
+    with opening.locked(out) as directory:
+        opening.upgrade(directory)
+
+
+def _upgrade_and_run(goal: dict[str, Any], out: Path) -> Any:
+    if (out / "data.zarr").exists() or list(out.glob(".data.zarr*")):
+        upgrade(out)
+    return run(goal, out)
+
+
+def _retry(goal: dict[str, Any], out: Path) -> Any:
+    return run(goal, out, retry_failed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Something that changes a run directory.
+
+    Attributes
+    ----------
+    name : str
+    act : callable
+        What a power cut interrupts.
+    before : callable
+        Makes what is on the disk before it.
+    goal : dict
+        The sweep whose results there are to be in the end.
+    finish : callable
+        Goes on after the power cut: with `goal`, in a directory.
+    """
+
+    name: str
+    act: Callable[[Path], Any]
+    before: Callable[[Path], None] = _nothing
+    goal: dict[str, Any] = field(default_factory=moments)
+    finish: Callable[[dict[str, Any], Path], Any] = run
+
+
+OPERATIONS = [
+    Operation("first run", _run_moments),
+    Operation("resume", _run_moments, _solve_some),
+    Operation("extension", lambda out: run(larger(), out), _run_moments, larger()),
+    Operation("extension of a half", lambda out: run(larger(), out), _solve_some, larger()),
+    Operation("retry", lambda out: run(moments(), out, retry_failed=True), _fail_some, finish=_retry),
+    Operation("upgrade", upgrade, _unpack_format_2, finish=_upgrade_and_run),
+]
