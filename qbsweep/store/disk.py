@@ -5,13 +5,19 @@ is on the disk once its directory is: a power cut before may leave the old file,
 content was not synced first.
 """
 
+import errno
 import os
 import secrets
+import shutil
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeAlias
 
+from qbsweep.errors import QbsweepError
+
 Bytes: TypeAlias = bytes | bytearray | memoryview
+_NOT_A_FILE = "{} is a link or a pipe, and nothing is written through one; remove it"
 PARTIAL = ".partial"
 """Ends the names of files on their way; `remove_partial` removes those of writers that were killed."""
 
@@ -38,6 +44,43 @@ def replace_file(path: Path, content: Bytes, safe: bool) -> None:
     stage(path, [content], safe).replace(path)
     if safe:
         sync_folder(path.parent)
+
+
+def open_own(path: Path, flags: int) -> int:
+    """Open a file that is written to where it is, or make it, and return its descriptor.
+
+    Raises
+    ------
+    QbsweepError
+        If a link, or a pipe, is in its place: in a directory of several people somebody else may have put it there.
+    """
+    try:
+        found = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise QbsweepError(_NOT_A_FILE.format(path)) from None
+        raise
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        os.close(found)
+        raise QbsweepError(_NOT_A_FILE.format(path))
+    return found
+
+
+def touch(path: Path) -> None:
+    """Make a file, or give it the time of now by the clock of whoever keeps it; follows no link."""
+    descriptor = open_own(path, os.O_WRONLY)
+    try:
+        os.utime(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Remove whatever is at a path, if anything is: of a link, the link."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path)
 
 
 def sync_file(path: Path) -> None:

@@ -1,9 +1,5 @@
 """The run loop, the store and the lock, in one process; `test_faults.py` has the real kills."""
 
-import json
-import os
-import socket
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +21,6 @@ from qbsweep.store.allocate import allocate
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.grid import Grid
-from qbsweep.store.lock import Lock, lock_holder
 from qbsweep.store.records import append_line
 from qbsweep.sweeps.axes import Axis
 from qbsweep.sweeps.spec import SweepSpec, parse_spec
@@ -277,43 +272,6 @@ def test_an_interrupted_extension_loses_nothing(tmp_path: Path, spec: SweepSpec,
         assert progress_of(store).complete
     xr.testing.assert_identical(values(directory), before)
     assert [path.name for path in directory.path.glob("*data.zarr*")] == ["data.zarr"]
-
-
-def write_lock(directory: Path, **changes: object) -> Path:
-    path = directory / "lock"
-    owner = {"host": socket.gethostname(), "pid": os.getpid(), "started": 0.0, "job": None}
-    path.write_text(json.dumps({**owner, **changes}))
-    return path
-
-
-def test_lock_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
-    write_lock(tmp_path, pid=2**22 - 3)
-    with Lock(tmp_path / "lock"):
-        pass
-
-
-def test_lock_of_a_process_that_reused_the_pid_is_taken_over(tmp_path: Path) -> None:
-    write_lock(tmp_path, started=1.0)
-    with Lock(tmp_path / "lock"):
-        pass
-    assert not (tmp_path / "lock").exists()
-
-
-def test_lock_of_another_host_holds_while_its_heart_beats(tmp_path: Path) -> None:
-    path = write_lock(tmp_path, host="elsewhere", job="77")
-    with pytest.raises(QbsweepError, match=r"process \d+ on elsewhere, job 77"), Lock(tmp_path / "lock"):
-        pass
-    os.utime(path, (time.time() - 600, time.time() - 600))
-    with Lock(tmp_path / "lock"):
-        pass
-
-
-def test_lock_is_held_once(tmp_path: Path) -> None:
-    with Lock(tmp_path / "lock"):
-        with pytest.raises(QbsweepError, match=f"process {os.getpid()}"), Lock(tmp_path / "lock"):
-            pass
-        assert lock_holder(tmp_path / "lock") is not None
-    assert lock_holder(tmp_path / "lock") is None
 
 
 def test_dask_executor_keeps_a_bounded_number_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
