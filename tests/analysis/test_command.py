@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-import zarr
 
 from qbsweep.physics import closed_forms
 from qbsweep.runs import loop, opening
@@ -17,6 +16,7 @@ from qbsweep.store.replace import recover_tree, replace_tree
 from qbsweep.sweeps.spec import load_spec
 
 from ..command import Outcome, qbsweep
+from ..datasets import put
 
 
 def analyze(*arguments: object) -> Outcome:
@@ -152,8 +152,7 @@ def test_points_left_out_are_told(sweep: Callable[[str], Path]) -> None:
         "name: run\nparameters: {kappa: 0.003, epsilon: 0.01, topology: cascaded, N: 2}\n"
         "sweep: {J: {geomspace: [1e-3, 5e-3, 12]}}\n"
     )
-    status = zarr.open_group(out / "data.zarr")["status"]
-    status[:] = np.array([1, 2, 3, 3, *[1] * 8], np.int8)
+    put(out, "status", ..., [1, 2, 3, 3, *[1] * 8])
     code, text, _ = analyze(out)
     assert code == 0
     assert "left out of everything: 1 failed, 2 suspect points" in text

@@ -12,7 +12,6 @@ import matplotlib.image
 import numpy as np
 import pytest
 import xarray as xr
-import zarr
 
 from qbsweep.api import result as api_result
 from qbsweep.figures.gallery import of_dataset
@@ -20,6 +19,7 @@ from qbsweep.runs import loop, opening
 from qbsweep.sweeps.spec import load_spec
 
 from ..command import qbsweep
+from ..datasets import put
 from .browser import browser
 
 SWEEP = "name: run\nparameters: {{kappa: 0.003, epsilon: 0.01{0}}}\nsweep: {{{1}}}\n{2}"
@@ -89,8 +89,7 @@ def test_every_kind_of_dataset(sweep: Callable[[str], Path], kind: str) -> None:
 def test_interrupted_failed_and_suspect_points(sweep: Callable[[str], Path]) -> None:
     truncated = ", topology: cascaded, N: 1, solver: lindblad, fock_levels: 3"
     out = sweep(SWEEP.format(truncated, "J: {geomspace: [1e-3, 5e-3, 12]}", ""))
-    status = zarr.open_group(out / "data.zarr")["status"]
-    status[:] = np.array([1, 2, 3, 3, *[1] * 6, 0, 0], np.int8)
+    put(out, "status", ..., [1, 2, 3, 3, *[1] * 6, 0, 0])
     record = {"block": 0, "attempt": 1, "labels": {"J": 0.00115}, "points": 1, "error": "singular <matrix>"}
     (out / "failures.jsonl").write_text(json.dumps(record) + "\n")
     body = said(page(out))

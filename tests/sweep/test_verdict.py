@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-import zarr
 
 import qbsweep as qb
 from qbsweep.errors import QbsweepError
@@ -16,11 +15,10 @@ from qbsweep.figures.chart import against
 from qbsweep.runs import state as state_module
 from qbsweep.runs.state import judged_progress_in, progress_in, state, suspect_text
 from qbsweep.solvers.status import VERDICT_NAMES
-from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
-from qbsweep.store.status import status_files
 
 from ..command import qbsweep
+from ..datasets import put, to_format_2
 
 PARAMETERS = "topology: cascaded, J: {value: 1, unit: J_op}, kappa: 0.003, epsilon: 0.001, n_th: 0.3"
 BOTH = f"name: both\nparameters: {{{PARAMETERS}, N: 1}}\nsweep: {{solver: [moments, lindblad], fock_levels: [3, 20]}}\n"
@@ -82,7 +80,7 @@ def test_what_is_masked_or_not_there_is_none(tmp_path: Path) -> None:
 
 def test_a_point_that_is_pending_or_failed_has_no_verdict_whatever_was_written(tmp_path: Path) -> None:
     out = run(tmp_path, BOTH)
-    zarr.open_group(out / "data.zarr")["status"][0] = [0, 2]
+    put(out, "status", 0, [0, 2])
     assert words(out).values.tolist() == [["none", "none"], ["suspect-truncation", "certified"]]
 
 
@@ -90,7 +88,7 @@ def test_the_report_writes_codes_as_words(tmp_path: Path) -> None:
     out = run(tmp_path, BOTH.replace("fock_levels: [3, 20]", "fock_levels: [3]"))
     assert qbsweep("report", out)[0] == 0
     assert "<td>exact</td>" in (out / "report.html").read_text().partition("<h2>Values")[2]
-    zarr.open_group(out / "data.zarr")["status"][0] = 2
+    put(out, "status", 0, 2)
     assert qbsweep("report", out)[0] == 0
     values = (out / "report.html").read_text().partition("<h2>Values")[2]
     assert "<td>none</td>" in values
@@ -107,15 +105,15 @@ def test_status_counts_what_the_dataset_says(tmp_path: Path) -> None:
 
 def test_pending_points_have_no_verdict(tmp_path: Path) -> None:
     out = run(tmp_path, EXACT % "[1, 2, 3]")
-    zarr.open_group(out / "data.zarr")["status"][0] = 0  # as if a worker had been killed before it wrote that
+    put(out, "status", 0, 0)  # as if a worker had been killed before it wrote that
     assert verdicts_in(out) == {"exact": 2}
 
 
 def test_a_point_that_was_marked_failed_has_no_verdict(tmp_path: Path) -> None:
     out = run(tmp_path, EXACT % "[1, 2, 3]")
-    zarr.open_group(out / "data.zarr")["status"][1:] = 2
+    put(out, "status", slice(1, None), 2)
     assert verdicts_in(out) == {"exact": 1}
-    zarr.open_group(out / "data.zarr")["status"][:] = 2
+    put(out, "status", ..., 2)
     assert verdicts_in(out) == {}
 
 
@@ -123,9 +121,8 @@ def test_all_is_counted_at_one_moment(tmp_path: Path, monkeypatch: pytest.Monkey
     """The files are looked at once: what a worker writes meanwhile is in both counts or in none."""
     out = run(tmp_path, BOTH)
     looks = []
-    monkeypatch.setattr(
-        state_module, "status_files", lambda directory: looks.append(directory) or status_files(directory)
-    )
+    original = state_module.read_metadata
+    monkeypatch.setattr(state_module, "read_metadata", lambda path: looks.append(path) or original(path))
     data = state(RunDirectory(out))
     assert sum(data["verdicts"].values()) == data["ok"] + data["suspect"] == 4
     assert len(looks) == 1
@@ -149,23 +146,21 @@ def run_failing(path: Path, sweep: str) -> Path:
 
 def of_an_earlier_version(out: Path) -> None:
     """Turn a dataset into one from before there were verdicts."""
-    metadata = out / "data.zarr/zarr.json"
-    group = json.loads(metadata.read_text())
-    for name in ("verdict", "numerical_error"):
-        del group["consolidated_metadata"]["metadata"][name]
-        shutil.rmtree(out / "data.zarr" / name)
-    metadata.write_text(json.dumps(group))
+    to_format_2(out, without=("verdict", "numerical_error"))
 
 
 def test_a_dataset_of_an_earlier_version_is_read_finished_and_extended(tmp_path: Path) -> None:
     out = run(tmp_path, EXACT % "[1, 2]")
+    put(out, "status", 0, 0)
     of_an_earlier_version(out)
-    Store(out / "data.zarr").set_status((slice(0, 1),), np.zeros(1, np.int8))
+    assert verdicts_in(out) == {}
+    assert qbsweep("report", out)[0] == 0
+    assert "qbsweep upgrade" in qbsweep("run", tmp_path / "sweep.yaml", "--out", out).sentence(out)
+    assert qbsweep("upgrade", out)[0] == 0
     assert verdicts_in(out) == {}
     assert qbsweep("run", tmp_path / "sweep.yaml", "--out", out)[0] == 0
-    assert qbsweep("report", out)[0] == 0
     run(tmp_path, EXACT % "[1, 2, 3]")
-    assert words(out).values.tolist() == ["none", "none", "exact"]
+    assert words(out).values.tolist() == ["exact", "none", "exact"]
 
 
 def test_a_suspect_point_of_an_earlier_version_is_still_shown(tmp_path: Path) -> None:
@@ -242,6 +237,7 @@ def test_levels_that_hold_a_branch_are_not_said_to_meet_the_tolerance(tmp_path: 
 def test_suspect_points_of_an_earlier_version_are_said_beside_those_of_this_one(tmp_path: Path, more: str) -> None:
     out = run(tmp_path, BOTH)
     of_an_earlier_version(out)
+    assert qbsweep("upgrade", out)[0] == 0
     run(tmp_path, BOTH.replace("3, 20", more))
     with xr.open_zarr(out / "data.zarr") as ds:
         chart = against(ds.load(), "energy_terminal", "fock_levels")
