@@ -11,7 +11,8 @@ import xarray as xr
 
 from qbsweep.analysis.registry import ANALYSES
 from qbsweep.store.directory import RunDirectory
-from qbsweep.store.replace import replace_tree
+from qbsweep.store.disk import own_folder
+from qbsweep.store.replace import replace_text, replace_tree
 
 
 def to_zarr(tree: xr.DataTree, path: Path) -> None:
@@ -27,14 +28,12 @@ def save(results: Mapping[str, xr.Dataset], directory: RunDirectory) -> None:
     Files of the same names are replaced; those of analyses that were not done now are removed, everything else stays.
     """
     folder = directory.analysis
-    folder.mkdir(exist_ok=True)
+    own_folder(folder)
     replace_tree(directory.analysis_data, lambda path: to_zarr(xr.DataTree.from_dict(dict(results)), path))
     for name in ANALYSES:
         target = folder / f"{name}.csv"
         if name in results:
-            scratch = folder / f".{name}.csv.new"
-            summary(results[name]).to_csv(scratch, index=False)
-            scratch.replace(target)
+            replace_text(target, summary(results[name]).to_csv(index=False))
         else:
             target.unlink(missing_ok=True)
 

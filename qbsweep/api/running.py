@@ -1,6 +1,5 @@
 """Sweeps to runs: predict, run here, submit to a cluster, open what is there."""
 
-import json
 import os
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from qbsweep.runs.watch import Watcher
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.grid import BLOCK_SECONDS
-from qbsweep.store.replace import replace_text
 from qbsweep.sweeps.given import Source
 from qbsweep.sweeps.given import sweep as given
 from qbsweep.sweeps.spec import SweepSpec
@@ -169,4 +167,4 @@ def require_positive(**values: float | None) -> None:
 
 def write_plan(directory: RunDirectory, plan: Plan) -> None:
     """Write plan.json."""
-    replace_text(directory.plan_file, json.dumps(plan.to_json(), indent=1))
+    directory.write_plan(plan.to_json())

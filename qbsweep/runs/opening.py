@@ -36,8 +36,8 @@ def prepare(spec: SweepSpec, directory: RunDirectory, block_seconds: float = BLO
     """
     from qbsweep.store.allocate import allocate
 
-    directory.check_own()
     directory.recover()
+    directory.check_own()
     if not directory.data.exists():
         allocate(directory.data, spec, make_grid(spec, block_seconds), provenance())
         directory.write_sweep(spec.digest(), dump_spec(spec))
@@ -85,7 +85,8 @@ def locked(path: Path) -> Iterator[RunDirectory]:
     with contextlib.ExitStack() as stack:
         try:
             make_folder(path)
-            stack.enter_context(Lock(RunDirectory(path).lock_file))
+            for lock in RunDirectory(path).locks():
+                stack.enter_context(Lock(lock))
         except (FileExistsError, NotADirectoryError):
             raise QbsweepError(f"{path} is or lies in a file, not a directory; give another --out") from None
         except OSError as error:

@@ -95,7 +95,7 @@ def _run(directory: RunDirectory, store: Store, files: JobFiles, record: Record,
             progress = _run_to_the_end(
                 directory, store, DaskExecutor(client, pool), pool, console, costs, record.workers
             )
-            _patiently(files.finished.touch)
+            _patiently(files.finish)
             return progress
         finally:
             files.remove_scheduler(identity)

@@ -5,8 +5,6 @@ Light on purpose: the supervisor of every worker job imports it, and it should s
 
 import contextlib
 import json
-import os
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +13,7 @@ from qbsweep.context import JobContext
 from qbsweep.errors import QbsweepError
 from qbsweep.slurm.registry import SCHEDULERS, SLURM
 from qbsweep.store.directory import RunDirectory
+from qbsweep.store.disk import own_folder, remove, replace_file, stage, touch
 
 AGAIN = 75
 """Exit code of a driver or worker whose time is up while there is work left: its job is to be requeued."""
@@ -127,6 +126,10 @@ class JobFiles:
         """Exists when no worker is needed any more."""
         return self.folder / "finished"
 
+    def finish(self) -> None:
+        """Say that no worker is needed any more."""
+        touch(self.finished)
+
     @property
     def _scheduler(self) -> Path:
         return self.folder / "scheduler.json"
@@ -134,11 +137,11 @@ class JobFiles:
     def start_anew(self) -> None:
         """Make the folder ready for a submission; scripts and logs of earlier ones stay."""
         for name in ("notes", "tls"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
+            remove(self.folder / name)
         for path in (self.finished, self.starts, self._scheduler):
             path.unlink(missing_ok=True)
         for path in (self.folder, self.logs, self._notes):
-            path.mkdir(exist_ok=True)
+            own_folder(path)
 
     def record(self) -> Record | None:
         """Return what was submitted last, None if nothing was.
@@ -219,11 +222,10 @@ class JobFiles:
 
     def trouble(self) -> str:
         """Say why this node cannot read the dataset, or cannot write here; empty if it can."""
-        probe = self._notes / f".probe.{JobContext.current().node}.{os.getpid()}"
+        probe = self._notes / f"probe.{JobContext.current().node}"
         try:
             (RunDirectory(self.run).data / "zarr.json").read_bytes()
-            probe.write_bytes(b"")
-            probe.unlink()
+            stage(probe, [], safe=False).unlink()
         except OSError as error:
             return f"{type(error).__name__}: {error}"
         return ""
@@ -231,7 +233,7 @@ class JobFiles:
     def keep_busy(self, block: int) -> None:
         """Say, again and again, that a worker without a driver is still on this block."""
         with contextlib.suppress(OSError):
-            (self._notes / f"block-{block}").touch()
+            touch(self._notes / f"block-{block}")
 
     def end_busy(self, block: int) -> None:
         """Say that it is not any more."""
@@ -265,10 +267,4 @@ class Marker:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        scratch.replace(path)
-    except OSError:
-        scratch.unlink(missing_ok=True)
-        raise
+    replace_file(path, json.dumps(content, indent=1).encode(), safe=False)

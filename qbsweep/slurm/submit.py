@@ -18,6 +18,7 @@ from qbsweep.slurm.scripts import Submission, scripts
 from qbsweep.solvers.status import FAILED, PENDING
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
+from qbsweep.store.disk import replace_file
 from qbsweep.store.grid import Grid
 from qbsweep.sweeps.spec import SweepSpec
 
@@ -112,7 +113,7 @@ def send(prepared: Prepared, directory: RunDirectory) -> Record:
     files.start_anew()
     create_credentials(files.credentials)
     for name, text in prepared.scripts.items():
-        (files.folder / name).write_text(text, encoding="utf-8")
+        replace_file(files.folder / name, text.encode(), safe=False)
     record = Record(
         token=prepared.token,
         driver_name=job.driver_name,

@@ -1,7 +1,6 @@
 """Allocate a new dataset: coordinates, empty variables, attributes that say where it comes from."""
 
 import json
-import shutil
 import uuid
 import warnings
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ import zarr
 import zarr.codecs
 
 from qbsweep.store.directory import FORMAT
-from qbsweep.store.disk import sync_folder, sync_tree
+from qbsweep.store.disk import remove, sync_folder, sync_tree
 from qbsweep.store.encoding import codecs
 from qbsweep.store.grid import Grid
 from qbsweep.store.layout import Coordinate, attributes_of, coordinates, sizes, stored_variables
@@ -55,7 +54,7 @@ def allocate(path: Path, spec: SweepSpec, grid: Grid, provenance: Mapping[str, A
 def allocate_as(path: Path, attributes: Mapping[str, Any], spec: SweepSpec, grid: Grid) -> None:
     """Create a dataset with these attributes, byte for byte the same every time."""
     scratch = path.with_name(f".{path.name.lstrip('.')}.new")
-    shutil.rmtree(scratch, ignore_errors=True)
+    remove(scratch)
     labels = coordinates(spec)
     scalars = sorted(name for name, coordinate in labels.items() if coordinate.dims != (name,))
     naming: Any = {"name": "v2" if attributes["generation"] % 2 else "default", "separator": "."}

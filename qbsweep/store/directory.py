@@ -3,18 +3,24 @@
 The only module that spells these names. Light on purpose: what runs beside the workers of a job imports it.
 """
 
-import shutil
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
+
 from qbsweep.errors import QbsweepError
-from qbsweep.store.records import read_json, read_lines
+from qbsweep.store.disk import refuse_link, remove
+from qbsweep.store.records import read_json, read_lines, sealed
 from qbsweep.store.replace import put_in_place, recover_tree, replace_text
 
 FORMAT = 3
 """Version of the run directory; a dataset of another version is refused."""
 SWEEP_HEADER = "# The sweep as it was run. "
+_SWEEP = re.compile(r"(?s).*?Digest (\w+)\.(?: Checksum ([0-9a-f]{8})\.)?\n(.*)")
+_PLAN_MARKS = (b'{\n "name": ', b'"digest": ', b'"block_shape": ')  # one flipped bit cannot hide them all
 REFINED = "refined"
 """The group of a dataset with the samples that a refinement has added; they are of curves, not of the grid."""
 
@@ -41,9 +47,14 @@ class RunDirectory:
         return self.path / "blocks"
 
     @property
+    def home(self) -> Path:
+        """Where the dataset is: `data`, unless that is a link, to a larger disk say."""
+        return self.data.resolve() if self.data.is_symlink() else self.data
+
+    @property
     def replacement(self) -> Path:
-        """Where a dataset is prepared that will take the place of `data`."""
-        return self.path / ".data.zarr.replacement"
+        """Where a dataset is prepared that will take the place of `home`: beside it, to be renamed."""
+        return self.home.with_name(f".{self.home.name}.replacement")
 
     @property
     def sweep_file(self) -> Path:
@@ -74,6 +85,14 @@ class RunDirectory:
     def lock_file(self) -> Path:
         """Names who runs this directory now."""
         return self.path / "lock"
+
+    def locks(self) -> tuple[Path, ...]:
+        """Return all locks of who runs this directory: two directories may be linked to one dataset."""
+        if not self.data.is_symlink():
+            return (self.lock_file,)
+        home = self.home
+        is_run = home.name == self.data.name
+        return self.lock_file, RunDirectory(home.parent).lock_file if is_run else home.with_name(f".{home.name}.lock")
 
     @property
     def slurm(self) -> Path:
@@ -115,34 +134,58 @@ class RunDirectory:
 
     def write_sweep(self, digest: str, text: str) -> None:
         """Record the sweep, unless it is recorded already."""
-        if self.sweep() != (digest, text):
-            replace_text(self.sweep_file, f"{SWEEP_HEADER}Digest {digest}.\n{text}")
+        header = f"{SWEEP_HEADER}Digest {digest}. Checksum {_checksum(text)}.\n"
+        if _content(self.sweep_file) != (header + text).encode():
+            replace_text(self.sweep_file, header + text)
 
     def sweep(self) -> tuple[str, str] | None:
-        """Return the digest and the text of the recorded sweep, None if there is none."""
-        try:
-            header, _, text = self.sweep_file.read_text(encoding="utf-8").partition("\n")
-        except (OSError, ValueError):
+        """Return the digest and the text of the recorded sweep, None if there is none, or not what was written."""
+        text = (_content(self.sweep_file) or b"").decode(errors="replace")
+        found = _SWEEP.fullmatch(text) if text.startswith(SWEEP_HEADER) else None
+        if found is None or found[2] not in (None, _checksum(found[3])):
             return None
-        return header.removeprefix(f"{SWEEP_HEADER}Digest ").removesuffix("."), text
+        return found[1], found[3]
+
+    def write_plan(self, plan: dict[str, Any]) -> None:
+        """Write down blocks and predictions."""
+        replace_text(self.plan_file, sealed(plan, indent=1))
 
     def recover(self) -> None:
         """Finish or undo what a killed run was doing to the dataset as a whole."""
-        recover_tree(self.data)
-        shutil.rmtree(self.replacement, ignore_errors=True)
+        recover_tree(self.home)
+        remove(self.replacement)
 
     def swap(self) -> None:
-        """Put `replacement` in the place of `data`; `recover` repairs it if this is interrupted."""
-        put_in_place(self.replacement, self.data)
+        """Put `replacement` in the place of the dataset; `recover` repairs it if this is interrupted."""
+        put_in_place(self.replacement, self.home)
 
     def check_own(self) -> None:
-        """Refuse a directory with files that are named like those of a run but are somebody's own."""
-        sweep, plan = self.sweep_file, self.plan_file
-        if self.data.is_symlink() and not self.data.exists():
-            raise QbsweepError(f"{self.data} is a link to nowhere; mend or remove it, or give another --out")
-        for path, own in ((sweep, _starts_with(sweep, SWEEP_HEADER)), (plan, "digest" in (read_json(plan) or {}))):
-            if path.exists() and not own:
+        """Refuse a directory with files that are named like those of a run but are somebody's own, or lead elsewhere.
+
+        Beside a dataset, what is left of our own files after a power cut, or has a flipped bit, is to be rewritten.
+        """
+        if self.data.is_symlink():
+            if not self.data.exists():
+                raise QbsweepError(f"{self.data} is a link to nowhere; mend or remove it, or give another --out")
+            if self.data.lstat().st_uid not in (os.geteuid(), 0):
+                raise QbsweepError(f"{self.data} is a link that another user has made; give another --out")
+        for path in (self.events_file, self.failures_file, self.attempts_file, self.blocks, self.slurm):
+            refuse_link(path)
+        is_run = self.data.exists()
+        for path, is_own in ((self.sweep_file, self._owns_sweep(is_run)), (self.plan_file, self._owns_plan(is_run))):
+            if path.exists() and not is_own:
                 raise QbsweepError(f"{path} is not from a run and would be overwritten; give another --out")
+
+    def _owns_sweep(self, is_run: bool) -> bool:
+        text = (_content(self.sweep_file) or b"").decode(errors="replace")
+        found = _SWEEP.fullmatch(text)
+        is_remnant = SWEEP_HEADER.startswith(text.rstrip("\0")) or (found and found[2] == _checksum(found[3]))
+        return text.startswith(SWEEP_HEADER) or bool(is_run and is_remnant)
+
+    def _owns_plan(self, is_run: bool) -> bool:
+        content = _content(self.plan_file) or b""
+        is_remnant = _PLAN_MARKS[0].startswith(content.rstrip(b"\0")) or any(mark in content for mark in _PLAN_MARKS)
+        return "digest" in (read_json(self.plan_file) or {}) or (is_run and is_remnant)
 
 
 def existing(path: Path) -> RunDirectory:
@@ -158,8 +201,12 @@ def existing(path: Path) -> RunDirectory:
     return directory
 
 
-def _starts_with(path: Path, text: str) -> bool:
+def _content(path: Path) -> bytes | None:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").startswith(text)
+        return path.read_bytes()
     except OSError:
-        return False
+        return None
+
+
+def _checksum(text: str) -> str:
+    return f"{google_crc32c.value(text.encode()):08x}"

@@ -17,7 +17,7 @@ from typing import TypeAlias
 from qbsweep.errors import QbsweepError
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
-_NOT_A_FILE = "{} is a link or a pipe, and nothing is written through one; remove it"
+_NOT_A_FILE = "{} is a link or a pipe, and nothing is written through one; remove it, or give another --out"
 PARTIAL = ".partial"
 """Ends the names of files on their way; `remove_partial` removes those of writers that were killed."""
 
@@ -64,6 +64,18 @@ def open_own(path: Path, flags: int) -> int:
         os.close(found)
         raise QbsweepError(_NOT_A_FILE.format(path))
     return found
+
+
+def own_folder(path: Path) -> None:
+    """Make a folder if there is none; raises QbsweepError if a link is in its place."""
+    path.mkdir(exist_ok=True)
+    refuse_link(path)
+
+
+def refuse_link(path: Path) -> None:
+    """Raise QbsweepError if a link is in the place of a file or folder that is written to where it is."""
+    if path.is_symlink():
+        raise QbsweepError(_NOT_A_FILE.format(path))
 
 
 def touch(path: Path) -> None:

@@ -32,7 +32,6 @@ from qbsweep.store.records import read_json
 _HEARTBEAT_SECONDS = 10.0
 _STALE_SECONDS = 120.0  # a lock of another host without a heartbeat for so long is taken over
 _TRIES = 100  # to find out who has it, while others take it and leave it
-_CLOCK = ".lock.held"  # bears the kernel's lock, and tells the time
 _NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.ENOENT)
 
 
@@ -122,7 +121,7 @@ class Lock:
         self._me = _Owner.me()
 
     def __enter__(self) -> Self:
-        self._held = open_own(self._path.with_name(_CLOCK), os.O_RDWR)
+        self._held = open_own(_clock(self._path), os.O_RDWR)
         try:
             self._take_kernel_lock()
             self._take()
@@ -234,6 +233,11 @@ class Lock:
                 pass
 
 
+def _clock(lock: Path) -> Path:
+    """Return the file that bears the kernel's lock, and tells the time; it stays."""
+    return lock.with_name(f".{lock.name.lstrip('.')}.held")
+
+
 def _is_alive(lock: Path, file: Path, owner: _Owner) -> bool:
     import psutil  # here: of a directory that nobody runs there is nothing to ask
 
@@ -268,7 +272,7 @@ def _age(lock: Path, file: Path) -> float:
 def _now(lock: Path) -> float:
     """Return what time it is where a lock is kept; here, for who may look only."""
     try:
-        descriptor = os.open(lock.with_name(_CLOCK), os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(_clock(lock), os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return time.time()
     try:

@@ -1,38 +1,103 @@
-"""Small files of records: JSON, one object a line, read with care."""
+"""Small files of records: JSON, one object a line, read with care.
 
-import contextlib
+Whatever is written ends with a checksum of all before it, as a field of the object: `"crc"`. What an earlier version
+wrote has none, and is taken as it is.
+"""
+
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import google_crc32c
+
+from qbsweep.store.disk import open_own
+
+_SEALED = re.compile(rb'(?s)(.*),\s+"crc": "([0-9a-f]{8})"\s*\}\s*')
+
+
+class Lines(NamedTuple):
+    """What a file of records says.
+
+    Attributes
+    ----------
+    records : list of dict
+        One a line.
+    wrong : int
+        Lines that are not what was written: cut short by a crash, or changed since.
+    """
+
+    records: list[dict[str, Any]]
+    wrong: int
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
-    """Append one JSON line; a line that was cut short by a crash before it is closed off first."""
-    data = json.dumps(record).encode() + b"\n"
-    with path.open("ab+") as file:
-        if file.tell():
+    """Append one JSON line; a line that was cut short by a crash before it is closed off first.
+
+    Raises
+    ------
+    QbsweepError
+        If a link is in the place of the file.
+    """
+    data = sealed(record).encode() + b"\n"
+    with os.fdopen(open_own(path, os.O_RDWR | os.O_APPEND), "ab+", buffering=0) as file:
+        if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":
                 data = b"\n" + data
-        file.write(data)
+        while data:
+            data = data[file.write(data) :]
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """Return the JSON objects of a file, one a line; a line that is none (cut short by a crash, say) is skipped."""
-    records = []
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    for line in text.splitlines():
-        with contextlib.suppress(ValueError, RecursionError):
-            records.append(json.loads(line))
-    return [record for record in records if isinstance(record, dict)]
+    return scan_lines(path).records
+
+
+def scan_lines(path: Path) -> Lines:
+    """Return the JSON objects of a file, one a line, and how many lines are none that was written."""
+    records: list[dict[str, Any]] = []
+    wrong, sealed_since = 0, False
+    for line in path.read_bytes().split(b"\n") if path.is_file() else ():
+        if not line.strip():
+            continue
+        record, is_sealed = _unsealed(line)
+        sealed_since |= is_sealed
+        if record is None or (sealed_since and not is_sealed):
+            wrong += 1
+        else:
+            records.append(record)
+    return Lines(records, wrong)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object in a file, None if there is none."""
+    """Return the JSON object in a file, None if there is none, or not the one that was written."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return _unsealed(path.read_bytes())[0]
+    except OSError:
         return None
-    return content if isinstance(content, dict) else None
+
+
+def sealed(record: Mapping[str, Any], indent: int | None = None) -> str:
+    """Return an object as JSON that ends with its checksum."""
+    body = json.dumps(record, indent=indent).removesuffix("}").rstrip("\n")
+    separator, end = (" ", "") if indent is None else ("\n" + indent * " ", "\n")
+    return f'{body},{separator}"crc": "{google_crc32c.value(body.encode()):08x}"{end}}}'
+
+
+def _unsealed(text: bytes) -> tuple[dict[str, Any] | None, bool]:
+    """Return an object, None if it is not what was written; and whether it has a checksum."""
+    seal = _SEALED.fullmatch(text)
+    if seal and google_crc32c.value(seal[1]) != int(seal[2], 16):
+        return None, True
+    try:
+        record = json.loads(text.decode(errors="replace"))
+    except (ValueError, RecursionError):
+        return None, False
+    if not isinstance(record, dict):
+        return None, False
+    if seal:
+        del record["crc"]
+    return record, seal is not None

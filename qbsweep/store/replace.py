@@ -1,11 +1,12 @@
 """Files and directories that are replaced as a whole or not at all: something complete is renamed into their place."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from qbsweep.store.disk import replace_file, sync_folder, sync_tree
+from qbsweep.store.disk import remove, replace_file, sync_folder, sync_tree
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -14,7 +15,7 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def replace_tree(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a directory, and put it in the place of `path` once it is complete."""
+    """Let `write` make a directory, and put it in the place of `path`, or of a link there, once it is complete."""
     recover_tree(path)
     scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
@@ -28,7 +29,7 @@ def replace_tree(path: Path, write: Callable[[Path], object]) -> None:
 
 def put_in_place(new: Path, path: Path) -> None:
     """Put a directory that is on the disk in the place of another; `recover_tree` repairs it if this is interrupted."""
-    if path.exists():
+    if os.path.lexists(path):
         path.rename(_previous(path))
     new.rename(path)
     sync_folder(path.parent)  # before the old one goes
@@ -37,9 +38,9 @@ def put_in_place(new: Path, path: Path) -> None:
 
 def recover_tree(path: Path) -> None:
     """Finish or undo a replacement that was interrupted."""
-    if _previous(path).exists():
-        if path.exists():
-            shutil.rmtree(_previous(path))
+    if os.path.lexists(_previous(path)):
+        if os.path.lexists(path):
+            remove(_previous(path))
         else:
             _previous(path).rename(path)
 

@@ -1,9 +1,7 @@
 """Damage single files of a run directory, and tell what every way to read it makes of that."""
 
-import random
 import shutil
 import tempfile
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

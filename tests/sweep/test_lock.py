@@ -89,9 +89,9 @@ def test_lock_is_held_once(tmp_path: Path) -> None:
 def test_the_clock_of_this_host_does_not_matter(tmp_path: Path, hours: float, monkeypatch: pytest.MonkeyPatch) -> None:
     right = time.time
     monkeypatch.setattr(lock_module, "time", type("Skewed", (), {"time": staticmethod(lambda: right() + 3600 * hours)}))
-    beating = entry(tmp_path, host="elsewhere")
-    with Lock(tmp_path / "other"):  # makes the file that tells the time
+    with Lock(tmp_path / "lock"):  # makes the file that tells the time
         pass
+    beating = entry(tmp_path, host="elsewhere")
     assert lock_holder(tmp_path / "lock") is not None
     with pytest.raises(QbsweepError, match="elsewhere"), Lock(tmp_path / "lock"):
         pass
