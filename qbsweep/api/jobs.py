@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 from qbsweep.api.result import Run
-from qbsweep.api.running import AnyPath, require_positive, run_path, watcher, write_plan
+from qbsweep.api.running import AnyPath, Durability, is_safe, require_positive, run_path, watcher, write_plan
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import opening
 from qbsweep.runs.state import progress_of
@@ -31,6 +31,7 @@ def submit(
     time: str | int | None = None,
     retry_failed: bool = False,
     block_seconds: float = BLOCK_SECONDS,
+    durability: Durability = "safe",
     progress: bool | Watcher = True,
 ) -> Run:
     """Run a sweep on a Slurm cluster, or go on with it: submits jobs and returns.
@@ -47,7 +48,7 @@ def submit(
         Worker processes in all; default from the predicted time and the profile.
     time : str or int, optional
         Walltime of the jobs: ``"90min"``, ``"12h"``, ``"1-00:00:00"``, or minutes.
-    retry_failed, block_seconds
+    retry_failed, block_seconds, durability
         See `run`.
     progress : bool
         Whether to say what was submitted.
@@ -63,7 +64,7 @@ def submit(
         For a mistake in the sweep or the profile, a run that is submitted already, or a refusal of Slurm's.
     """
     watch = watcher(progress)
-    spec = given(sweep)
+    spec, safe = given(sweep), is_safe(durability)
     path = run_path(spec, out)
     prepared = _decided(spec, path, profile, workers, time, retry_failed, block_seconds)
     if prepared.doubt:
@@ -73,14 +74,15 @@ def submit(
     with opening.locked(path) as directory:
         submitted.refuse_if_queued(path)  # again: another `submit` may have been quicker
         submitted.clear_away(path)
-        store = opening.prepare(spec, directory, block_seconds)
+        store = opening.prepare(spec, directory, block_seconds, safe)
+        opening.drop_torn(store, watch.say)
         if retry_failed:
             watch.say(f"{opening.reset_failed(directory, store):,} failed points will be solved again")
         if progress_of(store).complete:
             watch.say("all points are solved already; nothing was submitted")
             return Run(path)
         write_plan(directory, prepared.plan)
-        record = jobs.send(prepared, directory)
+        record = jobs.send(prepared, directory, safe)
     watch.say(_submitted(prepared, record, path))
     return Run(path)
 

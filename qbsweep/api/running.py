@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal, get_args
 
 from rich.console import Console
 
@@ -21,6 +22,7 @@ from qbsweep.sweeps.spec import SweepSpec
 from qbsweep.text import aligned, duration
 
 AnyPath = str | os.PathLike[str]
+Durability = Literal["safe", "fast"]
 
 
 def load(file: AnyPath) -> SweepSpec:
@@ -79,6 +81,7 @@ def run(
     executor: str = "auto",
     retry_failed: bool = False,
     block_seconds: float = BLOCK_SECONDS,
+    durability: Durability = "safe",
     progress: bool | Watcher = True,
 ) -> Run:
     """Run a sweep on this machine, or go on with it; finished points are never computed again.
@@ -98,6 +101,10 @@ def run(
         Solve failed points again.
     block_seconds : float
         Longest predicted time of a block: what a crash can cost a worker.
+    durability : str
+        'safe': what is finished is on the disk within a second of computing, and survives a power cut. 'fast': the
+        operating system writes it when it likes, half a minute later at most; a power cut then costs more, but
+        makes no number wrong.
     progress : bool
         Whether to show a bar.
 
@@ -113,11 +120,13 @@ def run(
     """
     spec = given(sweep)
     executors.check(executor)
+    safe = is_safe(durability)
     require_positive(workers=workers, block_seconds=block_seconds)
     watch = watcher(progress, talks=False)
     path = run_path(spec, out)
     with opening.locked(path) as directory:
-        store = opening.prepare(spec, directory, block_seconds)
+        store = opening.prepare(spec, directory, block_seconds, safe)
+        opening.drop_torn(store, watch.say)
         if retry_failed:
             watch.detail(f"{opening.reset_failed(directory, store):,} failed points will be solved again")
         if progress_of(store).complete:
@@ -144,6 +153,13 @@ def _run_pending(directory: RunDirectory, store: Store, watch: Watcher, executor
     watch.detail(f"finished in {duration(watch.seconds)}")
     for error, count in watch.unwritten.items():
         watch.say(f"{count} blocks were not written: {error}")
+
+
+def is_safe(durability: str) -> bool:
+    """Return whether results have to be on the disk before anything says that they are there."""
+    if durability not in get_args(Durability):
+        raise QbsweepError(f"`durability` must be 'safe' or 'fast', but is '{durability}'")
+    return durability == "safe"
 
 
 def watcher(progress: bool | Watcher, talks: bool = True) -> Watcher:

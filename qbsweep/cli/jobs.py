@@ -11,6 +11,7 @@ from qbsweep.cli.options import (
     AsJson,
     BlockSeconds,
     Directory,
+    Durability,
     Out,
     RetryFailed,
     SweepFile,
@@ -35,6 +36,7 @@ def submit_command(
     ] = None,
     retry_failed: RetryFailed = False,
     block_seconds: BlockSeconds = BLOCK_SECONDS,
+    durability: Durability = "safe",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the job scripts, change nothing.")] = False,
 ) -> None:
     """Run a sweep on a Slurm cluster, or go on with it.
@@ -49,6 +51,7 @@ def submit_command(
         for path, text in job_scripts(sweep, out, **options).items():
             print(f"# ---- {path}\n{text}")
         return
+    options["durability"] = durability
     run = submit(sweep, out, **options)
     if run.complete:
         finish(run)

@@ -12,7 +12,7 @@ import typer
 
 import qbsweep
 from qbsweep.cli import analyze, jobs, keep, show, verify
-from qbsweep.cli.options import BlockSeconds, Out, RetryFailed, SweepFile, Workers, example, finish
+from qbsweep.cli.options import BlockSeconds, Durability, Out, RetryFailed, SweepFile, Workers, example, finish
 from qbsweep.errors import QbsweepError
 from qbsweep.store.grid import BLOCK_SECONDS
 
@@ -57,6 +57,7 @@ def run_command(
     executor: Annotated[str, typer.Option(help="auto, local, serial, or the address of a Dask scheduler.")] = "auto",
     retry_failed: RetryFailed = False,
     block_seconds: BlockSeconds = BLOCK_SECONDS,
+    durability: Durability = "safe",
 ) -> None:
     """Run a sweep on this machine, or go on with it.
 
@@ -75,6 +76,7 @@ def run_command(
             executor=executor,
             retry_failed=retry_failed,
             block_seconds=block_seconds,
+            durability=durability,  # type: ignore[arg-type]  # `run` says what it must be
             progress=Watcher(Console(soft_wrap=True)),
         )
     )

@@ -17,6 +17,9 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; defa
 BlockSeconds = Annotated[
     float, typer.Option(min=1e-6, help="Longest predicted seconds of a block: what a crash can cost a worker.")
 ]
+Durability = Annotated[
+    str, typer.Option(help="safe: on the disk within a second of computing; fast: when the operating system likes.")
+]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Solve failed points again.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

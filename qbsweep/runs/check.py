@@ -13,6 +13,7 @@ from qbsweep.solvers.status import OK
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.examine import examine, examine_digest, examine_rest, repair, repair_rest
+from qbsweep.store.seals import Seals
 from qbsweep.sweeps.variables import VARIABLES
 from qbsweep.text import duration, size_of
 
@@ -84,6 +85,8 @@ def check_files(directory: RunDirectory, mend: bool) -> Findings:
         If the dataset is of an earlier format, or nothing says any more what it is.
     """
     found = Findings(repaired=mend)
+    if not Seals(directory.data).folder.is_dir():
+        Store(directory.data).require_current()
     rest = examine_rest(directory.data)
     found.damages += [damage.what for damage in rest]
     if rest and not mend:

@@ -1,7 +1,7 @@
 """Open or resume a run directory: lock it, allocate or extend its dataset."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from qbsweep.errors import QbsweepError
@@ -92,6 +92,12 @@ def locked(path: Path) -> Iterator[RunDirectory]:
         except OSError as error:
             raise QbsweepError(f"{path} cannot be written: {error.strerror}; give another --out") from None
         yield RunDirectory(path)
+
+
+def drop_torn(store: Store, tell: Callable[[str], object]) -> None:
+    """Make pending what a power cut has torn, and say so. The caller holds the lock."""
+    if count := store.drop_torn():
+        tell(f"{count:,} blocks were torn, by a power cut or by somebody, and are solved again")
 
 
 def reset_failed(directory: RunDirectory, store: Store) -> int:

@@ -49,6 +49,8 @@ class Record:
         Seconds since the epoch.
     scheduler : str
         Who has the jobs.
+    safe : bool
+        Whether results have to be on the disk before anything says that they are there.
     """
 
     token: str
@@ -63,6 +65,7 @@ class Record:
     interface: str
     submitted: float
     scheduler: str = SLURM
+    safe: bool = True
 
     def owns(self, here: JobContext) -> bool:
         """Whether the job that a process is in, if in any, belongs to this submission and no earlier one."""

@@ -103,7 +103,7 @@ def check(prepared: Prepared) -> None:
         scheduler.check(text, f"the {name.removesuffix('.sh')} job")
 
 
-def send(prepared: Prepared, directory: RunDirectory) -> Record:
+def send(prepared: Prepared, directory: RunDirectory, safe: bool) -> Record:
     """Write scripts and credentials and submit; the caller holds the lock. What is refused leaves no job behind."""
     if directory.path.stat().st_mode & 0o002:
         raise QbsweepError(f"{directory.path} is writable by everybody; `chmod o-w {directory.path}` mends that")
@@ -127,6 +127,7 @@ def send(prepared: Prepared, directory: RunDirectory) -> Record:
         interface=job.profile.interface or "",
         submitted=time.time(),
         scheduler=job.profile.scheduler,
+        safe=safe,
     )
     files.write_record(record)  # first: whatever happens now, the names lead to the jobs
     try:

@@ -129,6 +129,12 @@ class Chunks:
             return self.seals.read(chunk) or {}
         return {}
 
+    def is_torn(self, chunk: int) -> bool:
+        """Whether something is there of a chunk, but not all of it, or files are empty."""
+        found = [_size(self.file(name, chunk)) for name in self.tails]
+        is_sealed = _size(self.seals.path(chunk)) > 0
+        return any(size >= 0 for size in found) and not (is_sealed and min(found) > 0)
+
     def clear(self, chunk: int) -> None:
         """Make a chunk one that was never written, `status` first."""
         for name in (LAST, *(name for name in self.tails if name != LAST)):
@@ -161,6 +167,13 @@ class OldChunks(Chunks):
         if variable in BYTES and len(content) != math.prod(self.grid.chunk_shape):
             raise DamagedError(f"{self.file(variable, chunk)} has {len(content)} bytes")
         return closed(content)
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return -1
 
 
 def _read(file: Path) -> bytes | None:

@@ -267,6 +267,16 @@ class Store:
             count += int(failed.sum())
         return count
 
+    def drop_torn(self) -> int:
+        """Make the points of chunks pending whose files a power cut has left empty or missing; returns how many blocks.
+
+        For a driver. Only sizes are looked at: what is of full length and wrong is found by whoever reads it.
+        """
+        torn = [chunk for chunk in range(self.grid.chunks.number) if self.chunks.is_torn(chunk)]
+        for chunk in torn:
+            self.chunks.clear(chunk)
+        return len({block for chunk in torn for block in self.grid.blocks_of(chunk)} - self.blocks.numbers())
+
     def remove_leftovers(self) -> None:
         """Remove the temporary files of writers that were killed, and the blocks of datasets that are gone."""
         for folder in (self.path, self.blocks.folder):

@@ -35,11 +35,14 @@ class Damage:
         The chunk whose points are lost with it.
     block : int or None
         The block whose file it is.
+    seal : Path or None
+        The seal that has lost one of its copies, and nothing with it.
     """
 
     what: str
     chunk: int | None = None
     block: int | None = None
+    seal: Path | None = None
 
 
 def examine_rest(data: Path) -> list[Damage]:
@@ -55,6 +58,8 @@ def examine(store: Store) -> Iterator[Damage]:
     for chunk in range(store.grid.chunks.number):
         yield from _examine_chunk(store, chunk)
     yield from _strangers(store)
+    for path in store.chunks.seals.worn():
+        yield Damage(f"{path}: one of its two copies is not what was written", seal=path)
     for number in sorted(store.blocks.numbers()):
         if number >= store.grid.n_blocks or not store.blocks.is_whole(number):
             yield Damage(f"{store.blocks.path(number)} is not a whole block of this dataset", block=number)
@@ -115,6 +120,9 @@ def repair(store: Store, damages: list[Damage]) -> list[int]:
         if damage.block is not None:
             store.blocks.remove([damage.block])
             lost |= {damage.block} if damage.block < store.grid.n_blocks else set()
+    for damage in damages:
+        if damage.seal is not None:
+            store.chunks.seals.mend(damage.seal)
     for chunk in sorted({damage.chunk for damage in damages if damage.chunk is not None}):
         lost |= set(store.grid.blocks_of(chunk)) - store.blocks.numbers()
         store.chunks.clear(chunk)

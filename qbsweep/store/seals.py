@@ -135,6 +135,19 @@ class Seals:
             raise DamagedError(f"{self.folder / _REST} is missing")
         return rest
 
+    def worn(self) -> Iterator[Path]:
+        """Return the files of which one of the two copies is lost."""
+        for path in sorted(self.folder.iterdir()):
+            lines = path.read_bytes().splitlines() if path.is_file() else []
+            if sum(_is_right(line) for line in lines) == 1:
+                yield path
+
+    def mend(self, path: Path) -> None:
+        """Write both copies again."""
+        record = self._read(path)
+        if record is not None:
+            self._write(path, record, safe=True)
+
     def _read(self, path: Path) -> dict[str, Any] | None:
         try:
             lines = path.read_bytes().splitlines()
@@ -143,9 +156,8 @@ class Seals:
         except IsADirectoryError:
             raise DamagedError(f"{path} is a directory") from None
         for line in lines:  # two copies: one flipped bit must not make a whole chunk doubtful
-            check, _, text = line.partition(b" ")
-            if check == _check(text):
-                return dict(json.loads(text))
+            if _is_right(line):
+                return dict(json.loads(line.partition(b" ")[2]))
         raise DamagedError(f"nothing in {path} can be trusted")
 
     def _write(self, path: Path, record: Mapping[str, Any], safe: bool) -> None:
@@ -155,6 +167,11 @@ class Seals:
 
 def _check(text: bytes) -> bytes:
     return b"%08x" % zlib.crc32(text)
+
+
+def _is_right(line: bytes) -> bool:
+    check, _, text = line.partition(b" ")
+    return check == _check(text)
 
 
 def _of_file(path: Path) -> int:

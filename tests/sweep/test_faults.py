@@ -15,6 +15,8 @@ import psutil
 import pytest
 import xarray as xr
 
+from qbsweep.store.reading import open_dataset
+
 FAULTS = Path(__file__).parent / "faults"
 COUPLINGS = 120
 POISON = 60  # index of the poisoned coupling
@@ -82,7 +84,7 @@ class Run:
         return [json.loads(line) for line in (self.out / "failures.jsonl").read_text().splitlines()]
 
     def dataset(self) -> xr.Dataset:
-        with xr.open_zarr(self.out / "data.zarr") as ds:
+        with open_dataset(self.out / "data.zarr") as ds:
             return ds.drop_vars("solve_seconds").load()
 
 

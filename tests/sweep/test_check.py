@@ -1,0 +1,197 @@
+"""`check`, `compact` and `upgrade`: what is damaged is named and mended, what is old is read and brought up to date."""
+
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import qbsweep as qb
+from qbsweep.runs import loop, opening
+from qbsweep.runs.block import Task, solve_block
+from qbsweep.runs.plan import make_grid
+from qbsweep.runs.state import progress_in
+from qbsweep.store.allocate import allocate
+from qbsweep.store.dataset import Store
+from qbsweep.store.directory import RunDirectory
+from qbsweep.sweeps.spec import parse_spec
+
+from ..command import qbsweep
+from ..datasets import put
+
+SWEEP = """name: small
+parameters: {topology: cascaded, kappa: 0.003, epsilon: 0.01}
+sweep: {N: [1, 3], J: {geomspace: [1e-3, 1e-2, 6]}, n_th: [0, 1]}
+times: {linspace: [0, 10, 5], unit: 1/kappa}
+"""
+STORED = Path(__file__).parents[1] / "data" / "format2.zip"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "sweep.yaml").write_text(SWEEP)
+    assert qbsweep("run", folder / "sweep.yaml", "--out", folder / "out", "--block-seconds", "2e-5")[0] == 0
+    return folder / "out"
+
+
+@pytest.fixture
+def out(finished: Path, tmp_path: Path) -> Path:
+    shutil.copytree(finished, tmp_path / "out")
+    return tmp_path / "out"
+
+
+def numbers(out: Path) -> xr.Dataset:
+    return qb.open(out).dataset.drop_vars("solve_seconds").drop_attrs(deep=False).load()
+
+
+def again(out: Path) -> None:
+    assert qbsweep("run", out / "sweep.yaml", "--out", out)[0] == 0
+
+
+def flip(file: Path, bit: int = 4) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1 << bit
+    file.write_bytes(content)
+
+
+def test_a_sound_run(out: Path) -> None:
+    code, text, _ = qbsweep("check", out, "--recompute", 10)
+    assert code == 0
+    assert text.startswith("0 damaged files")
+    assert "10 points solved again: the largest difference is 0.0e+00" in text
+    found = json.loads(qbsweep("check", out, "--json")[1])
+    assert (found["damages"], found["exit_code"]) == ([], 0)
+
+
+def test_every_flipped_file_is_named_and_mended(out: Path, finished: Path) -> None:
+    expected = numbers(finished)
+    for file in sorted(path for path in (out / "data.zarr").rglob("*") if path.is_file()):
+        flip(file)
+        found = qb.open(out).check()
+        assert any(str(file) in damage for damage in found.damages), (file, found.damages)
+        mended = qb.open(out).check(repair=True)
+        assert mended.exit_code == 0
+        assert not qb.open(out).check().damages
+        if mended.blocks:
+            assert not progress_in(RunDirectory(out)).complete
+            again(out)
+        xr.testing.assert_identical(numbers(out), expected)
+
+
+MUTATIONS: dict[str, Callable[[Path], object]] = {
+    "empty": lambda file: file.write_bytes(b""),
+    "half": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]),
+    "zeros": lambda file: file.write_bytes(bytes(file.stat().st_size)),
+    "deleted": Path.unlink,
+    "a folder": lambda file: (file.unlink(), file.mkdir()),
+    "another": lambda file: shutil.copy(next(f for f in file.parents[1].rglob("*") if f.is_file() and f != file), file),
+}
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_mutated_files_are_named_and_mended(out: Path, finished: Path, mutation: str) -> None:
+    expected = numbers(finished)
+    data = out / "data.zarr"
+    chosen = [data / "zarr.json", data / "J/c.0", data / "seals/rest.json", next((data / "seals").glob("*-0.json"))]
+    chosen += [data / "status/c.0.0.0", data / "energy_t/c.0.0.0.0.0", data / "verdict/zarr.json"]
+    for file in chosen:
+        MUTATIONS[mutation](file)
+        found = qb.open(out).check()
+        assert found.exit_code == 1, file
+        assert any(str(file) in damage for damage in found.damages), (file, found.damages)
+        assert qb.open(out).check(repair=True).exit_code == 0
+        assert not qb.open(out).check().damages
+        again(out)
+        xr.testing.assert_identical(numbers(out), expected)
+
+
+def test_chunks_of_the_same_variable_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    spec = parse_spec(SWEEP)
+    grid = make_grid(spec, 2e-5)
+    allocate(tmp_path / "data.zarr", spec, replace(grid, chunk_shape=grid.block_shape), {})
+    store = Store(tmp_path / "data.zarr", safe=False)
+    loop.run_blocks(RunDirectory(tmp_path), store, loop.serial)
+    shutil.copy(store.chunks.file("energy_terminal", 1), store.chunks.file("energy_terminal", 0))
+    (damage,) = qb.open(tmp_path).check().damages
+    assert "is whole, but not what was written there" in damage
+    with pytest.raises(qb.QbsweepError, match="not what was written there"):
+        qb.open(tmp_path).dataset.energy_terminal.load()
+
+
+def test_other_numbers_are_found_by_solving_again(out: Path) -> None:
+    put(out, "energy_terminal", (slice(None), 2, 1), 0.5)
+    assert qbsweep("check", out)[0] == 0
+    code, text, _ = qbsweep("check", out, "--recompute", 24)
+    assert code == 3
+    assert text.count("other numbers: ") == 2
+    assert '"n_th": 1' in text
+
+
+def test_blocks_of_a_killed_run(tmp_path: Path) -> None:
+    """A kill leaves no time to bring blocks into their chunks; they are read where they are."""
+    spec = parse_spec(SWEEP)
+    with opening.locked(tmp_path / "out") as directory:
+        store = opening.prepare(spec, directory, block_seconds=2e-5)
+        for block in range(5):
+            assert not solve_block(Task(str(directory.path), store.id, block)).error
+    out = tmp_path / "out"
+    before = numbers(out)
+    with xr.open_zarr(out / "data.zarr") as plain:
+        assert not (plain.status != 0).any()
+    assert int((before.status == 1).sum()) == sum(
+        np.prod([s.stop - s.start for s in store.grid.block(b)]) for b in range(5)
+    )
+    assert "5 blocks" in qbsweep("compact", out)[1]
+    assert "nothing to do" in qbsweep("compact", out)[1]
+    assert not (out / "blocks").exists()
+    xr.testing.assert_identical(numbers(out), before)
+    with xr.open_zarr(out / "data.zarr") as plain:
+        np.testing.assert_array_equal(plain.energy_t, before.energy_t)
+
+
+def test_torn_chunks_are_solved_again(out: Path, finished: Path) -> None:
+    for file in ("energy_t/c.0.0.0.0.0", "status/c.0.0.0"):
+        (out / "data.zarr" / file).write_bytes(b"")
+        code, text, _ = qbsweep("run", out / "sweep.yaml", "--out", out)
+        assert code == 0
+        assert "blocks were torn" in text
+        xr.testing.assert_identical(numbers(out), numbers(finished))
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """Runs of an earlier version: finished, half finished, refined, extended."""
+    zipfile.ZipFile(STORED).extractall(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["finished", "half", "moments", "extended"])
+def test_a_run_of_format_2_is_read_and_upgraded(stored: Path, name: str) -> None:
+    out = stored / name
+    status = json.loads(qbsweep("status", out, "--json")[1])
+    with xr.open_zarr(out / "data.zarr") as plain:
+        expected = plain.drop_attrs(deep=False).load()
+    xr.testing.assert_identical(qb.open(out).dataset.drop_attrs(deep=False).load(), expected)
+    assert qbsweep("analyze", out)[0] == qbsweep("report", out)[0] == 0
+    for command in (["run", out / "sweep.yaml", "--out", out], ["compact", out], ["check", out]):
+        assert "qbsweep upgrade" in qbsweep(*command).sentence(out)
+    refined = (out / "data.zarr/refined").exists()
+    assert refined == (name == "moments")
+    assert "has the current format now" in qbsweep("upgrade", out)[1]
+    assert "nothing to do" in qbsweep("upgrade", out)[1]
+    xr.testing.assert_identical(qb.open(out).dataset.drop_attrs(deep=False).load(), expected)
+    assert (out / "data.zarr/refined").exists() == refined
+    after = json.loads(qbsweep("status", out, "--json")[1])
+    assert [after[key] for key in ("ok", "pending", "verdicts")] == [
+        status[key] for key in ("ok", "pending", "verdicts")
+    ]
+    assert qbsweep("check", out, "--recompute", 5)[0] == 0
+    again(out)
+    assert qb.open(out).complete
+    assert qbsweep("check", out, "--recompute", 5)[0] == 0
