@@ -148,8 +148,14 @@ def _filled(seconds: FloatArray, axis: int, given: Axis, indices: Array) -> Floa
     x = given.array.astype(float)
     x = np.log(x) if x.min() > 0 else x
     logs = np.log(np.maximum(seconds, 1e-12))
-    found = np.apply_along_axis(lambda known: np.interp(x, x[indices], known), axis, logs)
-    return np.asarray(np.exp(found))
+    known = x[indices]
+    above = np.clip(np.searchsorted(known, x), 1, max(len(known) - 1, 1))
+    below = above - 1
+    above = np.minimum(above, len(known) - 1)  # there may be one alone
+    gap = known[above] - known[below]
+    share = np.divide(x - known[below], gap, out=np.zeros_like(x), where=gap > 0)
+    share = np.clip(share, 0.0, 1.0).reshape(-1, *(1,) * (logs.ndim - axis - 1))
+    return np.asarray(np.exp(logs.take(below, axis) * (1 - share) + logs.take(above, axis) * share))
 
 
 def block_sums(costs: FloatArray, grid: Grid) -> FloatArray:

@@ -204,7 +204,10 @@ def lindblad_cost(points: Points, outputs: Sequence[str], sizes: Mapping[str, in
         except QbsweepError:
             seconds[index] = 0.0  # refused at once when it is to be solved
             continue
-        seconds[index], needed = point.cost(outputs)
+        try:
+            seconds[index], needed = point.cost(outputs)
+        except (ArithmeticError, ValueError):  # it leaves double precision, and fails at once, too
+            seconds[index], needed = 0.0, 0.0
         memory = max(memory, needed)
     return Cost(Labelled(axes, seconds), memory)
 

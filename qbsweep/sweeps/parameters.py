@@ -149,6 +149,7 @@ PARAMETERS = {
             units="GB",
             default=2.0,
             positive=True,
+            maximum=10_000,  # no machine has more, and a plan would have to look at matrices that none can hold
             part="setting",
             solvers=TRUNCATED,
         ),

@@ -6,7 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qbsweep.physics.fock.model import fock_model
 from qbsweep.physics.fock.point import solve
+from qbsweep.physics.fock.terms import generator, is_real
 from qbsweep.physics.topologies import cascaded, parallel
 
 KAPPA = 0.003
@@ -51,3 +53,11 @@ def test_states_are_states_and_ergotropy_is_bounded(point, lifetimes):
         assert np.all(ergotropy >= 0)
         assert np.all(ergotropy <= energy + 1e-9)
     assert 0 <= found.top_population <= 1
+
+
+@given(points(), st.sampled_from([0.0, math.pi]))
+def test_the_coefficients_tell_whether_the_generator_is_real(point, theta_r):
+    network, levels, parameters = point
+    for given_angle in (theta_r, parameters["theta_r"]):
+        model = fock_model(network, min(levels, 3), **(parameters | {"theta_r": given_angle}))
+        assert is_real(model) == (generator(model).dtype.kind == "f")

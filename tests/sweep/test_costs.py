@@ -1,17 +1,21 @@
 """What points and blocks cost by model: nothing is solved, few points are looked at, and blocks add up."""
 
+import contextlib
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import qbsweep
+from qbsweep.errors import QbsweepError
 from qbsweep.physics.fock import point, relaxed, task
 from qbsweep.runs import costs, plan
 from qbsweep.runs.costs import MAX_CALLS, MAX_POINTS, block_costs, block_sums, point_costs
 from qbsweep.runs.plan import make_grid, make_plan
 from qbsweep.solvers import lindblad, moment_states, moments
 from qbsweep.store.grid import Grid
+from qbsweep.sweeps.axes import swept_axis
 from qbsweep.sweeps.given import sweep
 from qbsweep.sweeps.spec import load_spec
 
@@ -145,3 +149,52 @@ def test_a_thousand_networks_need_few(monkeypatch):
     assert point_costs(spec).seconds.shape == (2, 1000)
     assert 2 <= len(built) <= MAX_CALLS
     assert math.isfinite(block_costs(spec, make_grid(spec)).sum())
+
+
+# What cannot be, and what leaves double precision
+
+POINT = {"kappa": 0.01, "epsilon": 0.01, "J": 0.01, "topology": "cascaded", "solver": "lindblad", "N": 2}
+DETUNED = {"networks": {"n": {"edges": [[0, 1], [1, 2]], "detuning": [-1e308, 0, 0]}}}
+
+
+@pytest.mark.parametrize("N", [20, 40, 64, 100, 1000])
+@pytest.mark.parametrize("levels", [2, 3, 1000, "auto"])
+def test_networks_that_fit_no_machine_are_refused_at_once(N, levels):
+    for memory in (2.0, 10_000.0):
+        parameters = POINT | {"N": N, "fock_levels": levels, "memory": memory}
+        with pytest.raises(QbsweepError, match=rf"^a point with N = {N} .* needs .* GB, but `memory` allows") as error:
+            qbsweep.plan({"name": "x", "parameters": parameters})
+        assert len(str(error.value)) < 250
+
+
+@pytest.mark.parametrize(
+    "extreme",
+    [
+        {"kerr": 1e200},
+        {"kerr_charger": -1e308},
+        {"n_th": 1e308},
+        {"n_th": 1e308, "frame": "displaced"},
+        {"epsilon": 1e308},
+        {"J": 1e308},
+        {"r": 300},
+        {"topology": "n"},
+        {"kappa": 1e-308},
+    ],
+)
+@pytest.mark.parametrize(("levels", "times"), [(3, None), (3, [0.0, 1e10, 1e308]), ("auto", [0.0, 1e308])])
+def test_points_beyond_double_precision_can_be_planned(extreme, levels, times):
+    sweep = {"name": "x", "parameters": POINT | {"fock_levels": levels} | extreme, **DETUNED}
+    with contextlib.suppress(QbsweepError):  # `memory` is too little, say
+        assert 0 <= qbsweep.plan(sweep | ({"times": times} if times else {})).seconds < math.inf
+
+
+def test_between_the_values_that_were_looked_at_the_logarithm_is_interpolated():
+    values = np.random.default_rng(0).permutation(np.geomspace(1e-3, 10, 23))
+    axis = swept_axis("J", values.tolist())
+    looked_at = np.argsort(values)[[0, 1, 9, 22]]
+    known = np.random.default_rng(1).uniform(1e-6, 1, (2, 4, 3))
+    filled = costs._filled(known, 1, axis, looked_at)
+    x = np.log(values)
+    for i, k in np.ndindex(2, 3):
+        np.testing.assert_allclose(filled[i, :, k], np.exp(np.interp(x, x[looked_at], np.log(known[i, :, k]))))
+    assert (costs._filled(known[:, :1], 1, axis, looked_at[:1]) == known[:, :1]).all()

@@ -51,7 +51,9 @@ def rotation_width(generator: Generator) -> float:
     previous = np.zeros_like(v)
     diagonal, beside, beta = [], [], 0.0
     for _ in range(min(LANCZOS_STEPS, size)):
-        u = sum((entries * np.roll(v, -offset) for offset, entries in H.items()), -beta * previous)
+        u = -beta * previous
+        for offset, entries in H.items():
+            _add_shifted(u, entries, v, offset)
         alpha = float(np.vdot(v, u).real)
         u -= alpha * v
         beta = float(np.linalg.norm(u))
@@ -62,6 +64,14 @@ def rotation_width(generator: Generator) -> float:
         previous, v = v, u / beta
     ritz = np.linalg.eigvalsh(np.diag(diagonal) + np.diag(beside[:-1], -1), "L")
     return float(ritz[-1] - ritz[0])
+
+
+def _add_shifted(u: Array, entries: Array, v: Array, offset: int) -> None:
+    """Add ``entries_I v_(I + offset)`` to u; nothing leads beyond the ends."""
+    if offset >= 0:
+        u[: len(u) - offset] += entries[: len(u) - offset] * v[offset:]
+    else:
+        u[-offset:] += entries[-offset:] * v[:offset]
 
 
 def drive_height(model: FockModel) -> float:

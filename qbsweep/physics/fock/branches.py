@@ -20,6 +20,7 @@ small in their distance.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -53,6 +54,7 @@ class _Reduced:
         return np.asarray(np.where(self.qubit, self.w * b / (1 + 2 * np.abs(b) ** 2), b))
 
 
+@lru_cache(maxsize=8)  # the levels that are needed and the errors that are expected both follow from them
 def classical_branches(model: FockModel) -> ComplexArray:
     """Return all classical fixed points, those of the least total number first.
 
@@ -72,7 +74,9 @@ def classical_branches(model: FockModel) -> ComplexArray:
         found = np.concatenate([_fixed_points(model, shift) for shift in sorted(shifts)])
     except np.linalg.LinAlgError:
         found = np.zeros((0, model.network.n_modes), dtype=complex)
-    return found[np.argsort(np.sum(np.abs(found) ** 2, axis=1))]
+    found = found[np.argsort(np.sum(np.abs(found) ** 2, axis=1))]
+    found.flags.writeable = False
+    return found
 
 
 def reachable_branches(

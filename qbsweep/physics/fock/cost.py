@@ -15,7 +15,7 @@ from qbsweep.physics.fock.bounds import HEIGHT, drive_height, kerr_height, relax
 from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.fock.propagator import ROUNDING, TOLERANCE, Ellipse, degree
 from qbsweep.physics.fock.steady import DIRECT, MAX_APPLICATIONS
-from qbsweep.physics.fock.terms import REAL_TOLERANCE, generator
+from qbsweep.physics.fock.terms import REAL_TOLERANCE, generator, is_real
 from qbsweep.physics.matrices import coherent_matrix, damping_matrix, drift_matrix, squeezing_matrix
 
 # Copies of rho, as full square matrices, at the peak. Evolution: three, a fourth if it takes several steps.
@@ -43,6 +43,8 @@ class _Rates:
 _EVOLUTION = {False: _Rates(1.0e-5, 3.0e-9, 1.05e-10, 1.1e-9), True: _Rates(1.7e-5, 1.3e-9, 2.7e-10, 1.9e-9)}
 _STEADY = {False: _Rates(1.8e-5, 0.5e-9, 1.2e-10, 4.2e-9), True: _Rates(1.7e-5, 1.9e-9, 2.0e-10, 9.5e-9)}
 _ENDLESS = 10**8
+_NOWHERE = 1e15  # bytes that no machine has: what is beyond is not looked at closely
+_MOST_STATES = 10**150  # so that the square is a float
 _SPARSE_CALL = 7e-6
 _SPARSE_ENTRY = {False: 1.35e-9, True: 4.5e-9}  # applied
 _SPARSE_ASSEMBLY = {False: 4.5e-8, True: 1.1e-7}  # built
@@ -62,12 +64,6 @@ def _spectrum(model: FockModel) -> _Spectrum:
     terms = generator(model)
     slowest = -float(np.max(np.linalg.eigvals(drift_matrix(model.network)).real))
     return _Spectrum(spectral_ellipse(model, terms), slowest, terms.dtype.kind == "c")
-
-
-def _is_real(model: FockModel) -> bool:
-    """Whether the gauge is real, asked of the same network with two levels a mode (three for Kerr)."""
-    smallest = model.with_levels(tuple(min(d, 3) for d in model.levels))
-    return generator(smallest).dtype.kind == "f"
 
 
 def count_terms(model: FockModel) -> tuple[int, int]:
@@ -91,7 +87,7 @@ def block_entries(model: FockModel) -> tuple[int, int]:
     for d in model.levels:
         states = np.convolve(states, np.ones(d))
     pairs = float(np.sum(states**2))
-    if _is_real(model):
+    if is_real(model):
         pairs = (pairs + model.dimension) / 2
     hops, products = count_terms(model)
     filled = 1 - 1.7 / float(np.mean(model.levels))  # terms that leave the truncated space are missing
@@ -119,7 +115,10 @@ def predict_memory(model: FockModel, *, steady: bool = True, times: int = 0, end
     end : float, optional
         The last of them, in 1/omega; ten lifetimes of the slowest mode if not said.
     """
-    item = 8 if _is_real(model) else 16
+    smallest = 4.0 * min(model.dimension, _MOST_STATES) ** 2
+    if smallest > _NOWHERE:
+        return smallest
+    item = 8 if is_real(model) else 16
     record = 0.0
     if times:
         count = _degree(model, _end(model, end))

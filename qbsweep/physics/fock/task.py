@@ -11,6 +11,7 @@ from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.fock.point import FockResult, solve_model
 from qbsweep.physics.fock.verdict import TOLERANCE
 
+_SHOWN = 12
 MAX_CLIMB = 200  # levels of a mode beyond which a climb gives up
 
 
@@ -64,7 +65,8 @@ class Task:
         """Refuse a model that does not fit the budget."""
         needed = self.memory(model)
         if needed > self.memory_budget:
-            levels = ", ".join(str(d) for d in model.levels)
+            shown = [str(d) for d in model.levels[:_SHOWN]]
+            levels = ", ".join(shown if len(model.levels) <= _SHOWN else [*shown, "..."])
             raise QbsweepError(
                 f"a point with N = {model.network.n_batteries} and Fock levels {levels} needs {needed / 1e9:.3g} GB, "
                 f"but `memory` allows {self.memory_budget / 1e9:.3g} GB; "

@@ -141,12 +141,7 @@ def _generator(model: FockModel, phases: FloatArray) -> tuple[Diagonals, list[Di
     P, Q = model.occupation, model.anomaly
     c = lowering_operators(model.levels)
     cdag = [dagger(operator) for operator in c]
-    unit = np.array([phase_factor(float(phase)) for phase in phases])
-    turn = np.conj(unit)[:, None] * unit[None, :]  # what c_j^dag c_k picks up
-    h = coherent_matrix(model.network) * turn
-    K = damping_matrix(model.network) * turn
-    S = squeezing_matrix(model.network) * np.conj(unit)[:, None] * np.conj(unit)[None, :]
-    drive = model.drive * unit[0]
+    drive, h, K, S = _gauged(model, phases)
     terms = [combine(np.array([-1j * drive, -1j * drive.conjugate()]), [c[0], cdag[0]])]
     for j in range(len(c)):
         lowered = combine(np.append(-1j * h[j] - (P + 1) / 2 * K[j], np.conj(Q) / 2 * S[j]), c + cdag)
@@ -159,6 +154,31 @@ def _generator(model: FockModel, phases: FloatArray) -> tuple[Diagonals, list[Di
     Y = [combine(np.append((P + 1) * np.conj(K[j]), -Q * np.conj(S[j])), cdag + c) for j in range(len(c))]
     Z = [combine(np.append(P * K[j], -np.conj(Q) * S[j]), c + cdag) for j in range(len(c))]
     return G, Y, Z
+
+
+def _gauged(model: FockModel, phases: FloatArray) -> tuple[complex, ComplexArray, ComplexArray, ComplexArray]:
+    """Return the drive and the matrices h, K and S in the gauge of `phases`."""
+    unit = np.array([phase_factor(float(phase)) for phase in phases])
+    turn = np.conj(unit)[:, None] * unit[None, :]  # what c_j^dag c_k picks up
+    h = coherent_matrix(model.network) * turn
+    K = damping_matrix(model.network) * turn
+    S = squeezing_matrix(model.network) * np.conj(unit)[:, None] * np.conj(unit)[None, :]
+    return complex(model.drive * unit[0]), h, K, S
+
+
+def is_real(model: FockModel) -> bool:
+    """Return whether `generator` is real with three levels a mode at most, from the coefficients of its terms alone."""
+    P, Q = model.occupation, model.anomaly
+    drive, h, K, S = _gauged(model, gauge_phases(model))
+    top = np.array([min(d, 3) - 1 for d in model.levels])
+    hops = -1j * h - (P + 0.5) * K
+    own = np.diagonal(hops) * top - 0.5j * np.array(model.kerr) * top * (top - 1)
+    apart = np.max(top) * np.append(hops[~np.eye(len(h), dtype=bool)], np.conj(Q) * S)
+    # A diagonal entry is the sum over all modes; the others stand alone.
+    parts = np.concatenate([apart, -1j * drive * np.sqrt(top[:1]), (P + 1) * K.ravel()])
+    largest = max(float(np.max(np.abs(parts))), float(np.sum(np.abs(own))))
+    imaginary = max(float(np.max(np.abs(parts.imag))), float(np.sum(np.abs(own.imag))))
+    return imaginary <= REAL_TOLERANCE * largest
 
 
 def generator(model: FockModel) -> Generator:
