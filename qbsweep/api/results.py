@@ -13,7 +13,7 @@ from qbsweep.analysis.rows import analysis_rows
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.opening import open_run
 from qbsweep.solvers.status import FAILED, PENDING, STATUS_NAMES, SUSPECT
-from qbsweep.store.dataset import readable
+from qbsweep.store.dataset import used
 from qbsweep.store.reading import open_dataset
 from qbsweep.text import Table
 
@@ -66,7 +66,7 @@ def analyzed(path: Path, **options: Any) -> Results:
     """Analyse the dataset of a run directory, with the samples of a refinement if there are any; write and return."""
     directory, _ = open_run(path)
     refined = open_refined(path)
-    with readable(directory.data), open_dataset(directory.data) as ds:
+    with used(directory.data), open_dataset(directory.data) as ds:
         found, left_out = registry.analyze(ds, refined=refined, **options)
         notes = _unused_points(ds)
     files.save(found, directory)

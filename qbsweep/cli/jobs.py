@@ -93,7 +93,7 @@ def failures_command(directory: Directory) -> None:
 
 
 def _label(value: Any) -> str:
-    return f"{value[0]} to {value[-1]} ({len(value)} values)" if isinstance(value, list) else str(value)
+    return f"{value[0]} to {value[-1]} ({len(value)} values)" if isinstance(value, list) and value else str(value)
 
 
 @app.command("logs", epilog=example("logs", "runs/fig3", "--lines", "50"))

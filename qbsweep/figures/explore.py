@@ -15,7 +15,7 @@ from qbsweep.errors import QbsweepError
 from qbsweep.figures.chart import against, line_axes
 from qbsweep.figures.interactive import figure
 from qbsweep.figures.labels import SHORT, meaning
-from qbsweep.store.dataset import readable
+from qbsweep.store.dataset import used
 from qbsweep.store.reading import open_dataset
 
 _NO_LINES = "(none)"
@@ -82,7 +82,7 @@ def serve(data: Path, port: int, show: bool, tell: Callable[[str], object]) -> N
     title = f"{data.parent.name} - qbsweep"
     logging.getLogger("tornado").setLevel(logging.ERROR)
     logging.getLogger("bokeh").setLevel(logging.ERROR)
-    with readable(data), open_dataset(data) as ds:
+    with used(data), open_dataset(data) as ds:
         try:
             server = pn.serve(
                 lambda: explorer(ds),

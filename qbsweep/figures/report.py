@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 from bokeh.embed import components
 from bokeh.resources import Resources
@@ -22,7 +23,7 @@ from qbsweep.figures.labels import meaning, unit
 from qbsweep.figures.standalone import embedded
 from qbsweep.runs.state import state, suspect_text
 from qbsweep.solvers.status import VERDICTS
-from qbsweep.store.dataset import readable
+from qbsweep.store.dataset import used
 from qbsweep.store.directory import existing
 from qbsweep.store.provenance import structured
 from qbsweep.store.reading import open_dataset
@@ -41,7 +42,7 @@ def write(directory: Path) -> tuple[str, list[Chart]]:
     """Return the report of a run directory as HTML, and its charts, thinned and in memory."""
     run_directory = existing(directory)
     standing = state(run_directory)
-    with readable(run_directory.data), open_dataset(run_directory.data) as ds:
+    with used(run_directory.data), np.errstate(all="ignore"), open_dataset(run_directory.data) as ds:
         results, left_out = analyze(ds, quick=True, refined=open_refined(directory))
         drawn = [chart.thinned(BUDGET) for chart in charts(ds, results)]
         script, divs = components([embedded(chart) for chart, _ in drawn]) if drawn else ("", [])

@@ -11,7 +11,7 @@ from qbsweep.solvers.status import NO_VERDICT, PENDING, STATUS_NAMES, SUSPECT, V
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.lock import lock_holder
 from qbsweep.store.metadata import read_metadata
-from qbsweep.store.records import read_json
+from qbsweep.store.records import NUMBER, is_of, read_json
 from qbsweep.store.status import StatusFiles
 from qbsweep.text import duration
 
@@ -172,8 +172,10 @@ def _so_many(count: int, one: str, many: str) -> str:
 
 def _eta(directory: RunDirectory, progress: Progress, rate: float | None) -> float | None:
     """Return the seconds left by the plan and the pace of the blocks; without a plan, by points; None before any."""
-    predicted = (read_json(directory.plan_file) or {}).get("block_seconds") or ()
-    events = _events_now(directory)
+    predicted = (read_json(directory.plan_file) or {}).get("block_seconds")
+    if not isinstance(predicted, list) or not all(is_of(seconds, NUMBER) for seconds in predicted):
+        predicted = []
+    events = [event for event in _events_now(directory) if 0 <= event["block"] < progress.blocks]
     if len(predicted) != progress.blocks or not events:
         return progress.points["pending"] / rate if rate else None
     elapsed = time.time() - min(event["time"] - event.get("seconds", 0.0) for event in events)

@@ -7,6 +7,7 @@ import contextlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal
 
 from qbsweep.context import JobContext
@@ -14,6 +15,7 @@ from qbsweep.errors import QbsweepError
 from qbsweep.slurm.registry import SCHEDULERS, SLURM
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.disk import own_folder, remove, replace_file, stage, touch
+from qbsweep.store.records import NUMBER, has_types
 
 AGAIN = 75
 """Exit code of a driver or worker whose time is up while there is work left: its job is to be requeued."""
@@ -72,12 +74,16 @@ class Record:
         return here.name in (None, self.driver_name, self.worker_name)
 
 
-_RECORD_TYPES = {"driver_name": str, "worker_name": str, "layout": str, "workers": int, "seconds": int, "memory": int}
+_OF_A_RECORD: dict[str, Any] = {
+    **dict.fromkeys(("token", "driver_name", "worker_name", "driver_id", "worker_id", "layout", "interface"), str),
+    **dict.fromkeys(("workers", "seconds", "memory"), int),
+    "submitted": NUMBER,
+}
+_OF_A_NOTE: dict[str, Any] = {"why": str, "block": (int, NoneType), "text": str}
 
 
 def _is_sound(record: Record) -> bool:
-    types = all(type(getattr(record, name)) is kind for name, kind in _RECORD_TYPES.items())
-    return types and record.scheduler in tuple(SCHEDULERS)
+    return has_types(asdict(record), _OF_A_RECORD) and record.scheduler in tuple(SCHEDULERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +189,7 @@ class JobFiles:
         try:
             content = json.loads(self._scheduler.read_text(encoding="utf-8"))
             return str(content["address"]), str(content["id"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def write_scheduler(self, address: str, identity: str) -> None:
@@ -202,9 +208,9 @@ class JobFiles:
         try:
             note = Note(**json.loads(path.read_text(encoding="utf-8")))
             path.unlink()
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
-        return note
+        return note if has_types(asdict(note), _OF_A_NOTE) else None
 
     def take_notes(self) -> list[Note]:
         """Return, and remove, the notes of all workers."""

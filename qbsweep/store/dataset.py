@@ -8,6 +8,7 @@ or pending, never half done.
 import contextlib
 import errno
 import math
+import traceback
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 _UNREACHABLE = (errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN)
+_READERS = ("qbsweep.store.", "zarr.", "numcodecs.", "xarray.backends.", "xarray.coding.", "xarray.conventions")
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE)
 _PROVENANCE = ("versions", "git_commit", "host", "created", "extends")
 
@@ -304,6 +306,23 @@ def readable(path: Path) -> Iterator[None]:
         raise QbsweepError(_damaged(path, error)) from error
     except Exception as error:
         raise QbsweepError(_damaged(path, error)) from error
+
+
+@contextlib.contextmanager
+def used(path: Path) -> Iterator[None]:
+    """As `readable`, while values are read as they are needed: what goes wrong elsewhere is not the dataset's fault."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, DamagedError | OSError) or _is_of_reading(error):
+            with readable(path):
+                raise
+        raise
+
+
+def _is_of_reading(error: Exception) -> bool:
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_code.co_name != used.__name__)
+    return any(str(frame.f_globals.get("__name__")).startswith(_READERS) for frame in frames)
 
 
 def _damaged(path: Path, error: Exception) -> str:

@@ -13,7 +13,7 @@ import google_crc32c
 
 from qbsweep.errors import QbsweepError
 from qbsweep.store.disk import refuse_link, remove
-from qbsweep.store.records import read_json, read_lines, sealed
+from qbsweep.store.records import NUMBER, Kind, has_types, read_json, read_lines, sealed
 from qbsweep.store.replace import put_in_place, recover_tree, replace_text
 
 FORMAT = 3
@@ -23,6 +23,10 @@ _SWEEP = re.compile(r"(?s).*?Digest (\w+)\.(?: Checksum ([0-9a-f]{8})\.)?\n(.*)"
 _PLAN_MARKS = (b'{\n "name": ', b'"digest": ', b'"block_shape": ')  # one flipped bit cannot hide them all
 REFINED = "refined"
 """The group of a dataset with the samples that a refinement has added; they are of curves, not of the grid."""
+
+
+_OF_AN_EVENT: dict[str, Kind] = {"points": int, "time": NUMBER, "seconds": NUMBER, "host": str, "pid": int}
+_OF_A_FAILURE: dict[str, Kind] = {"labels": dict, "points": int, "error": str}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +125,15 @@ class RunDirectory:
 
     def attempts(self) -> list[dict[str, Any]]:
         """Return all attempts that came to nothing, oldest first."""
-        lines = read_lines(self.attempts_file)
-        return [line for line in lines if isinstance(line.get("block"), int) and isinstance(line.get("cause"), str)]
+        return [line for line in read_lines(self.attempts_file) if has_types(line, {"block": int, "cause": str})]
 
     def events(self) -> list[dict[str, Any]]:
         """Return all events, oldest first; a line that is none (cut short by a crash, say) is skipped."""
-        return [record for record in read_lines(self.events_file) if "block" in record]
+        return [line for line in read_lines(self.events_file) if has_types(line, {"block": int}, _OF_AN_EVENT)]
 
     def failures(self) -> list[dict[str, Any]]:
         """Return all failures, oldest first; a line that is none is skipped."""
-        return [record for record in read_lines(self.failures_file) if {"labels", "points", "error"} <= set(record)]
+        return [line for line in read_lines(self.failures_file) if has_types(line, _OF_A_FAILURE)]
 
     def write_sweep(self, digest: str, text: str) -> None:
         """Record the sweep, unless it is recorded already."""

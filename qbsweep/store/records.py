@@ -9,12 +9,15 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import google_crc32c
 
 from qbsweep.store.disk import open_own
 
+Kind: TypeAlias = "type | tuple[type, ...]"
+NUMBER = (int, float)
+_LARGEST = 1e15
 _SEALED = re.compile(rb'(?s)(.*),\s+"crc": "([0-9a-f]{8})"\s*\}\s*')
 
 
@@ -70,6 +73,22 @@ def scan_lines(path: Path) -> Lines:
         else:
             records.append(record)
     return Lines(records, wrong)
+
+
+def has_types(record: Mapping[str, Any], required: Mapping[str, Kind], optional: Mapping[str, Kind] = {}) -> bool:
+    """Whether the fields of a record are of these types; a number is one that can be computed with."""
+    return all(name in record and is_of(record[name], kind) for name, kind in required.items()) and all(
+        is_of(record[name], kind) for name, kind in optional.items() if name in record
+    )
+
+
+def is_of(value: object, kind: Kind) -> bool:
+    """Whether a value read from JSON is of a type; no truth value is a number, nor is what leaves double precision."""
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, NUMBER) and not abs(value) < _LARGEST:  # NaN is none, either
+        return False
+    return isinstance(value, kind)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
