@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
+from qbsweep.errors import QbsweepError
 from qbsweep.runs import box
 from qbsweep.solvers.interface import Cost
 from qbsweep.solvers.registry import solver
@@ -26,6 +27,8 @@ MAX_CALLS = 32
 """So many combinations of networks and settings are looked at per solver."""
 MAX_POINTS = 100
 """So many points."""
+MAX_COSTS = 20_000_000
+"""So many points of different costs can be planned: each takes 8 bytes, and some more for a moment."""
 _LEAST = 3  # values of a numeric axis
 
 _LONGEST = 1e9  # seconds of a point that no model can say
@@ -88,6 +91,12 @@ def _of_solver(spec: SweepSpec, name: str) -> PointCosts:
     kept = [dim for dim in axes if dim in values]
     seconds = np.array([cost.seconds.along(kept) for cost in found])
     seconds = np.nan_to_num(seconds.reshape((*lengths, *seconds.shape[1:])), posinf=_LONGEST)
+    filled = math.prod(len(axis) for length, axis in zip(seconds.shape, axes.values(), strict=True) if length > 1)
+    if filled > MAX_COSTS:
+        raise QbsweepError(
+            f"a sweep can have {MAX_COSTS:,} points that all cost something else at most, but this one has {filled:,} "
+            f"of `solver: {name}`; take fewer values per axis, or split it"
+        )
     for number, (dim, axis) in enumerate(axes.items()):
         if seconds.shape[number] > 1:
             seconds = _filled(seconds, number, axis, (calls | values)[dim])

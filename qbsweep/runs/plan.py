@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from qbsweep.arrays import FloatArray
+from qbsweep.errors import QbsweepError
 from qbsweep.runs.costs import OPENING, block_costs, block_sums, point_costs
 from qbsweep.runs.executors import START_SECONDS, cores
 from qbsweep.runs.speed import slowness
@@ -15,6 +16,8 @@ from qbsweep.store.layout import bytes_per_point, largest_bytes_per_point, store
 from qbsweep.sweeps.spec import SweepSpec
 from qbsweep.text import Tabulated, duration, size_of
 
+MAX_BLOCKS = 2_000_000
+"""Of a sweep: a driver needs some 200 bytes for each."""
 _MIN_BLOCK_SECONDS = 0.05  # scheduling a block costs 2 ms
 _MIN_BLOCKS = 64  # for balance and for progress that can be watched
 _BLOCK_BYTES = 64_000_000
@@ -100,6 +103,11 @@ def make_grid(spec: SweepSpec, block_seconds: float = BLOCK_SECONDS) -> Grid:
 
     block_shape = fit_blocks(shape, fits)
     blocks, largest = Tiling(shape, block_shape), largest_bytes_per_point(spec)
+    if blocks.number > MAX_BLOCKS:
+        raise QbsweepError(
+            f"this sweep has {blocks.number:,} blocks, of {math.prod(block_shape):,} points at most, but a run keeps "
+            f"the books of {MAX_BLOCKS:,}; give a longer `--block-seconds`, or split the sweep"
+        )
 
     def fits_chunk(across: tuple[int, ...]) -> bool:
         points = math.prod(across) * math.prod(block_shape)

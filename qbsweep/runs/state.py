@@ -18,6 +18,8 @@ from qbsweep.text import duration
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from qbsweep.store.dataset import Store
 
 
@@ -139,13 +141,24 @@ def levels_needed(store: "Store") -> tuple[int | None, int]:
     """
     if "levels_needed" not in store.spec.outputs:
         return None, 0
-    suspect = store.status() == SUSPECT
-    if "verdict" in store.variables:
-        verdict = store.read_one("verdict")
+    largest, unknown = 0, 0
+    for chunk in range(store.grid.chunks.number):  # one at a time: a whole variable may not fit the memory
+        needed = _needed_in(store, chunk)
+        largest = max(largest, int(needed.max(initial=0)))
+        unknown += int((needed <= 0).sum())
+    return largest or None, unknown
+
+
+def _needed_in(store: "Store", chunk: int) -> "NDArray[Any]":
+    """Return the levels that the points of a chunk which were truncated too early would have needed."""
+    suspect: NDArray[Any] = store.read_chunk(chunk, ["status"])["status"] == SUSPECT
+    if suspect.any() and "verdict" in store.variables:
+        verdict = store.read_chunk(chunk, ["verdict"])["verdict"]
         suspect &= (verdict == VERDICT_CODES[SUSPECT_TRUNCATION]) | (verdict == NO_VERDICT)
-    needed = store.read_one("levels_needed")[suspect]
-    known = needed[needed > 0]
-    return (int(known.max()) if len(known) else None), int(len(needed) - len(known))
+    if not suspect.any():
+        return suspect[:0].ravel()
+    needed: NDArray[Any] = store.read_chunk(chunk, ["levels_needed"])["levels_needed"][suspect]
+    return needed
 
 
 def suspect_text(data: dict[str, Any]) -> str:

@@ -198,3 +198,22 @@ def test_between_the_values_that_were_looked_at_the_logarithm_is_interpolated():
     for i, k in np.ndindex(2, 3):
         np.testing.assert_allclose(filled[i, :, k], np.exp(np.interp(x, x[looked_at], np.log(known[i, :, k]))))
     assert (costs._filled(known[:, :1], 1, axis, looked_at[:1]) == known[:, :1]).all()
+
+
+# What a run could not keep in memory
+
+
+def test_a_sweep_of_too_many_points_of_their_own_cost_is_refused():
+    lindblad_points = {"solver": "lindblad", "fock_levels": 4}
+    axes = {name: {"linspace": [0.001, 0.1, 1000]} for name in ("J", "n_th", "r")}
+    with pytest.raises(QbsweepError, match=r"this one has 1,000,000,000 of `solver: lindblad`; take fewer values"):
+        make_grid(spec_of(lindblad_points, axes))
+    assert make_grid(spec_of({}, axes)).n_points == 10**9
+
+
+def test_a_sweep_of_too_many_blocks_is_refused_with_what_helps(monkeypatch):
+    spec = spec_of({}, {"J": {"linspace": [0.001, 0.1, 1000]}})
+    monkeypatch.setattr(plan, "MAX_BLOCKS", make_grid(spec, 1e-3).n_blocks)
+    with pytest.raises(QbsweepError, match=r"blocks, of 1 points at most, .* give a longer `--block-seconds`"):
+        make_grid(spec, 1e-9)
+    assert make_grid(spec, 1e-3).n_points == 1000

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from qbsweep.errors import QbsweepError
+from qbsweep.physics.verdicts import SUSPECT_TRUNCATION
 from qbsweep.runs import loop, opening
 from qbsweep.runs import state as state_module
 from qbsweep.runs.state import Progress, judged_progress_in, judged_progress_of, progress_in, progress_of
-from qbsweep.solvers.status import OK, STATUS_NAMES
+from qbsweep.solvers.status import NO_VERDICT, OK, STATUS_NAMES, SUSPECT, VERDICT_CODES
 from qbsweep.store.allocate import allocate
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
@@ -148,3 +149,22 @@ def test_the_time_left_of_a_run_goes_by_what_its_blocks_should_take(
     assert state_module.state(directory)["eta_seconds"] == pytest.approx(70, rel=0.2)
     directory.plan_file.write_text(json.dumps({"digest": spec.digest()}))  # of an older build
     assert state_module.state(directory)["eta_seconds"] == pytest.approx(1.4, rel=0.3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_levels_that_are_needed_are_found_a_chunk_at_a_time(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lindblad = f"{FIXED}, N: 1, solver: lindblad, fock_levels: 3}}\nsweep: {{J: [1, 2, 3, 4, 5, 6, 7], r: [0, 1]}}"
+    _, store = allocated(tmp_path / "run", parse_spec(lindblad), (2, 2))
+    rng = np.random.default_rng(seed)
+    whole = {name: rng.integers(0, 6, store.grid.shape) for name in ("status", "verdict", "levels_needed")}
+    for chunk in range(1, store.grid.chunks.number):
+        arrays = store.read_chunk(chunk)
+        store.write_chunk(chunk, arrays | {name: x[store.grid.chunks.region(chunk)] for name, x in whole.items()})
+    status, verdict, levels = (store.read_one(name) for name in whole)
+    doubted = (status == SUSPECT) & np.isin(verdict, [NO_VERDICT, VERDICT_CODES[SUSPECT_TRUNCATION]])
+    known = levels[doubted & (levels > 0)]
+    monkeypatch.setattr(Store, "read_one", None)
+    found = state_module.levels_needed(store)
+    assert found == (known.max() if len(known) else None, int((doubted & (levels <= 0)).sum()))
