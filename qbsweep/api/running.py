@@ -130,6 +130,7 @@ def run(
         if retry_failed:
             watch.detail(f"{opening.reset_failed(directory, store):,} failed points will be solved again")
         if progress_of(store).complete:
+            store.fold_all()  # a run may have been killed with its last blocks beside the dataset
             watch.detail("all points are solved already")
         else:
             _run_pending(directory, store, watch, executor, workers)

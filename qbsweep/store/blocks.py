@@ -127,8 +127,8 @@ class BlockFiles:
         for path in self._unsynced[:-1]:  # the last was synced when it was written
             with contextlib.suppress(FileNotFoundError):  # in its chunk by now
                 sync_file(path)
-        sync_folder(self.folder)
-        sync_folder(self.folder.parent)
+        for folder in (self.folder, self.folder.parent, self.folder.parent.parent):  # any of which may be new
+            sync_folder(folder)
         self._unsynced.clear()
         self._seconds = 0.0
 

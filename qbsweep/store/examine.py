@@ -15,7 +15,7 @@ from qbsweep.errors import QbsweepError
 from qbsweep.solvers.status import STATUS_NAMES, VERDICT_NAMES
 from qbsweep.store.chunks import BYTES, LAST
 from qbsweep.store.dataset import Store
-from qbsweep.store.disk import replace_file
+from qbsweep.store.disk import PARTIAL, replace_file
 from qbsweep.store.metadata import Metadata, metadata_of
 from qbsweep.store.seals import METADATA, DamagedError, Seals
 from qbsweep.sweeps.spec import parse_spec
@@ -80,8 +80,6 @@ def _examine_chunk(store: Store, chunk: int) -> Iterator[Damage]:
             continue
         if wrong := _wrong(store, name, content):
             yield Damage(f"{chunks.file(name, chunk)} {wrong}", chunk)
-    if not is_written and chunks.seals.path(chunk).exists():
-        yield Damage(f"{chunks.file(LAST, chunk)} is missing", chunk)
 
 
 def _wrong(store: Store, name: str, content: bytes) -> str:
@@ -101,7 +99,7 @@ def _strangers(store: Store) -> Iterator[Damage]:
     for name in store.variables:
         known = {chunks.file(name, chunk).name for chunk in range(store.grid.chunks.number)} | {"zarr.json"}
         for file in sorted((store.path / name).iterdir()):
-            if file.name not in known:
+            if file.name not in known and not file.name.endswith(PARTIAL):  # those the next run removes
                 yield Damage(f"{file} is no file of this dataset")
 
 

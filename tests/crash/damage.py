@@ -115,6 +115,7 @@ class Subject:
                 "status": _told(lambda: self._judge_counts(_counts(copy))),
                 "read": _told(lambda: self._judge(load(copy), self.before, ("status",))),
                 "xarray": self._plainly(copy),
+                "check": _told(lambda: self._check(copy)),
             }
             if analyze:
                 found["analyze"] = _command("analyze", copy)
@@ -122,6 +123,9 @@ class Subject:
             found["run"] = _told(lambda: self._run(copy))
             if found["run"].word != TOLD:
                 found["read after"] = _told(lambda: self._finished(copy))
+            found["repair, run"] = _told(lambda: self._repaired(copy))
+            if found["check"].word == RIGHT and TOLD in (found["status"].word, found["read"].word):
+                found["check"] = Found(WRONG, "check finds nothing")
             return found
 
     def _judge_counts(self, counts: dict[str, Any]) -> Found:
@@ -151,6 +155,17 @@ class Subject:
         done = run(self.sweep, copy)
         status = done.status()
         return Found(RIGHT if status["state"] == "complete" and not status["failed"] else WRONG, str(dict(status)))
+
+    def _check(self, copy: Path) -> Found:
+        found = qb.open(copy).check()
+        return Found(TOLD if found.damages else RIGHT, "; ".join(found.damages))
+
+    def _repaired(self, copy: Path) -> Found:
+        qb.open(copy).check(repair=True)
+        run(self.sweep, copy)
+        if left := qb.open(copy).check().damages:
+            return Found(WRONG, f"after repair and run: {left}")
+        return self._finished(copy)
 
     def _finished(self, copy: Path) -> Found:
         ds, right = load(copy), truth(self.sweep)
@@ -219,4 +234,4 @@ class Table:
 
 
 WORDS = (RIGHT, PENDING, TOLD, WRONG, TRACEBACK)
-WAYS = ("status", "read", "xarray", "analyze", "report", "run", "read after")
+WAYS = ("status", "read", "xarray", "check", "analyze", "report", "run", "read after", "repair, run")

@@ -1,6 +1,5 @@
 """Judge a run directory that something happened to: nothing lost, nothing wrong, and it goes on."""
 
-import contextlib
 import functools
 import json
 import random
@@ -18,6 +17,7 @@ import qbsweep as qb
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import block, box
 from qbsweep.store import blocks
+from qbsweep.store.directory import FORMAT
 from qbsweep.store.grid import Indices
 from qbsweep.sweeps.spec import SweepSpec
 
@@ -121,7 +121,12 @@ def wrong(ds: xr.Dataset, right: xr.Dataset, ignored: tuple[str, ...] = ("solve_
 
 
 def judge(
-    out: Path, goal: dict[str, Any], promised: set[Point], chance: random.Random, finish: Callable[..., Any] = run
+    out: Path,
+    goal: dict[str, Any],
+    promised: set[Point],
+    chance: random.Random,
+    finish: Callable[..., Any] = run,
+    is_damaged: bool = False,
 ) -> list[str]:
     """Return what is wrong with a run directory after a power cut.
 
@@ -136,15 +141,16 @@ def judge(
         Every fourth directory is analysed too.
     finish : callable
         Goes on with `goal` in `out`.
+    is_damaged : bool
+        Whether it was so before the power cut.
     """
     right = truth(goal)
     problems: list[str] = []
-    _restart(out)
     try:
-        problems += _judge_as_it_is(out, right, promised)
+        problems += _judge_as_it_is(out, right, promised, is_damaged)
     except QbsweepError as error:
         is_absent = not (out / "data.zarr").exists() and "is not a run directory" in str(error)
-        if promised or not is_absent:
+        if (promised or not is_absent) and not is_damaged:
             problems.append(f"before: {error}")
     except Exception as error:
         problems.append(f"before: {type(error).__name__}: {error}")
@@ -157,7 +163,11 @@ def judge(
         problems += [f"after: {problem}" for problem in wrong(ds, right)]
         if points(ds, *SOLVED) != points(right, *SOLVED):
             problems.append("after: not all points are solved")
-        problems += [f"after, plainly: {problem}" for problem in wrong(load_plainly(out), right)]
+        plain = load_plainly(out)
+        problems += [f"after, plainly: {problem}" for problem in wrong(plain, right)]
+        if points(plain, *SOLVED) != points(right, *SOLVED):
+            problems.append("after, plainly: not all points are solved")
+        problems += [f"after, check: {damage}" for damage in done.check().damages]
         if chance.random() < 0.05:
             done.analyze()
     except Exception as error:
@@ -165,17 +175,12 @@ def judge(
     return problems
 
 
-def _restart(out: Path) -> None:
-    """Let a lock be one of before the power cut, though its owner is this process."""
-    with contextlib.suppress(OSError, ValueError):
-        holder = json.loads((out / "lock").read_text())
-        (out / "lock").write_text(json.dumps({**holder, "started": holder["started"] - 1000}))
-
-
-def _judge_as_it_is(out: Path, right: xr.Dataset, promised: set[Point]) -> list[str]:
+def _judge_as_it_is(out: Path, right: xr.Dataset, promised: set[Point], is_damaged: bool) -> list[str]:
     status = qb.open(out).status()
     ds = load(out)
     problems = [f"before: {problem}" for problem in wrong(ds, right)]
+    if ds.attrs["qbsweep_format"] == FORMAT and not is_damaged:
+        problems += [f"before, check: {damage}" for damage in qb.open(out).check().damages]
     there = points(ds, *SOLVED)
     if status["ok"] + status["suspect"] != len(there):
         problems.append(f"before: status counts {status['ok'] + status['suspect']}, the dataset {len(there)}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qbsweep.api import keep
 from qbsweep.runs import opening
 from qbsweep.runs.block import Task, solve_block
 from qbsweep.runs.state import pending_blocks
@@ -39,6 +40,15 @@ def _fail_some(out: Path) -> None:
         run(moments(), out)
 
 
+def _damage_some(out: Path) -> None:
+    run(moments(), out)
+    for name in ("status", "energy_terminal"):
+        file = sorted((out / "data.zarr" / name).glob("c.*"))[0 if name == "status" else -1]
+        content = bytearray(file.read_bytes())
+        content[0] ^= 1
+        file.write_bytes(content)
+
+
 def _unpack_format_2(out: Path) -> None:
     with tarfile.open(FORMAT_2) as archive:
         archive.extractall(out, filter="data")
@@ -53,6 +63,15 @@ def upgrade(out: Path) -> None:
 def _upgrade_and_run(goal: dict[str, Any], out: Path) -> Any:
     if (out / "data.zarr").exists() or list(out.glob(".data.zarr*")):
         upgrade(out)
+    return run(goal, out)
+
+
+def _repair(out: Path) -> None:
+    keep.check(out, repair=True, points=0)
+
+
+def _repair_and_run(goal: dict[str, Any], out: Path) -> Any:
+    _repair(out)
     return run(goal, out)
 
 
@@ -75,6 +94,8 @@ class Operation:
         The sweep whose results there are to be in the end.
     finish : callable
         Goes on after the power cut: with `goal`, in a directory.
+    is_damaged : bool
+        Whether it has damaged files before.
     """
 
     name: str
@@ -82,6 +103,7 @@ class Operation:
     before: Callable[[Path], None] = _nothing
     goal: dict[str, Any] = field(default_factory=moments)
     finish: Callable[[dict[str, Any], Path], Any] = run
+    is_damaged: bool = False
 
 
 OPERATIONS = [
@@ -90,5 +112,7 @@ OPERATIONS = [
     Operation("extension", lambda out: run(larger(), out), _run_moments, larger()),
     Operation("extension of a half", lambda out: run(larger(), out), _solve_some, larger()),
     Operation("retry", lambda out: run(moments(), out, retry_failed=True), _fail_some, finish=_retry),
+    Operation("compaction", lambda out: keep.compact(out), _solve_some),
+    Operation("repair", _repair, _damage_some, finish=_repair_and_run, is_damaged=True),
     Operation("upgrade", upgrade, _unpack_format_2, finish=_upgrade_and_run),
 ]

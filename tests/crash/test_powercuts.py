@@ -1,0 +1,16 @@
+"""Power cuts for real, where root may make file systems."""
+
+import random
+
+import pytest
+
+from ..benchmarks import powercuts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["first run", "extension", "retry"])
+def test_copies_of_a_disk(kind: str) -> None:
+    if not powercuts.is_possible():
+        pytest.skip("making a file system needs root and loop devices")
+    found = powercuts.real_cut(random.Random(kind), kind, cuts_per_run=2)
+    assert [problems for problems in found if problems] == []
