@@ -88,7 +88,9 @@ def real_cut(chance: random.Random, kind: str, cuts_per_run: int = 4) -> list[li
             promised = points(load(out), *SOLVED) if kind != "first run" else set()
             options = {"retry_failed": True} if kind == "retry" else {}
             process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-c", _RUN, repr((goal, str(out), options))], stdout=subprocess.PIPE
+                [sys.executable, "-W", "ignore", "-c", _RUN, repr((goal, str(out), options))],
+                stdout=subprocess.DEVNULL,
+                cwd=Path(__file__).parents[2],
             )
             copies = []
             while process.poll() is None and len(copies) < cuts_per_run:
