@@ -5,8 +5,9 @@ never leaves the array. Only the upper triangle and a band below it (as wide as 
 kept: rho is Hermitian, and `mirror_band` restores the band. Everything below the band stays zero.
 """
 
-import numba
 import numpy as np
+
+from qbsweep.physics.fock.compiled import njit
 
 # The sums may be reordered and contracted to fused multiply-adds; infinities and NaNs keep their meaning.
 FAST = {"reassoc", "contract", "nsz"}
@@ -15,7 +16,7 @@ FAST = {"reassoc", "contract", "nsz"}
 BLOCK = 8  # rows start at a multiple of this column, so that most loops run over whole vectors
 
 
-@numba.njit(cache=True, fastmath=FAST, error_model="numpy")
+@njit(fastmath=FAST, error_model="numpy")
 def dense_step(  # type: ignore[no-untyped-def]
     x, new, total, size, pad, hops, hop_weights, rows, row_weights, starts, shifts, weights, diagonal,
     alpha, beta, gamma, share, accumulator,
@@ -87,7 +88,7 @@ def dense_step(  # type: ignore[no-untyped-def]
     return norm
 
 
-@numba.njit(cache=True)
+@njit()
 def mirror_band(x, size, pad, width):  # type: ignore[no-untyped-def]
     """Copy the conjugate of the upper triangle into the band of `width` columns below the diagonal."""
     for i in range(size):
@@ -95,7 +96,7 @@ def mirror_band(x, size, pad, width):  # type: ignore[no-untyped-def]
             x[pad + i * size + k] = np.conj(x[pad + k * size + i])
 
 
-@numba.njit(cache=True)
+@njit()
 def dense_reduced(x, size, pad, levels, strides, out):  # type: ignore[no-untyped-def]
     """Write the upper triangles of the reduced states of all modes to `out` [mode, d, d]."""
     out[:] = 0
@@ -107,7 +108,7 @@ def dense_reduced(x, size, pad, levels, strides, out):  # type: ignore[no-untype
                 out[m, a, b] += x[pad + i * size + i + (b - a) * stride]
 
 
-@numba.njit(cache=True)
+@njit()
 def dense_pack(x, size, pad, packed):  # type: ignore[no-untyped-def]
     """Gather the upper triangle, off-diagonal entries times sqrt 2.
 
@@ -123,7 +124,7 @@ def dense_pack(x, size, pad, packed):  # type: ignore[no-untyped-def]
         at += n
 
 
-@numba.njit(cache=True)
+@njit()
 def dense_unpack(packed, size, pad, x):  # type: ignore[no-untyped-def]
     """Scatter what `dense_pack` gathered."""
     at = 0

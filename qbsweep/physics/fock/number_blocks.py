@@ -10,16 +10,16 @@ diagonal, because no mode can lose a photon to another without a trace.
 import math
 from itertools import product
 
-import numba
 import numpy as np
 from scipy import sparse
 
 from qbsweep.arrays import Array
+from qbsweep.physics.fock.compiled import njit
 from qbsweep.physics.fock.operator import thermal_populations
 from qbsweep.physics.fock.terms import Generator, by_column, dagger, occupations
 
 
-@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+@njit(fastmath={"reassoc", "contract", "nsz"})
 def _sparse_step(  # type: ignore[no-untyped-def]
     starts, columns, values, x, new, total, alpha, beta, gamma, share
 ):
@@ -38,7 +38,7 @@ def _sparse_step(  # type: ignore[no-untyped-def]
     return norm
 
 
-@numba.njit(cache=True)
+@njit()
 def _populations(x, diagonal, numbers, out):  # type: ignore[no-untyped-def]
     """Add the populations of every mode's levels to the diagonals of `out` [mode, d, d]."""
     for state in range(len(diagonal)):

@@ -19,10 +19,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
+from qbsweep.physics.fock.compiled import njit
 from qbsweep.physics.fock.operator import Operator
 
 TOLERANCE = 1e-9  # of the trace norm, for a whole evolution
@@ -33,7 +33,7 @@ RECORDED = 64  # orders whose reduced states are kept at once
 SAMPLES = 16  # times inside a step at which the residual is estimated
 
 
-@numba.njit(cache=True)
+@njit()
 def _laurent(times, count, rho, q):  # type: ignore[no-untyped-def]
     """Return the coefficients of ``exp(s (-a + rho w + q / (rho w)))`` by Miller's algorithm.
 

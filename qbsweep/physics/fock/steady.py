@@ -18,10 +18,10 @@ inverse then says how an error of the residual grows.
 import math
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
+from qbsweep.physics.fock.compiled import njit
 from qbsweep.physics.fock.operator import Operator
 
 TOLERANCE = 1e-9  # of the trace norm
@@ -127,7 +127,7 @@ def _shadow(residual: FloatArray) -> FloatArray:
     return np.asarray(residual / np.linalg.norm(residual) + random / np.linalg.norm(random))
 
 
-@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+@njit(fastmath={"reassoc", "contract", "nsz"})
 def _turn(u, r, beta, count):  # type: ignore[no-untyped-def]
     """``u[:count] = r[:count] - beta u[:count]``."""
     for i in range(count):
@@ -135,7 +135,7 @@ def _turn(u, r, beta, count):  # type: ignore[no-untyped-def]
             u[i, k] = r[i, k] - beta * u[i, k]
 
 
-@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+@njit(fastmath={"reassoc", "contract", "nsz"})
 def _advance(r, u, y, alpha, count):  # type: ignore[no-untyped-def]
     """``r[:count] -= alpha u[1:count + 1]``, ``y += alpha u[0]``."""
     for k in range(len(y)):
@@ -145,7 +145,7 @@ def _advance(r, u, y, alpha, count):  # type: ignore[no-untyped-def]
             r[i, k] -= alpha * u[i + 1, k]
 
 
-@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+@njit(fastmath={"reassoc", "contract", "nsz"})
 def _minimise(r, u, y, first, second):  # type: ignore[no-untyped-def]
     """Take the two minimal-residual steps in y, u[0] and r[0]; return ``r[0] . r[0]``."""
     norm = 0.0
