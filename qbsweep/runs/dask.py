@@ -7,10 +7,10 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import dask
 import distributed.utils
@@ -27,10 +27,13 @@ _WINDOW = 4  # blocks in flight per worker; the rest stays in the driver, so the
 _CONNECT_SECONDS = 30
 _WORKERLESS_SECONDS = 60
 _WATCH_SECONDS = 0.5
+_SILENCE_SECONDS = 300  # a block of 100 s keeps its worker from answering for half a second at most, measured
 
 CONFIG = {
     # A death counts at once: attempts are counted per block, by cause, in `loop.run_blocks`.
     "distributed.scheduler.allowed-failures": 0,
+    # A worker that hangs keeps its connections; noticed after one to two times as long, its blocks go to others.
+    "distributed.scheduler.worker-ttl": f"{_SILENCE_SECONDS}s",
     # Blocks wait in the scheduler, not on workers: a dying worker takes down only what it was running.
     "distributed.scheduler.worker-saturation": 1.0,
     "distributed.worker.memory.spill": False,
@@ -40,7 +43,7 @@ CONFIG = {
     "distributed.worker.profile.enabled": False,
     "distributed.worker.preload": ["qbsweep.runs.dask_preload"],
 }
-_Answer = concurrent.futures.Future[list[Report]]
+Answer: TypeAlias = concurrent.futures.Future
 RETURNED = "returned"
 """Cause of a report that is none: the block goes back to the queue, and its attempt does not count."""
 
@@ -84,7 +87,7 @@ class GivenPool:
     def judge(self, loss: Loss) -> Report:
         """Blame the block."""
         return loss.report(
-            "the worker process died while it solved this block (killed, out of memory, or crashed)", "worker"
+            "the worker process died while it solved this block (killed, out of memory, crashed, or hung)", "worker"
         )
 
     def watch(self, workers: int, waiting: bool) -> None:
@@ -135,7 +138,7 @@ class DaskExecutor:
     @property
     def n_workers(self) -> int:
         """Number of workers connected now."""
-        return len(self._client.scheduler_info(n_workers=-1)["workers"])
+        return len(self._addresses())
 
     def __call__(self, tasks: Iterable[Task]) -> Iterator[Report]:
         """Run blocks with a bounded number in flight; yield their reports as they finish.
@@ -146,7 +149,7 @@ class DaskExecutor:
         flying: dict[Future[Any], Task] = {}
         losses: list[Loss] = []
         finished = as_completed(loop=self._client.loop)
-        arriving: dict[Future[Any], _Answer] = {}
+        arriving: dict[Future[Any], Answer[list[Report]]] = {}
         try:
             while flying or losses or queue.peek():
                 self._watch(queue, len(flying) + len(losses))
@@ -181,7 +184,7 @@ class DaskExecutor:
         self,
         finished: Any,
         flying: dict[Future[Any], Task],
-        arriving: dict[Future[Any], _Answer],
+        arriving: dict[Future[Any], Answer[list[Report]]],
         losses: list[Loss],
     ) -> Iterator[tuple[Task, Report]]:
         """Wait a moment for finished blocks; yields those whose reports are here."""
@@ -205,7 +208,7 @@ class DaskExecutor:
                 yield task, Report(task.block, task.attempt, error=text, cause="error" if error else RETURNED)
             future.release()
 
-    def _ask(self, future: Future[Any]) -> _Answer:
+    def _ask(self, future: Future[Any]) -> Answer[list[Report]]:
         """Ask for the report of a finished block, without waiting for it; the answer is empty if there is none.
 
         A worker that dies with a report takes the answer along until another one has solved the block again, and
@@ -221,14 +224,36 @@ class DaskExecutor:
         return [(loss.task, report) for loss, report in judged]
 
     def require_files(self, directory: Path) -> None:
-        """Refuse workers that do not see the run directory, before they fail every block."""
-        blind = [
-            address
-            for address, sees in self._client.run(_sees, str(RunDirectory(directory.resolve()).data)).items()
-            if not sees
-        ]
-        if blind:
+        """Refuse workers that do not see the run directory, before they fail every block; those that hang do not count.
+
+        Raises
+        ------
+        QbsweepError
+            If one does not, or none answers.
+        """
+        data = str(RunDirectory(directory.resolve()).data)
+        asked = {ask(self._client, [address], _sees, data): address for address in self._addresses()}
+        concurrent.futures.wait(asked, timeout=_CONNECT_SECONDS)
+        answers = {
+            address: answer.result() for answer, address in asked.items() if answer.done() and not answer.exception()
+        }
+        sees = {address: answer[address] for address, answer in answers.items() if address in answer}
+        for answer in asked:
+            answer.cancel()
+        if not sees:
+            raise QbsweepError(f"no Dask worker answers within {_CONNECT_SECONDS} s; start some and run again")
+        if blind := [address for address, does in sees.items() if not does]:
             raise QbsweepError(f"the Dask worker {blind[0]} does not see {directory}; it needs the same file system")
+
+    def _addresses(self) -> list[str]:
+        return list(self._client.scheduler_info(n_workers=-1)["workers"])
+
+
+def ask(client: Client, workers: list[str], function: Callable[..., Any], *arguments: Any) -> Answer[dict[str, Any]]:
+    """Call a function in workers; the answer of each is there once all have answered, and never if one hangs."""
+    loop: Any = client.loop
+    call: Any = client.run(function, *arguments, workers=workers, on_error="ignore", asynchronous=True)
+    return asyncio.run_coroutine_threadsafe(call, loop.asyncio_loop)
 
 
 def _sees(path: str) -> bool:

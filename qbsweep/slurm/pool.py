@@ -9,7 +9,7 @@ from distributed import Client, Future
 from qbsweep.arrays import FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.block import Report, Task
-from qbsweep.runs.dask import RETURNED, Loss
+from qbsweep.runs.dask import RETURNED, Loss, ask
 from qbsweep.slurm.files import JobFiles, Note, Record
 from qbsweep.slurm.interface import Job
 from qbsweep.slurm.registry import SCHEDULERS
@@ -71,7 +71,9 @@ class JobPool:
         if said is None and time.monotonic() - loss.noticed < _NOTE_SECONDS:
             return None
         if said is None:
-            return loss.report("the whole job that solved this block vanished (out of memory? its node?)", "vanished")
+            return loss.report(
+                "the whole job that solved this block vanished (out of memory? its node?) or hung", "vanished"
+            )
         if cause := said.cause(loss.task.block):
             return loss.report(said.text, cause)
         return loss.report("its worker left", RETURNED)
@@ -116,5 +118,5 @@ class JobPool:
         idle = {address for address, tasks in self._client.processing().items() if not tasks}
         if gone := sorted(idle & self._idle):
             print(f"{len(gone)} idle workers are dismissed", flush=True)
-            self._client.run(dismiss, workers=gone, on_error="ignore")
+            ask(self._client, gone, dismiss)  # one that hangs may not even answer this: nobody waits for it
         self._idle = idle

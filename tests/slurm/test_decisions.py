@@ -824,12 +824,11 @@ def test_an_allocation_without_workers_begins_again(clock: list[float], files: J
         pool.watch(0, waiting=True)
 
 
-def test_who_is_idle_twice_is_dismissed(clock: list[float], files: JobFiles) -> None:
+def test_who_is_idle_twice_is_dismissed(clock: list[float], files: JobFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     processing: dict[str, list[str]] = {"a": [], "b": ["x"], "c": []}
     dismissed: list[list[str]] = []
-    client = SimpleNamespace(
-        processing=lambda: processing, run=lambda function, workers, **_: dismissed.append(workers)
-    )
+    client = SimpleNamespace(processing=lambda: processing)
+    monkeypatch.setattr(pool_module, "ask", lambda client, workers, function: dismissed.append(workers))
     pool = JobPool(files, RECORD, client, np.ones(9))  # type: ignore[arg-type]
     for _ in range(2):
         clock[0] += 20
