@@ -13,6 +13,7 @@ from qbsweep.analysis.registry import ANALYSES
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.disk import own_folder
 from qbsweep.store.replace import replace_text, replace_tree
+from qbsweep.store.seals import Seals
 
 
 def to_zarr(tree: xr.DataTree, path: Path) -> None:
@@ -20,6 +21,7 @@ def to_zarr(tree: xr.DataTree, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zarr's notes on parts of the format that are young
         tree.to_zarr(path, zarr_format=3, consolidated=True)
+    Seals(path).seal_rest()
 
 
 def save(results: Mapping[str, xr.Dataset], directory: RunDirectory) -> None:

@@ -31,6 +31,7 @@ from qbsweep.store.directory import RunDirectory
 from qbsweep.store.provenance import provenance
 from qbsweep.store.reading import open_dataset
 from qbsweep.store.replace import recover_tree, replace_tree
+from qbsweep.store.seals import require_unchanged
 from qbsweep.sweeps.axes import Axis
 from qbsweep.sweeps.changes import check_extends
 from qbsweep.sweeps.spec import SweepSpec, dump_spec, parse_spec
@@ -57,6 +58,7 @@ def open_refined(directory: Path) -> xr.Dataset | None:
     if not path.exists():
         return None
     with readable(path), xr.open_zarr(path, chunks=None) as opened:
+        require_unchanged(path)
         samples: xr.Dataset = opened.load()
         spec = parse_spec(samples.attrs["spec"])
     try:

@@ -1,6 +1,7 @@
 """Whether a run directory still is what was written, and whether its numbers are those that its sweep gives."""
 
 import json
+import shutil
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ from qbsweep.runs.state import pending_blocks
 from qbsweep.solvers.status import OK
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
-from qbsweep.store.examine import examine, examine_digest, examine_rest, repair, repair_rest
+from qbsweep.store.examine import examine, examine_digest, examine_rest, examine_tree, repair, repair_rest
 from qbsweep.store.seals import Seals
 from qbsweep.sweeps.variables import VARIABLES
 from qbsweep.text import duration, size_of
@@ -102,6 +103,12 @@ def check_files(directory: RunDirectory, mend: bool) -> Findings:
     if mend:
         found.blocks = len(repair(store, damages))
     found.notes += _books(directory, store, found)
+    for tree, again in ((directory.refined, "qbsweep analyze --refine"), (directory.analysis_data, "qbsweep analyze")):
+        if changed := examine_tree(tree):
+            found.damages += changed
+            found.notes.append(f"`{again}` makes {tree.name} again")
+            if mend:
+                shutil.rmtree(tree)
     return found
 
 

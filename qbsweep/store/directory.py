@@ -14,7 +14,7 @@ import google_crc32c
 from qbsweep.errors import QbsweepError
 from qbsweep.store.disk import refuse_link, remove
 from qbsweep.store.records import NUMBER, Kind, has_types, read_json, read_lines, sealed
-from qbsweep.store.replace import put_in_place, recover_tree, replace_text
+from qbsweep.store.replace import exists, put_in_place, recover_tree, replace_text
 
 FORMAT = 3
 """Version of the run directory; a dataset of another version is refused."""
@@ -197,7 +197,7 @@ def existing(path: Path) -> RunDirectory:
         what = "is a file" if path.exists() else "does not exist"
         raise QbsweepError(f"{path} is not a run directory: it {what}; `qbsweep run SWEEP` makes one")
     directory = RunDirectory(path)
-    if not directory.data.exists():
+    if not exists(directory.data):
         raise QbsweepError(
             f"{path} is not a run directory: it has no {directory.data.name}; `qbsweep run SWEEP` makes one"
         )

@@ -53,6 +53,17 @@ def examine_rest(data: Path) -> list[Damage]:
         return [Damage(str(error))]
 
 
+def examine_tree(tree: Path) -> list[str]:
+    """Say which files of arrays that were written at once are not what was written; nothing of an earlier version."""
+    seals = Seals(tree)
+    if not seals.folder.exists():
+        return []
+    try:
+        return list(seals.changed())
+    except DamagedError as error:
+        return [str(error)]
+
+
 def examine(store: Store) -> Iterator[Damage]:
     """Examine all chunks and finished blocks of a dataset whose metadata are right; reads every byte."""
     for chunk in range(store.grid.chunks.number):

@@ -12,6 +12,7 @@ from qbsweep.store.blocks import BlockFiles
 from qbsweep.store.chunks import LAST, Chunks, OldChunks
 from qbsweep.store.directory import FORMAT, RunDirectory
 from qbsweep.store.grid import Grid
+from qbsweep.store.replace import exists
 from qbsweep.store.seals import METADATA, DamagedError, Seals
 from qbsweep.store.status import StatusFiles
 
@@ -105,6 +106,7 @@ def read_metadata(path: Path) -> Metadata:
     DamagedError
         If it is not what was written.
     """
+    exists(path)  # wait for one that is being replaced
     seen = _seen(path)
     try:
         document = json.loads((path / METADATA).read_text(encoding="utf-8"))

@@ -3,10 +3,13 @@
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from qbsweep.store.disk import remove, replace_file, sync_folder, sync_tree
+
+_SWAP_SECONDS = 2.0  # two renames; longer, and whoever replaced it was killed
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -34,6 +37,14 @@ def put_in_place(new: Path, path: Path) -> None:
     new.rename(path)
     sync_folder(path.parent)  # before the old one goes
     recover_tree(path)
+
+
+def exists(path: Path) -> bool:
+    """Whether a directory is there, also in the moment in which it is being replaced."""
+    until = time.monotonic() + _SWAP_SECONDS
+    while not (found := path.exists()) and _previous(path).exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    return found or path.exists()
 
 
 def recover_tree(path: Path) -> None:

@@ -165,6 +165,19 @@ class Seals:
         replace_file(path, (_check(text) + b" " + text + b"\n") * 2, safe)
 
 
+def require_unchanged(data: Path) -> None:
+    """Refuse a tree of arrays that was written and sealed at once, if it is not what was written.
+
+    Raises
+    ------
+    DamagedError
+        If it is not; one that an earlier version wrote has no seal, and passes.
+    """
+    if (data / FOLDER).exists():
+        for what in Seals(data).changed():
+            raise DamagedError(what)
+
+
 def _check(text: bytes) -> bytes:
     return b"%08x" % zlib.crc32(text)
 
