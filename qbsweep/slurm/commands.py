@@ -13,7 +13,7 @@ from qbsweep.slurm.interface import Demand, Job
 from qbsweep.text import shown
 
 TITLE = "Slurm"
-MAX_JOBS = 1000
+_MAX_JOBS = 1000  # in an array, where the site has said nothing else
 _SECONDS = 30  # no Slurm command may hang longer: controllers restart, networks break
 _KEPT = ("SLURM_CONF", "SBATCH_ACCOUNT", "SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_RESERVATION")  # the user's defaults
 _FORMAT = "%i|%j|%T|%r|%N|%L"
@@ -33,6 +33,13 @@ def require() -> None:
                 f"`{command}` is not on the PATH of this machine; submit from a login node of a Slurm cluster "
                 "(`module load slurm`?), or use `qbsweep run`"
             )
+
+
+def max_jobs() -> int:
+    """Return how many jobs an array may have at this site; what Slurm comes with, if it does not answer."""
+    answer = _call("scontrol", "show", "config")
+    found = re.search(r"(?m)^MaxArraySize\s*=\s*(\d+)", answer.stdout) if answer else None
+    return int(found[1]) if found else _MAX_JOBS
 
 
 def check_directive(line: str) -> None:

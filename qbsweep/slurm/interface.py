@@ -111,15 +111,15 @@ class Scheduler(Protocol):
     ----------
     TITLE : str
         What people call it.
-    MAX_JOBS : int
-        In an array.
     """
 
     TITLE: str
-    MAX_JOBS: int
 
     def require(self) -> None:
         """Refuse a machine from which no jobs can be submitted."""
+
+    def max_jobs(self) -> int:
+        """Return how many jobs an array may have."""
 
     def check_directive(self, line: str) -> None:
         """Raise a ValueError, which says what is wrong, if a user must not have this line in a profile."""

@@ -12,6 +12,7 @@ from qbsweep.slurm.registry import SCHEDULERS
 _BASE_MB = 700  # what a process holds before it solves anything, rounded up
 _DRIVER_MB = 1500
 _WORKERS = 8
+_MANY = 100  # jobs in an array: so many may be anywhere, and nobody need be asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,10 @@ def resources(
     cpus = 1 if profile.layout == "allocation" else min(profile.cpus, count)
     jobs = math.ceil(count / cpus)
     scheduler = SCHEDULERS[profile.scheduler]
-    if profile.layout == "jobs" and jobs > scheduler.MAX_JOBS:
+    if profile.layout == "jobs" and jobs > _MANY and jobs > (most := scheduler.max_jobs()):
         raise QbsweepError(
             f"{count} workers with `cpus: {cpus}` would be {jobs} jobs, but arrays of {scheduler.TITLE} have at most "
-            f"{scheduler.MAX_JOBS}; put more workers into one job with `cpus` in the profile"
+            f"{most}; put more workers into one job with `cpus` in the profile"
         )
     driver_memory = profile.driver.memory
     if driver_memory is None:

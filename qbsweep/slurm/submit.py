@@ -68,7 +68,7 @@ def decide(
     retry_failed: bool,
     block_seconds: float,
 ) -> Prepared:
-    """Decide what to submit; changes nothing, and asks nobody."""
+    """Decide what to submit; changes nothing, and asks nobody but how large a large array may be."""
     where = path.absolute()
     if not re.fullmatch(r"[^\"\\\x00-\x1f]+", str(where)):
         raise QbsweepError(

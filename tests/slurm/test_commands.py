@@ -246,6 +246,25 @@ def test_what_submit_asks_of_slurm(submit: Callable[..., Outcome], fake: FakeSlu
     assert not (out / "lock").exists()
 
 
+@pytest.mark.parametrize(
+    ("said", "most"),
+    [
+        ("MaxArraySize            = 4000", 4000),
+        ("MaxArrayTasks = 7\nMaxArraySize=12\nMaxMemPerNode = 5", 12),
+        ("Configuration data as of 2030-01-01", 1000),
+    ],
+)
+def test_how_large_an_array_may_be(fake: FakeSlurm, said: str, most: int) -> None:
+    fake.before("scontrol", f"cat <<'END'\n{said}\nEND\n")
+    assert slurm.max_jobs() == most
+    assert fake.calls == [["scontrol", "show", "config"]]
+
+
+def test_a_small_array_is_not_asked_about(submit: Callable[..., Outcome], fake: FakeSlurm) -> None:
+    assert submit("--workers", "2").code == 0
+    assert fake.called("scontrol") == []
+
+
 def test_one_allocation_is_one_job(submit: Callable[..., Outcome], fake: FakeSlurm, out: Path, tmp_path: Path) -> None:
     (tmp_path / "site.yaml").write_text("layout: allocation\ninterface: ib0\n")
     outcome = submit("--profile", tmp_path / "site.yaml", "--workers", "2")

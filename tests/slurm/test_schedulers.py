@@ -12,7 +12,7 @@ import pytest
 
 from qbsweep.context import JobContext
 from qbsweep.errors import QbsweepError
-from qbsweep.slurm import registry
+from qbsweep.slurm import registry, resources
 from qbsweep.slurm import supervisor as module
 from qbsweep.slurm.files import JobFiles, Record
 from qbsweep.slurm.interface import Demand, Job
@@ -32,7 +32,6 @@ class Memory:
     """A scheduler that keeps its jobs in memory, and whose directives begin with #MEM."""
 
     TITLE = "Memory"
-    MAX_JOBS = 3
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
@@ -42,6 +41,9 @@ class Memory:
 
     def require(self) -> None:
         pass
+
+    def max_jobs(self) -> int:
+        return 3
 
     def check_directive(self, line: str) -> None:
         if line != "fast":
@@ -156,7 +158,10 @@ def test_all_in_one_job(memory: Memory, submit: Callable[..., Outcome]) -> None:
     assert "\nmemrun 2 " in memory.scripts["the driver job"]
 
 
-def test_its_limits_and_its_directives(memory: Memory, submit: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_its_limits_and_its_directives(
+    memory: Memory, submit: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources, "_MANY", 2)
     assert "would be 4 jobs, but arrays of Memory have at most 3; put" in submit("workers: 4\n").err
     path = tmp_path / "site.yaml"
     for text in ("directives: [slow]\n", "driver: {directives: [slow]}\n"):
