@@ -25,6 +25,12 @@ def provenance() -> dict[str, Any]:
     }
 
 
+def as_attribute(value: Any) -> str | int | float:
+    """Return an attribute as every format can hold it: what has a structure, as format 2 wrote it, is JSON text."""
+    is_plain = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return value if is_plain else json.dumps(value)
+
+
 def structured(attribute: Any, default: Any) -> Any:
     """Return what an attribute of `provenance` says: text, or in format 2 the thing itself."""
     return json.loads(attribute) if isinstance(attribute, str) else attribute or default

@@ -10,6 +10,7 @@ from zarr.storage import LocalStore, WrapperStore
 from qbsweep.errors import QbsweepError
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import FORMAT
+from qbsweep.store.provenance import as_attribute
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,7 +24,7 @@ def open_dataset(path: Path) -> "xr.Dataset":
 
     store, files = Store(path), LocalStore(path, read_only=True)
     ds: xr.Dataset = xr.open_zarr(_Checked(files, store) if store.version == FORMAT else files, chunks=None)
-    return ds
+    return ds.assign_attrs({name: as_attribute(value) for name, value in ds.attrs.items()})
 
 
 class _Checked(WrapperStore[LocalStore]):
