@@ -10,7 +10,7 @@ import xarray as xr
 
 from qbsweep.analysis import advantage, baths, charging, odd_even, optimal_coupling, scaling
 from qbsweep.analysis.declaration import Analysis
-from qbsweep.errors import QbsweepError
+from qbsweep.errors import QbsweepError, UnreadableError
 
 ANALYSES: dict[str, Analysis] = {
     analysis.name: analysis
@@ -51,6 +51,8 @@ def analyze(
         try:
             part = analysis.quick_part(ds) if quick else ds
             results[name] = analysis.apply(part, results, given)
+        except UnreadableError:
+            raise
         except QbsweepError as error:
             left_out[name] = error
     return results, left_out

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qbsweep.errors import QbsweepError
+from qbsweep.errors import QbsweepError, UnreadableError
 from qbsweep.solvers.status import FAILED, PENDING
 from qbsweep.store.chunks import LAST
 from qbsweep.store.directory import FORMAT
@@ -294,7 +294,7 @@ def readable(path: Path) -> Iterator[None]:
     except (MemoryError, QbsweepError):
         raise
     except DamagedError as error:
-        raise QbsweepError(
+        raise UnreadableError(
             f"{path} is damaged: {error}; `qbsweep check --repair {path.parent}` makes its points pending, "
             "and `run` solves them again"
         ) from error
@@ -302,10 +302,10 @@ def readable(path: Path) -> Iterator[None]:
         if error.errno in _UNREACHABLE:  # the file system is to blame, not the dataset
             raise
         if error.errno in _NOT_ALLOWED:
-            raise QbsweepError(f"{error.filename or path} cannot be read: {error.strerror}") from error
-        raise QbsweepError(_damaged(path, error)) from error
+            raise UnreadableError(f"{error.filename or path} cannot be read: {error.strerror}") from error
+        raise UnreadableError(_damaged(path, error)) from error
     except Exception as error:
-        raise QbsweepError(_damaged(path, error)) from error
+        raise UnreadableError(_damaged(path, error)) from error
 
 
 @contextlib.contextmanager
@@ -314,7 +314,7 @@ def used(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, DamagedError | OSError) or _is_of_reading(error):
+        if _is_of_reading(error):
             with readable(path):
                 raise
         raise

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from zarr.storage import LocalStore, WrapperStore
 
-from qbsweep.errors import QbsweepError
+from qbsweep.errors import UnreadableError
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import FORMAT
 from qbsweep.store.provenance import as_attribute
@@ -56,5 +56,5 @@ class _Checked(WrapperStore[LocalStore]):
     def _content(self, variable: str, chunk: int) -> bytes | None:
         content = self._dataset.content(variable, chunk)
         if not self._dataset.is_there():
-            raise QbsweepError(f"{self._dataset.path} was replaced since it was opened; open it again")
+            raise UnreadableError(f"{self._dataset.path} was replaced since it was opened; open it again")
         return content
