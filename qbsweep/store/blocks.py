@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qbsweep.store.disk import stage, sync_file, sync_folder
+from qbsweep.store.disk import remove, stage, sync_file, sync_folder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,7 +83,7 @@ class BlockFiles:
         """Return a block, or None if there is none, or not a whole one."""
         try:
             content = self.path(number).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             return None
         body = content[:-4]
         if not content.startswith(_MAGIC) or zlib.crc32(body) != int.from_bytes(content[-4:], "big"):
@@ -118,6 +118,8 @@ class BlockFiles:
         self._seconds += seconds
         is_due = safe and self._seconds >= _AT_RISK
         path = self.path(number)
+        if path.is_dir():  # nothing of ours, and in the way
+            remove(path)
         stage(path, [*parts, check.to_bytes(4, "big")], is_due).replace(path)
         self._unsynced.append(path)
         if is_due:
@@ -135,7 +137,7 @@ class BlockFiles:
     def remove(self, numbers: Iterable[int]) -> None:
         """Remove blocks that are in the dataset by now."""
         for number in numbers:
-            self.path(number).unlink(missing_ok=True)
+            remove(self.path(number))
 
     def remove_others(self) -> None:
         """Remove the blocks of other datasets, and the folder if it is empty."""

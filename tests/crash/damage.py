@@ -183,7 +183,7 @@ def _counts(out: Path) -> dict[str, Any]:
 def _told(look: Callable[[], Found]) -> Found:
     try:
         return look()
-    except QbsweepError as error:
+    except (QbsweepError, OSError) as error:  # of both a command makes a sentence
         return Found(TOLD, str(error))
     except Exception as error:
         return Found(TRACEBACK, f"{type(error).__name__}: {error}")
