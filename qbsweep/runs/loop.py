@@ -4,6 +4,7 @@ An executor has one method, "run these blocks, yield reports as they finish". `s
 reference; whatever else executes must give the same dataset.
 """
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from qbsweep.errors import QbsweepError
 from qbsweep.runs.attempts import _Attempts, _surviving_a_full_disk
 from qbsweep.runs.block import Report, Task, solve_block
 from qbsweep.runs.box import Failure
@@ -83,12 +85,14 @@ class _Filling:
         chunk = self._store.grid.chunk_of(block)
         self._missing[chunk] -= 1
         if not self._missing[chunk]:
-            with _surviving_a_full_disk():
+            with _surviving_a_full_disk(), contextlib.suppress(QbsweepError):  # a damaged chunk ends no other's run
                 self._store.fold(chunk)
 
     def finish(self) -> None:
         """Leave a dataset that any reader of Zarr finds complete."""
         with _surviving_a_full_disk():
+            for chunk in self._missing:
+                self._store.fold(chunk)
             self._store.fold_all()
 
 

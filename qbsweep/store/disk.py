@@ -18,6 +18,7 @@ from qbsweep.errors import QbsweepError
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
 _NOT_A_FILE = "{} is a link or a pipe, and nothing is written through one; remove it, or give another --out"
+_sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
 PARTIAL = ".partial"
 """Ends the names of files on their way; `remove_partial` removes those of writers that were killed."""
 
@@ -32,7 +33,7 @@ def stage(path: Path, content: Iterable[Bytes], safe: bool) -> Path:
                 file.write(part)
             file.flush()
             if safe:
-                os.fdatasync(file.fileno())
+                _sync(file.fileno())
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
@@ -109,6 +110,9 @@ def sync_folder(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not every file system can; those have no need to
+            raise
     finally:
         os.close(descriptor)
 

@@ -72,7 +72,8 @@ def examine(store: Store) -> Iterator[Damage]:
     for path in store.chunks.seals.worn():
         yield Damage(f"{path}: one of its two copies is not what was written", seal=path)
     for number in sorted(store.blocks.numbers()):
-        if number >= store.grid.n_blocks or not store.blocks.is_whole(number):
+        is_one = number < store.grid.n_blocks and store.blocks.is_whole(number)
+        if not is_one and store.blocks.path(number).exists():  # it may be in its chunk by now
             yield Damage(f"{store.blocks.path(number)} is not a whole block of this dataset", block=number)
 
 
