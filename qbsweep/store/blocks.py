@@ -71,6 +71,16 @@ class BlockFiles:
         """Where a block lies, if it is there."""
         return self.folder / f"{number}{_SUFFIX}"
 
+    def refresh(self) -> None:
+        """See what workers on other hosts have written.
+
+        A network file system remembers for up to a minute what was in a folder, but not of one that it has changed
+        itself.
+        """
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            stage(self.folder / "refresh", [], safe=False).unlink()
+
     def numbers(self) -> set[int]:
         """Return the numbers of the blocks that have a file, whole or not."""
         try:

@@ -246,6 +246,8 @@ class Store:
 
     def fold_all(self) -> None:
         """Bring all finished blocks into their chunks."""
+        if self.grid.is_grouped:
+            self.blocks.refresh()
         for chunk in sorted({self.grid.chunk_of(number) for number in self.blocks.numbers()}):
             self.fold(chunk)
         self.blocks.remove_others()
