@@ -21,6 +21,7 @@ from qbsweep.version import __version__
 if TYPE_CHECKING:
     from qbsweep.api.jobs import job_scripts as job_scripts
     from qbsweep.api.jobs import submit as submit
+    from qbsweep.api.move import unpack as unpack
     from qbsweep.api.paper import verify as verify
     from qbsweep.api.points import solve as solve
     from qbsweep.api.result import Run as Run
@@ -47,6 +48,7 @@ _HOMES = {
     "open": "api.running",
     "submit": "api.jobs",
     "job_scripts": "api.jobs",
+    "unpack": "api.move",
     "solve": "api.points",
     "verify": "api.paper",
     "json_schema": "sweeps.syntax",

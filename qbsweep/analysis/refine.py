@@ -27,7 +27,7 @@ from qbsweep.runs.box import solve_box
 from qbsweep.runs.opening import locked, open_run
 from qbsweep.solvers.status import OK
 from qbsweep.store.dataset import readable
-from qbsweep.store.directory import RunDirectory
+from qbsweep.store.directory import existing
 from qbsweep.store.provenance import provenance
 from qbsweep.store.reading import open_dataset
 from qbsweep.store.replace import recover_tree, replace_tree
@@ -54,7 +54,7 @@ def open_refined(directory: Path) -> xr.Dataset | None:
     QbsweepError
         If they are of another sweep than the dataset, or damaged.
     """
-    path = RunDirectory(directory).refined
+    path = existing(directory).refined
     if not path.exists():
         return None
     with readable(path), xr.open_zarr(path, chunks=None) as opened:

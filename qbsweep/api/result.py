@@ -31,7 +31,7 @@ class Status(Tabulated, dict[str, Any]):
 
 
 class Run(Tabulated):
-    """A run directory: its dataset, and what can be asked of it.
+    """A run directory, or a pack of one: its dataset, and what can be asked of it.
 
     `qbsweep.run`, `qbsweep.submit` and `qbsweep.open` return one. It holds nothing in memory: every call looks at the
     files as they are then.
@@ -122,6 +122,52 @@ class Run(Tabulated):
         from qbsweep.api.keep import upgrade
 
         return upgrade(self.path)
+
+    def pack(self, file: AnyPath | None = None) -> Path:
+        """Write the run into one file, which `qbsweep.open` opens like the directory and `qbsweep.unpack` unpacks.
+
+        Parameters
+        ----------
+        file : str or path, optional
+            Default ``DIR.qbz``, beside the directory.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        QbsweepError
+            If somebody runs it now, if a file of it is damaged, or if there is such a file.
+        """
+        from qbsweep.api.move import pack
+
+        return pack(self.path, file)
+
+    def move(self, target: AnyPath) -> "Run":
+        """Move the run, to another file system too, and return it at its new place.
+
+        Raises
+        ------
+        QbsweepError
+            If somebody runs it now or its jobs wait, or if something is at the new place.
+        """
+        from qbsweep.api.move import move
+
+        return Run(move(self.path, target))
+
+    def remove(self) -> None:
+        """Remove the run with all its results.
+
+        Raises
+        ------
+        QbsweepError
+            If somebody runs it now, or its jobs wait.
+        """
+        from qbsweep.api.move import remove
+
+        remove(self.path)
 
     def best(self) -> Table | None:
         """Return, for every network, the point of the largest terminal energy; None if there is none yet."""

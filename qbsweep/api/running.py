@@ -63,7 +63,9 @@ def plan(sweep: Source, block_seconds: float = BLOCK_SECONDS) -> Plan:
 
 
 def open(path: AnyPath) -> Run:
-    """Open a run directory.
+    """Open a run directory, or a pack of one.
+
+    A pack is unpacked into a temporary directory, for as long as this process lives; its results are written beside it.
 
     Raises
     ------

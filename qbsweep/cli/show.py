@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from qbsweep.cli.options import Directory, example
-from qbsweep.store.directory import RunDirectory
+from qbsweep.store.directory import RunDirectory, existing
 
 app = typer.Typer()
 _DIR = RunDirectory(Path("DIR"))
@@ -29,7 +29,7 @@ def report_command(
     page = Run(directory).report(out, png)
     print(f"{page}: {page.stat().st_size / 1e6:.1f} MB, open it in a browser")
     if png:
-        figures = RunDirectory(directory).figures
+        figures = existing(directory).figures
         print(f"{figures}: {len(list(figures.glob('*.png')))} figures")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.plan import make_grid
 from qbsweep.store.dataset import Store
-from qbsweep.store.directory import FORMAT, RunDirectory, existing
+from qbsweep.store.directory import FORMAT, RunDirectory, existing, is_pack
 from qbsweep.store.disk import make_folder
 from qbsweep.store.extend import extended
 from qbsweep.store.grid import BLOCK_SECONDS
@@ -15,6 +15,7 @@ from qbsweep.store.lock import Lock
 from qbsweep.store.provenance import provenance
 from qbsweep.sweeps.changes import check_extends
 from qbsweep.sweeps.spec import SweepSpec, dump_spec
+from qbsweep.text import command
 
 
 def open_run(path: Path) -> tuple[RunDirectory, Store]:
@@ -82,6 +83,10 @@ def _rewritten(store: Store, spec: SweepSpec, directory: RunDirectory, block_sec
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[RunDirectory]:
     """Create the run directory if there is none, and hold its lock."""
+    if is_pack(path):
+        raise QbsweepError(
+            f"{path} is a pack, which does not change; `{command('unpack', path)}` makes a directory of it"
+        )
     with contextlib.ExitStack() as stack:
         try:
             make_folder(path)

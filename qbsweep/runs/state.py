@@ -108,7 +108,7 @@ def state(directory: RunDirectory, queue: dict[str, Any] | None = None) -> dict[
     running = holder is not None
     needed, unknown = levels_needed(_store(directory)) if progress.points["suspect"] else (None, 0)
     return {
-        "directory": str(directory.path),
+        "directory": str(directory.pack or directory.path),
         "state": _state_name(running, progress, queue),
         "points": sum(progress.points.values()),
         **progress.points,

@@ -18,6 +18,8 @@ from qbsweep.store.replace import exists, put_in_place, recover_tree, replace_te
 
 FORMAT = 3
 """Version of the run directory; a dataset of another version is refused."""
+PACK = ".qbz"
+"""Ends the name of a run in one file."""
 SWEEP_HEADER = "# The sweep as it was run. "
 _SWEEP = re.compile(r"(?s).*?Digest (\w+)\.(?: Checksum ([0-9a-f]{8})\.)?\n(.*)")
 _PLAN_MARKS = (b'{\n "name": ', b'"digest": ', b'"block_shape": ')  # one flipped bit cannot hide them all
@@ -31,9 +33,17 @@ _OF_A_FAILURE: dict[str, Kind] = {"labels": dict, "points": int, "error": str}
 
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
-    """Paths of a run directory, and the small files in it."""
+    """Paths of a run directory, and the small files in it.
+
+    Attributes
+    ----------
+    path : Path
+    pack : Path or None
+        The file that it was unpacked from, for this process only: results are written beside that.
+    """
 
     path: Path
+    pack: Path | None = None
 
     @property
     def data(self) -> Path:
@@ -106,7 +116,7 @@ class RunDirectory:
     @property
     def analysis(self) -> Path:
         """Results of the analyses: `analysis_data`, and tables."""
-        return self.path / "analysis"
+        return self._result("analysis")
 
     @property
     def analysis_data(self) -> Path:
@@ -116,12 +126,15 @@ class RunDirectory:
     @property
     def report(self) -> Path:
         """The page about this run."""
-        return self.path / "report.html"
+        return self._result("report.html")
 
     @property
     def figures(self) -> Path:
         """Figures for print."""
-        return self.path / "figures"
+        return self._result("figures")
+
+    def _result(self, name: str) -> Path:
+        return self.path / name if self.pack is None else self.pack.with_name(f"{self.pack.stem}.{name}")
 
     def attempts(self) -> list[dict[str, Any]]:
         """Return all attempts that came to nothing, oldest first."""
@@ -192,7 +205,11 @@ class RunDirectory:
 
 
 def existing(path: Path) -> RunDirectory:
-    """Return the run directory at a path; raises QbsweepError if there is none."""
+    """Return the run directory at a path, or that in a pack; raises QbsweepError if there is none."""
+    if is_pack(path):
+        from qbsweep.store.packs import opened
+
+        return RunDirectory(opened(path), path)
     if not path.is_dir():
         what = "is a file" if path.exists() else "does not exist"
         raise QbsweepError(f"{path} is not a run directory: it {what}; `qbsweep run SWEEP` makes one")
@@ -202,6 +219,11 @@ def existing(path: Path) -> RunDirectory:
             f"{path} is not a run directory: it has no {directory.data.name}; `qbsweep run SWEEP` makes one"
         )
     return directory
+
+
+def is_pack(path: Path) -> bool:
+    """Whether a path is a run in one file, or was."""
+    return path.suffix == PACK and path.is_file()
 
 
 def _content(path: Path) -> bytes | None:

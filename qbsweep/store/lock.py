@@ -19,6 +19,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Self
@@ -138,6 +139,13 @@ class Lock:
         with contextlib.suppress(OSError):
             self._path.rmdir()
         os.close(self._held)
+
+    def carry(self, path: Path, rename: Callable[[], object]) -> None:
+        """Rename what the lock lies in, and hold it on where it is then; for a moment, since its heart stops."""
+        self._stop.set()
+        self._heart.join()
+        rename()
+        self._path = path
 
     @property
     def _mine(self) -> Path:

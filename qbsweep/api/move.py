@@ -1,0 +1,99 @@
+"""Runs that move: into one file and out of it, to another place, away."""
+
+from pathlib import Path
+
+from qbsweep.api.result import AnyPath, Run
+from qbsweep.errors import QbsweepError
+from qbsweep.runs import moving
+from qbsweep.slurm.submitted import refuse_if_queued
+from qbsweep.store.directory import PACK, existing, is_pack
+from qbsweep.store.packs import refuse_existing
+
+
+def pack(path: Path, file: AnyPath | None = None) -> Path:
+    """Write a run into one file; see `Run.pack`."""
+    source = _place(path)
+    if is_pack(source):
+        raise QbsweepError(f"{path} is a pack already")
+    existing(source)
+    target = source.with_name(source.name + PACK) if file is None else _place(file)
+    if target.suffix != PACK:
+        raise QbsweepError(f"the name of a pack must end in {PACK}, but is {target.name}")
+    _require_room(target)
+    moving.pack(source, target)
+    return _as_given(target, path.parent / target.name if file is None else file)
+
+
+def unpack(file: AnyPath, path: AnyPath | None = None) -> Run:
+    """Make a run directory of a pack.
+
+    Parameters
+    ----------
+    file : str or path
+        What `Run.pack` has written. Every byte is compared with its checksum before the directory is there.
+    path : str or path, optional
+        The run directory; default the name of the file without ``.qbz``, beside it.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    QbsweepError
+        If the file is damaged or is no pack, or if something is at the place of the directory.
+    """
+    source = Path(file)
+    if not is_pack(source):
+        what = "is not a pack: its name does not end in .qbz" if source.is_file() else "is not a file"
+        raise QbsweepError(f"{source} {what}; `qbsweep pack DIR` makes one")
+    target = _place(source.with_suffix("") if path is None else path)
+    _require_room(target)
+    moving.unpack(source, target)
+    return Run(_as_given(target, source.with_suffix("") if path is None else path))
+
+
+def move(path: Path, target: AnyPath) -> Path:
+    """Move a run; see `Run.move`."""
+    source, place = _movable(path), _place(target)
+    _require_room(place)
+    if place.is_relative_to(source):
+        raise QbsweepError(f"{target} is in {path}, which cannot be moved into itself")
+    if is_pack(source) != (place.suffix == PACK):
+        raise QbsweepError(f"the name of a pack must end in {PACK}, and that of a directory must not")
+    (moving.move_pack if is_pack(source) else moving.move)(source, place)
+    return _as_given(place, target)
+
+
+def remove(path: Path) -> None:
+    """Remove a run; see `Run.remove`."""
+    source = _movable(path)
+    (moving.delete_pack if is_pack(source) else moving.delete)(source)
+
+
+def _movable(path: Path) -> Path:
+    """Return the place of a run whose jobs are not waiting."""
+    source = _place(path)
+    if source.is_symlink():
+        raise QbsweepError(f"{path} is a link to {source.resolve()}; name that")
+    if not is_pack(source):
+        existing(source)
+        refuse_if_queued(source)
+    return source
+
+
+def _require_room(target: Path) -> None:
+    refuse_existing(target)
+    if not target.parent.is_dir():
+        raise QbsweepError(f"{target.parent} is not a directory; make it first, or give another place")
+
+
+def _place(path: AnyPath) -> Path:
+    """Return an absolute path; of a link that is named, that of the link."""
+    given = Path(path)
+    return given.resolve() if given.name in ("", "..") else given.parent.resolve() / given.name
+
+
+def _as_given(target: Path, given: AnyPath) -> Path:
+    """Return a place as the user writes it."""
+    return Path(given) if _place(given) == target else target

@@ -1,0 +1,72 @@
+"""The commands that take a run elsewhere: `pack`, `unpack`, `mv`, `rm`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qbsweep.cli.options import Directory, example
+from qbsweep.errors import QbsweepError
+from qbsweep.text import command, size_of
+
+app = typer.Typer()
+_Run = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory, or a pack.", show_default=False)]
+
+
+@app.command("pack", epilog=example("pack", "runs/fig1"))
+def pack_command(
+    directory: Directory,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="The file; default DIR.qbz.", show_default=False)
+    ] = None,
+) -> None:
+    """Write a run into one file, for a move or an archive.
+
+    Every command that only reads a run takes the file as well.
+    """
+    from qbsweep.api.move import pack
+
+    packed = pack(directory, file)
+    print(f"{packed}: {size_of(packed.stat().st_size)}; `{command('unpack', packed)}` makes a directory of it again")
+
+
+@app.command("unpack", epilog=example("unpack", "runs/fig1.qbz"))
+def unpack_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `pack` has written.", show_default=False)],
+    directory: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="The run directory; default FILE without .qbz.", show_default=False),
+    ] = None,
+) -> None:
+    """Make a run directory of a pack, every byte of it checked."""
+    from qbsweep.api.move import unpack
+
+    print(unpack(file, directory).path)
+
+
+@app.command("mv", epilog=example("mv", "runs/fig1", "/scratch/fig1"))
+def mv_command(
+    directory: _Run,
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its new name.", show_default=False)],
+) -> None:
+    """Move a run, to another file system too; refuses one that somebody runs."""
+    from qbsweep.api.move import move
+
+    print(move(directory, target))
+
+
+@app.command("rm", epilog=example("rm", "runs/quickstart", "--yes"))
+def rm_command(
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run directories, or packs.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove runs with all their results; refuses one that somebody runs."""
+    from qbsweep.api.move import remove
+
+    if not yes and not sys.stdin.isatty():
+        raise QbsweepError("`rm` removes all results; `--yes` says that it may")
+    for path in directories:
+        if yes or typer.confirm(f"remove {path} with all its results?"):
+            remove(path)
+            print(f"{path} is removed")

@@ -1,0 +1,158 @@
+"""A run directory on its way to another place, or into a pack and out of it: whole at one place at every moment."""
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from qbsweep.errors import QbsweepError
+from qbsweep.runs import opening
+from qbsweep.runs.check import check_files
+from qbsweep.runs.state import judged_progress_of
+from qbsweep.store import packs
+from qbsweep.store.dataset import Store
+from qbsweep.store.directory import RunDirectory
+from qbsweep.store.disk import remove, sync_folder, sync_tree
+from qbsweep.store.lock import Lock
+from qbsweep.store.scratch import clear, scratch
+
+
+def pack(path: Path, target: Path) -> None:
+    """Write a run directory that nobody runs into one file."""
+    with opening.locked(path) as directory:
+        directory.recover()
+        store = Store(directory.data)
+        store.require_current()
+        store.fold_all()
+        store.remove_leftovers()
+        _require_sound(directory, f"`qbsweep check --repair {path}` makes its points pending; then pack it")
+        packs.write(directory, target, _summary(store))
+
+
+def _summary(store: Store) -> dict[str, Any]:
+    progress = judged_progress_of(store)
+    return {
+        "name": store.spec.name,
+        "digest": store.digest,
+        "dataset_id": store.id,
+        "points": progress.points,
+        "blocks": progress.blocks,
+        "blocks_done": progress.blocks_done,
+        "packed": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def unpack(pack: Path, target: Path) -> None:
+    """Make a run directory of a pack; it is there whole, and on the disk, or not at all."""
+    with scratch(target) as folder:
+        new = folder / target.name
+        new.mkdir()
+        packs.extract(pack, new)
+        (new / packs.SUMMARY).unlink(missing_ok=True)
+        _require_sound(RunDirectory(new), f"{pack} was packed so, and nothing was unpacked")
+        sync_tree(new)
+        packs.refuse_existing(target)
+        new.rename(target)
+        sync_folder(target.parent)
+
+
+def _require_sound(directory: RunDirectory, what: str) -> None:
+    try:
+        damages = check_files(directory, mend=False).damages
+    except QbsweepError as error:
+        damages = [str(error)]
+    for damage in damages:
+        raise QbsweepError(f"{damage.replace(f'{directory.path}{os.sep}', '')}; {what}")
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[Lock]:
+    """Hold all locks of a run directory, and give the one that lies in it."""
+    own, *others = RunDirectory(path).locks()
+    with contextlib.ExitStack() as stack:
+        for other in others:
+            stack.enter_context(Lock(other))
+        yield stack.enter_context(Lock(own))
+
+
+def move(path: Path, target: Path) -> None:
+    """Move a run directory that nobody runs."""
+    directory = RunDirectory(path)
+    if directory.data.is_symlink() and not directory.data.readlink().is_absolute():
+        raise QbsweepError(
+            f"{directory.data} is a link that would lead elsewhere from {target}; make it absolute first"
+        )
+    with _held(path) as lock:
+        try:
+            lock.carry(RunDirectory(target).lock_file, lambda: path.rename(target))
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+        else:
+            sync_folder(target.parent)
+            sync_folder(path.parent)
+            return
+    _move_far(path, target)
+
+
+def _move_far(path: Path, target: Path) -> None:
+    """Copy a run directory to another file system; the old one goes once the new one is on the disk, and is right."""
+    with _held(path) as lock:
+        directory = RunDirectory(path)
+        directory.recover()
+        with scratch(target) as folder:
+            new = folder / target.name
+            shutil.copytree(path, new, symlinks=True, ignore=_locks)
+            _require_sound(RunDirectory(new), f"{path} stays where it is")
+            sync_tree(new)
+            packs.refuse_existing(target)
+            new.rename(target)
+            sync_folder(target.parent)
+        _put_away(path, lock)
+
+
+def _locks(where: str, names: list[str]) -> list[str]:
+    lock = RunDirectory(Path(where)).lock_file.name
+    return [name for name in names if name.lstrip(".").partition(".")[0] == lock]
+
+
+def delete(path: Path) -> None:
+    """Remove a run directory that nobody runs: out of the way first, so that no half of it looks like a run."""
+    clear(path)
+    with _held(path) as lock:
+        _put_away(path, lock)
+
+
+def _put_away(path: Path, lock: Lock) -> None:
+    with scratch(path) as folder:
+        away = folder / path.name
+        lock.carry(RunDirectory(away).lock_file, lambda: path.rename(away))
+        sync_folder(path.parent)
+
+
+def delete_pack(path: Path) -> None:
+    """Remove a pack."""
+    remove(path)
+    sync_folder(path.parent)
+
+
+def move_pack(path: Path, target: Path) -> None:
+    """Move a pack."""
+    with scratch(target) as folder:
+        new = folder / target.name
+        try:
+            path.rename(target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            shutil.copyfile(path, new)
+            sync_tree(folder)
+            new.rename(target)
+            sync_folder(target.parent)
+            path.unlink()
+    sync_folder(target.parent)
+    sync_folder(path.parent)
