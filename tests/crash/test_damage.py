@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from ..benchmarks import flips, mutations
-from .damage import STATES, TRACEBACK, WRONG, Table, files, kind, subject
+from .damage import STATES, WRONG, Table, files, kind, subject
 from .judging import solving
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 # What plain xarray cannot know: to Zarr a chunk that is missing, or is that of another place, is right.
 BEYOND_ZARR = {("xarray", WRONG)}
@@ -15,20 +17,17 @@ BEYOND_ZARR = {("xarray", WRONG)}
 def assert_nothing_passes_for_right(table: Table) -> None:
     bad = {key: example for key, example in table.bad.items() if key[1:] not in BEYOND_ZARR}
     assert not bad
-    assert not {key for key in table.counts if key[2] in (WRONG, TRACEBACK)} - table.bad.keys()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("state", STATES)
 def test_flipped_bits(state: str) -> None:
     table = flips.table(state, count=6, seed=1)
     assert not table.bad
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("state", STATES)
 def test_damaged_files(state: str) -> None:
-    by_file, _ = mutations.tables(state, every=50, analyze=5)
+    by_file, _ = mutations.tables(state, every=90, analyze=5)
     assert_nothing_passes_for_right(by_file)
 
 

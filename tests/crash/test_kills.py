@@ -5,8 +5,9 @@ import pytest
 from .kills import kills
 from .operations import OPERATIONS, Operation
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-@pytest.mark.slow
+
 @pytest.mark.parametrize("per_chunk", [1, 4])
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 def test_kills(operation: Operation, per_chunk: int) -> None:

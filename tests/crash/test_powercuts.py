@@ -6,8 +6,9 @@ import pytest
 
 from ..benchmarks import powercuts
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-@pytest.mark.slow
+
 @pytest.mark.parametrize("kind", ["first run", "extension", "retry"])
 def test_copies_of_a_disk(kind: str) -> None:
     if not powercuts.is_possible():

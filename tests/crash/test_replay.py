@@ -5,6 +5,8 @@ import pytest
 from .operations import OPERATIONS, Operation
 from .replay import cuts
 
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.mark.parametrize("per_chunk", [1, 4])
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
