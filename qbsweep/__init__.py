@@ -21,6 +21,7 @@ from qbsweep.version import __version__
 if TYPE_CHECKING:
     from qbsweep.api.jobs import job_scripts as job_scripts
     from qbsweep.api.jobs import submit as submit
+    from qbsweep.api.listing import ls as ls
     from qbsweep.api.move import unpack as unpack
     from qbsweep.api.paper import verify as verify
     from qbsweep.api.points import solve as solve
@@ -48,6 +49,7 @@ _HOMES = {
     "open": "api.running",
     "submit": "api.jobs",
     "job_scripts": "api.jobs",
+    "ls": "api.listing",
     "unpack": "api.move",
     "solve": "api.points",
     "verify": "api.paper",

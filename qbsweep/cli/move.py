@@ -1,17 +1,35 @@
-"""The commands that take a run elsewhere: `pack`, `unpack`, `mv`, `rm`."""
+"""The commands that list runs and take them elsewhere: `ls`, `pack`, `unpack`, `mv`, `rm`."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from qbsweep.cli.options import Directory, example
+from qbsweep.cli.options import AsJson, Directory, example
 from qbsweep.errors import QbsweepError
 from qbsweep.text import command, size_of
 
 app = typer.Typer()
 _Run = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory, or a pack.", show_default=False)]
+
+
+@app.command("ls", epilog=example("ls", "runs"))
+def ls_command(
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="Where to look; default runs, or here.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs below a directory, with state, points, size and age."""
+    from dataclasses import asdict
+
+    from qbsweep.api.listing import ls
+
+    found = ls(directory)
+    listed = [{**asdict(run), "path": str(run.path)} for run in found]
+    print(json.dumps(listed) if as_json else found)
 
 
 @app.command("pack", epilog=example("pack", "runs/fig1"))

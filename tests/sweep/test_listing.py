@@ -1,0 +1,72 @@
+"""`ls`: which runs there are, whatever state they are in."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import qbsweep as qb
+from qbsweep.runs import opening
+
+from ..command import qbsweep
+from .test_imports import HEAVY, loaded
+
+SWEEP = {
+    "name": "small",
+    "parameters": {"topology": "cascaded", "kappa": 0.003, "epsilon": 0.01},
+    "sweep": {"N": [1, 3], "J": [1e-3, 1e-2]},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("folder")
+    qb.run(SWEEP, folder / "a" / "done", executor="serial", progress=False).pack(folder / "done.qbz")
+    with opening.locked(folder / "begun") as directory:
+        opening.prepare(qb.sweep(SWEEP), directory)
+    shutil.copytree(folder / "begun", folder / "wrong")
+    (folder / "wrong" / "data.zarr" / "zarr.json").write_text("{")
+    (folder / ".hidden").mkdir()
+    shutil.copytree(folder / "begun", folder / ".hidden" / "begun")
+    (folder / "wrong.qbz").write_text("no zip")
+    (folder / "loop").symlink_to(folder)
+    return folder
+
+
+def test_every_run_is_listed_once(folder: Path) -> None:
+    found = {run.path.relative_to(folder).as_posix(): run for run in qb.ls(folder)}
+    assert list(found) == ["a/done", "begun", "done.qbz", "wrong", "wrong.qbz"]
+    assert [run.state for run in found.values()] == ["complete", "interrupted", "complete", "unreadable", "unreadable"]
+    assert [(run.points, run.done) for run in found.values()] == [(4, 4), (4, 0), (4, 4), (0, 0), (0, 0)]
+    assert found["a/done"].name == found["done.qbz"].name == "small"
+    assert found["a/done"].bytes > found["done.qbz"].bytes > 0
+    assert "is not a whole pack" in found["wrong.qbz"].note
+
+
+def test_the_command(folder: Path) -> None:
+    code, text, _ = qbsweep("ls", folder)
+    assert code == 0
+    assert "begun" in text
+    assert "  0%" in text
+    found = json.loads(qbsweep("ls", folder, "--json")[1])
+    assert found[0]["path"] == str(folder / "a" / "done")
+    assert qbsweep("ls", folder / ".hidden" / "begun" / "blocks")[2].endswith(
+        "is not a directory: there are no runs in it\n"
+    )
+
+
+def test_without_a_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert qbsweep("ls")[1] == "no runs\n"
+    shutil.copytree(folder / "begun", tmp_path / "runs" / "begun")
+    assert qb.ls()[0].path == Path("runs/begun")
+
+
+def test_a_run_that_goes_on(folder: Path) -> None:
+    with opening.locked(folder / "begun"):
+        assert qb.ls(folder / "begun")[0].state == "running"
+
+
+def test_it_is_quick(folder: Path) -> None:
+    assert not loaded("ls", folder / "a") & HEAVY
