@@ -75,7 +75,7 @@ def submit(
         submitted.refuse_if_queued(path)  # again: another `submit` may have been quicker
         submitted.clear_away(path)
         store = opening.prepare(spec, directory, block_seconds, safe)
-        opening.drop_torn(store, watch.say)
+        opening.settle(store, watch.say)
         if retry_failed:
             watch.say(f"{opening.reset_failed(directory, store):,} failed points will be solved again")
         if progress_of(store).complete:

@@ -128,11 +128,10 @@ def run(
     path = run_path(spec, out)
     with opening.locked(path) as directory:
         store = opening.prepare(spec, directory, block_seconds, safe)
-        opening.drop_torn(store, watch.say)
+        opening.settle(store, watch.say)
         if retry_failed:
             watch.detail(f"{opening.reset_failed(directory, store):,} failed points will be solved again")
         if progress_of(store).complete:
-            store.fold_all()  # a run may have been killed with its last blocks beside the dataset
             watch.detail("all points are solved already")
         else:
             _run_pending(directory, store, watch, executor, workers)

@@ -99,10 +99,15 @@ def locked(path: Path) -> Iterator[RunDirectory]:
         yield RunDirectory(path)
 
 
-def drop_torn(store: Store, tell: Callable[[str], object]) -> None:
-    """Make pending what a power cut has torn, and say so. The caller holds the lock."""
+def settle(store: Store, tell: Callable[[str], object]) -> None:
+    """Make pending what a power cut has torn, and say so; bring in what a killed run has left beside the dataset.
+
+    The caller holds the lock.
+    """
     if count := store.drop_torn():
         tell(f"{count:,} blocks were torn, by a power cut or by somebody, and are solved again")
+    with contextlib.suppress(OSError):  # for want of room: blocks are read where they are
+        store.fold_all()
 
 
 def reset_failed(directory: RunDirectory, store: Store) -> int:

@@ -65,7 +65,7 @@ def drive(path: Path, console: Console) -> int:
             directory.recover()
             store = Store(directory.data, record.safe)
             store.remove_leftovers()
-            opening.drop_torn(store, print)
+            opening.settle(store, print)
             for note in files.take_notes():  # of workers that ended while no driver was there
                 if note.block is not None and (cause := note.cause(note.block)):
                     record_attempt(directory, store, Report(note.block, 1, error=note.text, cause=cause))

@@ -113,6 +113,16 @@ class BlockFiles:
         """Whether the file of a block can be read."""
         return self.read(number) is not None
 
+    def is_torn(self, number: int) -> bool:
+        """Whether the file of a block is shorter than it was to be."""
+        try:
+            content = self.path(number).read_bytes()
+            header = json.loads(content[len(_MAGIC) : content.index(b"\n", len(_MAGIC))])
+            size = sum(itemsize * math.prod(shape) for _, _, itemsize, shape in header["arrays"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return not self.path(number).is_dir()
+        return len(content) < content.index(b"\n", len(_MAGIC)) + 1 + size + 4
+
     def write(self, number: int, arrays: "Mapping[str, NDArray[Any]]", seconds: float, safe: bool) -> None:
         """Write a block that took so many seconds; if `safe`, on the disk with all before once they are worth it."""
         import numpy as np
