@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import xarray as xr
 
+from qbsweep.runs.dask import CONFIG
+
 WORKERS = 3
 Sweep = Any  # the class is in conftest.py, which tests cannot import
 
@@ -45,6 +47,22 @@ def test_a_node_that_cannot_reach_the_files(
     # "vanished", of which six are allowed. Nothing is held against the block itself.
     assert blamed(sweep) <= ({"vanished"} if folder == "out" else set()), sweep.story()
     assert not (sweep.out / "failures.jsonl").exists(), sweep.story()
+
+
+@pytest.mark.timeout(300)
+def test_a_worker_that_is_stopped_for_good(make_sweep: Callable[..., Sweep], clean: xr.Dataset) -> None:
+    """Its block goes to another one, and it does not outlive the sweep. (After 15 s here, in the place of 5 min.)"""
+    short = {**CONFIG, "distributed.scheduler.worker-ttl": "15s"}
+    sweep = make_sweep(seconds_of={"qbsweep.slurm.connection.CONFIG": short})
+    sweep.submit()
+    sweep.wait_for_events(5)
+    stopped = sweep.processes("work")[0]
+    stopped.suspend()
+    sweep.wait(lambda: (sweep.out / "slurm" / "finished").exists(), "the end of the sweep", 150)
+    assert stopped.is_running()
+    sweep.wait_for_the_end()
+    sweep.assert_complete(clean, faults=1)
+    assert blamed(sweep) <= {"vanished"}, sweep.story()
 
 
 def held(sweep: Sweep) -> list[bool]:
