@@ -118,7 +118,7 @@ class BlockFiles:
         try:
             content = self.path(number).read_bytes()
             header = json.loads(content[len(_MAGIC) : content.index(b"\n", len(_MAGIC))])
-            size = sum(itemsize * math.prod(shape) for _, _, itemsize, shape in header["arrays"])
+            size = sum(int(itemsize) * int(math.prod(shape)) for _, _, itemsize, shape in header["arrays"])
         except (OSError, ValueError, TypeError, KeyError):
             return not self.path(number).is_dir()
         return len(content) < content.index(b"\n", len(_MAGIC)) + 1 + size + 4
