@@ -12,7 +12,8 @@ from qbsweep.analysis.refine import open_refined
 from qbsweep.analysis.rows import analysis_rows
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.opening import open_run
-from qbsweep.solvers.status import FAILED, PENDING, STATUS_NAMES, SUSPECT
+from qbsweep.runs.state import progress_of
+from qbsweep.solvers.status import PENDING
 from qbsweep.store.dataset import used
 from qbsweep.store.reading import open_dataset
 from qbsweep.text import Table
@@ -64,11 +65,11 @@ class Results(dict[str, xr.Dataset]):
 
 def analyzed(path: Path, **options: Any) -> Results:
     """Analyse the dataset of a run directory, with the samples of a refinement if there are any; write and return."""
-    directory, _ = open_run(path)
+    directory, store = open_run(path)
     refined = open_refined(path)
     with used(directory.data), open_dataset(directory.data) as ds:
         found, left_out = registry.analyze(ds, refined=refined, **options)
-        notes = _unused_points(ds)
+    notes = _unused_points(progress_of(store).points)
     files.save(found, directory)
     if refined is not None:
         count = int((refined["status"] != PENDING).sum())
@@ -77,7 +78,6 @@ def analyzed(path: Path, **options: Any) -> Results:
     return Results(found, left_out, directory.analysis_data, notes)
 
 
-def _unused_points(ds: xr.Dataset) -> list[str]:
-    counts = {code: int((ds["status"] == code).sum()) for code in (PENDING, FAILED, SUSPECT)}
-    parts = ", ".join(f"{count:,} {STATUS_NAMES[code]}" for code, count in counts.items() if count)
+def _unused_points(points: Mapping[str, int]) -> list[str]:
+    parts = ", ".join(f"{points[name]:,} {name}" for name in ("pending", "failed", "suspect") if points[name])
     return [f"left out of everything: {parts} points"] if parts else []
