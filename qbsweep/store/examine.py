@@ -154,8 +154,8 @@ def repair_rest(data: Path) -> None:
     spec = parse_spec(str(metadata.attributes["spec"]))
     if spec.digest() != metadata.attributes["spec_digest"]:
         raise QbsweepError(f"the sweep that {data / METADATA} records is not the one that was run; nothing was changed")
-    with tempfile.TemporaryDirectory(prefix=".data.zarr.", dir=data.parent) as folder:
-        fresh = Path(folder) / "data.zarr"
+    with tempfile.TemporaryDirectory(prefix=f".{data.name}.", dir=data.parent) as folder:
+        fresh = Path(folder) / data.name
         allocate_as(fresh, metadata.attributes, spec, metadata.grid)
         for file in sorted(path for path in fresh.rglob("*") if path.is_file()):
             target = data / file.relative_to(fresh)

@@ -512,10 +512,10 @@ def test_only_what_is_pending_counts(
     """Not more workers than blocks are left."""
     assert submit("--dry-run", "--workers", "9").out.count("--array=0-3\n") == 1
     assert qbsweep("run", sweep, "--executor", "serial", "--out", out, *OPTIONS).code == 0
-    chunks = sorted(path for path in (out / "data.zarr/status/c").rglob("*") if path.is_file())
-    assert len(chunks) == 4
-    for path in chunks[:2]:
-        path.unlink()
+    store = Store(out / "data.zarr")
+    assert store.grid.n_blocks == 4
+    for number in (0, 1):
+        store.set_status(number, np.zeros_like(store.block_status(number)))
     assert submit("--dry-run", "--workers", "9").out.count("--array=0-1\n") == 1
 
 
@@ -525,8 +525,7 @@ def test_failed_points_that_are_solved_again_count(
     assert qbsweep("run", sweep, "--executor", "serial", "--out", out, *OPTIONS).code == 0
     store = Store(out / "data.zarr")
     for number in (1, 2, 3):
-        region = store.grid.block(number)
-        store.set_status(region, np.full_like(store.block_status(number), FAILED))
+        store.set_status(number, np.full_like(store.block_status(number), FAILED))
     assert submit("--dry-run", "--workers", "9").out.count("--array=0-0\n") == 1
     assert submit("--dry-run", "--workers", "9", "--retry-failed").out.count("--array=0-2\n") == 1
 
@@ -672,7 +671,7 @@ def test_a_dataset_of_another_version(
     document["attributes"]["qbsweep_format"] = 99
     path.write_text(json.dumps(document))
     before = contents(out)
-    assert re.search(r"data\.zarr has format 99, but this version .* reads format", submit().sentence())
+    assert re.search(r"data\.zarr has format 99, but this version .* reads the formats 2 and 3", submit().sentence())
     assert fake.calls == []
     assert contents(out) == before
 

@@ -603,7 +603,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no metadata of an array": (lambda d: (d / "status/zarr.json").unlink(), "is damaged: .*status"),
     "garbage metadata of an array": (lambda d: (d / "status/zarr.json").write_text("x"), "is damaged: .*status"),
     "garbage in a chunk of status": (lambda d: (d / "status/c.0.0").write_bytes(b"garbage"), "is damaged: .*checksum"),
-    "an empty seal": (lambda d: next((d / "seals").glob("*-0.json")).write_text(""), "is damaged: .*can be trusted"),
+    "garbage in a seal": (
+        lambda d: next((d / "seals").glob("*-0.json")).write_text("x"),
+        "is damaged: .*can be trusted",
+    ),
     "an empty seal of the rest": (lambda d: (d / "seals/rest.json").write_text(""), "is damaged: .*can be trusted"),
     "empty directory": (lambda d: (shutil.rmtree(d), d.mkdir()), "is damaged or not a qbsweep dataset"),
     "a file": (lambda d: (shutil.rmtree(d), d.write_text("x")), "is damaged or not a qbsweep dataset"),
