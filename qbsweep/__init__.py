@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from qbsweep.version import __version__
 
 if TYPE_CHECKING:
+    from qbsweep.api.compare import diff as diff
+    from qbsweep.api.compare import merge as merge
     from qbsweep.api.jobs import job_scripts as job_scripts
     from qbsweep.api.jobs import submit as submit
     from qbsweep.api.listing import ls as ls
@@ -49,6 +51,8 @@ _HOMES = {
     "open": "api.running",
     "submit": "api.jobs",
     "job_scripts": "api.jobs",
+    "merge": "api.compare",
+    "diff": "api.compare",
     "ls": "api.listing",
     "unpack": "api.move",
     "solve": "api.points",

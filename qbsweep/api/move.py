@@ -82,6 +82,13 @@ def _movable(path: Path) -> Path:
     return source
 
 
+def new_place(path: AnyPath) -> Path:
+    """Return where something new can be made."""
+    place = _place(path)
+    _require_room(place)
+    return place
+
+
 def _require_room(target: Path) -> None:
     refuse_existing(target)
     if not target.parent.is_dir():

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 import qbsweep
-from qbsweep.cli import analyze, jobs, keep, move, show, verify
+from qbsweep.cli import analyze, compare, jobs, keep, move, show, verify
 from qbsweep.cli.options import BlockSeconds, Durability, Out, RetryFailed, SweepFile, Workers, example, finish
 from qbsweep.errors import QbsweepError
 from qbsweep.store.grid import BLOCK_SECONDS
@@ -88,7 +88,7 @@ def schema_command() -> None:
     print(json.dumps(qbsweep.json_schema(), indent=1))
 
 
-for _room in (jobs, analyze, show, keep, move, verify):
+for _room in (jobs, analyze, show, keep, move, compare, verify):
     app.add_typer(_room.app)
 
 

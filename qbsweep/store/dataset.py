@@ -35,7 +35,7 @@ Arrays = Mapping[str, NDArray[Any]]
 _UNREACHABLE = (errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN)
 _READERS = ("qbsweep.store.", "zarr.", "numcodecs.", "xarray.backends.", "xarray.coding.", "xarray.conventions")
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE)
-_PROVENANCE = ("versions", "git_commit", "host", "created", "extends")
+_PROVENANCE = ("versions", "git_commit", "host", "created", "extends", "merges")
 
 
 class Store:
@@ -76,7 +76,7 @@ class Store:
     @property
     def provenance(self) -> dict[str, Any]:
         """Where its first results come from, and those before, if it was extended."""
-        return {name: self.attributes.get(name) for name in _PROVENANCE}
+        return {name: self.attributes[name] for name in _PROVENANCE if name in self.attributes}
 
     @property
     def variables(self) -> tuple[str, ...]:

@@ -2,19 +2,24 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from qbsweep.solvers.status import FAILED, OK, PENDING, STATUS_NAMES, SUSPECT
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import REFINED
 from qbsweep.store.disk import sync_tree
 from qbsweep.store.grid import Grid
 from qbsweep.store.provenance import structured
 from qbsweep.store.replace import recover_tree
+from qbsweep.sweeps.joining import matched
 from qbsweep.sweeps.spec import SweepSpec
+
+_RANK = np.zeros(1 + max(STATUS_NAMES), dtype=np.int8)
+_RANK[[PENDING, FAILED, SUSPECT, OK]] = range(4)
 
 
 def extended(store: Store, spec: SweepSpec, grid: Grid, path: Path, provenance: Mapping[str, Any]) -> None:
@@ -28,26 +33,46 @@ def extended(store: Store, spec: SweepSpec, grid: Grid, path: Path, provenance: 
     latest = dict(store.provenance)
     before = [*structured(latest.pop("extends", None), []), latest]
     allocate(path, spec, grid, {**provenance, "extends": json.dumps(before)}, store.generation + 1)
-    target = Store(path, store.safe)
-    origins = _origins(store.spec, spec)
-    for chunk in range(grid.chunks.number):
-        here = [origin[s] for origin, s in zip(origins, grid.chunks.region(chunk), strict=True)]
-        kept = [np.flatnonzero(origin >= 0) for origin in here]
-        if all(len(index) for index in kept):
-            target.write_chunk(chunk, _copied(store, target, chunk, here, kept))
+    fill(Store(path, store.safe), [store])
     recover_tree(store.path / REFINED)
     if (store.path / REFINED).exists():  # its samples know their own labels
         shutil.copytree(store.path / REFINED, path / REFINED)
     sync_tree(path)
 
 
+def fill(target: Store, sources: Sequence[Store]) -> None:
+    """Copy all results of datasets into a new one that has their points.
+
+    Where several have a point, what is ok counts more than what is suspect, then failed, then pending; of equals, the
+    first.
+    """
+    origins = [_origins(source.spec, target.spec) for source in sources]
+    for chunk in range(target.grid.chunks.number):
+        found: dict[str, np.ndarray[Any, Any]] = {}
+        for source, origin in zip(sources, origins, strict=True):
+            here = [index[s] for index, s in zip(origin, target.grid.chunks.region(chunk), strict=True)]
+            kept = [np.flatnonzero(index >= 0) for index in here]
+            if all(len(index) for index in kept):
+                found = _better(found, _copied(source, target, chunk, here, kept))
+        if found:
+            target.write_chunk(chunk, found)
+
+
+def _better(
+    found: dict[str, np.ndarray[Any, Any]], more: dict[str, np.ndarray[Any, Any]]
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Return at every point the better of two results."""
+    if not found:
+        return more
+    take = _RANK[more["status"]] > _RANK[found["status"]]
+    for name, values in more.items():
+        found[name][take] = values[take]
+    return found
+
+
 def _origins(old: SweepSpec, new: SweepSpec) -> list[np.ndarray[Any, Any]]:
     """For every axis of the new grid, the index of each value in the old one, or -1."""
-    origins = []
-    for name, axis in new.axes.items():
-        positions = {value: i for i, value in enumerate(old.values(name))}
-        origins.append(np.array([positions.get(value, -1) for value in axis.values]))
-    return origins
+    return [matched(axis.values, old.values(name)) for name, axis in new.axes.items()]
 
 
 def _copied(

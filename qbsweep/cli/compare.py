@@ -1,0 +1,57 @@
+"""The commands that take several runs: `merge`, `diff`."""
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from qbsweep.cli.options import AsJson, example
+from qbsweep.text import command
+
+app = typer.Typer()
+
+
+def _finite(value: Any) -> Any:
+    """Return plain data without what JSON has no word for."""
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@app.command("merge", epilog=example("merge", "runs/a", "runs/b", "--out", "runs/both"))
+def merge_command(
+    runs: Annotated[list[Path], typer.Argument(metavar="DIR DIR...", help="Runs, or packs.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="The new run directory.", show_default=False)],
+) -> None:
+    """Make one run of several, with the points of all.
+
+    Points that none of them has are pending. Runs that contradict each other are not merged.
+    """
+    import qbsweep
+
+    merged = qbsweep.merge(*runs, out=out)
+    state = merged.status()
+    print(", ".join(f"{state[name]:,} {name}" for name in ("ok", "suspect", "failed", "pending")))
+    if state["pending"]:
+        print(f"the rest: {command('run', merged.path / 'sweep.yaml', '--out', merged.path)}")
+
+
+@app.command("diff", epilog=example("diff", "runs/a", "runs/b"))
+def diff_command(
+    first: Annotated[Path, typer.Argument(metavar="DIR", help="A run, or a pack.", show_default=False)],
+    second: Annotated[Path, typer.Argument(metavar="DIR", help="Another.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Say in what two runs differ: sweeps, versions, and numbers where they have the same points.
+
+    Exit code 0 the same sweep and numbers, 1 not.
+    """
+    from dataclasses import asdict
+
+    import qbsweep
+
+    found = qbsweep.diff(first, second)
+    print(json.dumps(_finite({**asdict(found), "equal": found.equal})) if as_json else found)
+    raise typer.Exit(0 if found.equal else 1)

@@ -1,0 +1,189 @@
+"""`merge` and `diff`: runs beside each other, matched by the values of their parameters."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import qbsweep as qb
+from qbsweep.sweeps.joining import matched
+
+from ..command import qbsweep
+from ..datasets import put, to_format_2
+
+J = [1e-3, 2e-3, 4e-3]
+
+
+def sweep(
+    J: list[float] = J, N: list[int] | int = 2, kappa: float = 0.003, outputs: tuple[str, ...] = (), **more: Any
+) -> dict[str, Any]:
+    fixed: dict[str, Any] = {"topology": "cascaded", "kappa": kappa, "epsilon": 0.01}
+    swept: dict[str, Any] = {"J": J, "n_th": [0, 1]}
+    (swept if isinstance(N, list) else fixed)["N"] = N
+    content = {
+        "name": "small",
+        "parameters": fixed,
+        "sweep": swept,
+        "outputs": outputs or ("energy_terminal", "energy"),
+    }
+    return {**content, **more}
+
+
+def run(out: Path, **options: Any) -> Path:
+    qb.run(sweep(**options), out, executor="serial", progress=False)
+    return out
+
+
+@pytest.fixture(scope="module")
+def a(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(tmp_path_factory.mktemp("a") / "a")
+
+
+def numbers(out: Path) -> xr.Dataset:
+    return qb.open(out).dataset.drop_vars("solve_seconds").drop_attrs(deep=False).load()
+
+
+@pytest.mark.parametrize(
+    ("options", "whole", "pending"),
+    [
+        ({"J": [5e-4, 2e-3, 8e-3]}, {"J": [5e-4, 1e-3, 2e-3, 4e-3, 8e-3]}, 0),
+        ({"kappa": 0.004}, {"kappa": [0.003, 0.004]}, 0),
+        ({"N": [1, 3]}, {"N": [1, 2, 3]}, 0),
+        ({"N": 3, "J": [1e-3, 3e-3]}, {"N": [2, 3], "J": [1e-3, 2e-3, 3e-3, 4e-3]}, 6),
+    ],
+)
+def test_the_points_of_both(
+    options: dict[str, Any], whole: dict[str, Any], pending: int, a: Path, tmp_path: Path
+) -> None:
+    b, c = run(tmp_path / "b", **options), tmp_path / "c"
+    code, text, _ = qbsweep("merge", a, b, "--out", c)
+    assert code == 0
+    assert f"{pending} pending" in text
+    content = sweep(**{name: value for name, value in whole.items() if name != "kappa"})
+    if "kappa" in whole:
+        content["sweep"]["kappa"] = content["parameters"].pop("kappa") and whole["kappa"]
+    assert qb.open(c).spec.digest() == qb.sweep(content).digest()
+    assert qbsweep("check", c)[0] == 0
+    qb.run(content, c, executor="serial", progress=False)
+    qb.run(content, tmp_path / "d", executor="serial", progress=False)
+    assert numbers(c).identical(numbers(tmp_path / "d"))
+    sources = json.loads(qb.open(c).dataset.attrs["merges"])
+    assert [source["path"] for source in sources] == [str(a), str(b)]
+
+
+def test_values_that_differ_in_the_last_digit_are_one(a: Path, tmp_path: Path) -> None:
+    b = run(tmp_path / "b", J=[float(np.nextafter(2e-3, 1)), 3e-3])
+    code, text, _ = qbsweep("merge", a, b, "--out", tmp_path / "c")
+    assert code == 0
+    assert "`J`: 0.002 and 0.0020000000000000005 are taken as one, the first" in text
+    assert qb.open(tmp_path / "c").spec.values("J") == [1e-3, 2e-3, 3e-3, 4e-3]
+    assert qb.open(tmp_path / "c").complete
+
+
+def test_matched() -> None:
+    up = float(np.nextafter(1.0, 2))
+    assert matched([1.0, up], [up, 1.0]).tolist() == [1, 0]
+    assert matched([1.0, up], [1.0]).tolist() == [0, -1]
+    assert matched([up], [1.0, 2.0]).tolist() == [0]
+    assert matched(["a", "b"], ["b"]).tolist() == [-1, 0]
+    assert matched([1, 2], [2.0, 3.0]).tolist() == [-1, 0]
+    assert matched([1.0 + 1e-12], [1.0]).tolist() == [-1]
+
+
+def test_the_better_of_two_points(tmp_path: Path) -> None:
+    a, b = run(tmp_path / "a"), run(tmp_path / "b")
+    put(a, "status", np.s_[0, :], 2)
+    put(a, "energy_terminal", np.s_[0, :], np.nan)
+    put(a, "status", np.s_[1, 0], 3)
+    put(a, "energy_terminal", np.s_[1, 0], 7.0)
+    put(b, "status", np.s_[2, :], 0)
+    (a / "failures.jsonl").write_text('{"labels": {"J": 0.001}, "points": 1, "error": "why"}\n')
+    for number, runs in enumerate(((a, b), (b, a))):
+        merged = qb.merge(*runs, out=tmp_path / f"{number}")
+        assert merged.status()["ok"] == 6
+        assert merged.dataset.energy_terminal.max() < 7
+        assert merged.failures()[0]["error"] == "why"
+
+
+def test_contradictions_are_named_and_nothing_is_written(a: Path, tmp_path: Path) -> None:
+    b = run(tmp_path / "b")
+    value = float(numbers(b).energy_terminal[1, 0])
+    put(b, "energy_terminal", np.s_[1, 0], value * (1 + 1e-11))
+    qb.merge(a, b, out=tmp_path / "c")
+    put(b, "energy_terminal", np.s_[1, 0], value * 1.5)
+    said = qbsweep("merge", a, b, "--out", tmp_path / "d").sentence(a, b)
+    assert "contradict each other in 1 numbers: `energy_terminal` at J 0.002, n_th 0 differs by" in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"outputs": ("energy_terminal",)}, "`outputs` are energy_terminal, energy in one and energy_terminal in"),
+        (
+            {"outputs": ("energy_terminal", "energy", "energy_t"), "times": {"linspace": [0, 1, 3], "unit": "1/kappa"}},
+            "`times` differ",
+        ),
+        ({"J": {"values": [1, 2], "unit": "J_op"}}, "the unit of `J` is omega in one and J_op in the other"),
+    ],
+)
+def test_what_no_axis_can_hold(options: dict[str, Any], why: str, a: Path, tmp_path: Path) -> None:
+    b = run(tmp_path / "b", **options)
+    said = qbsweep("merge", a, b, "--out", tmp_path / "c").sentence(a, b)
+    assert said.startswith("the runs are of sweeps that cannot be merged: ")
+    assert why in said
+    assert why in qbsweep("diff", a, b)[1]
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_packs_three_runs_and_an_earlier_format(a: Path, tmp_path: Path) -> None:
+    b, c = run(tmp_path / "b", J=[8e-3]), run(tmp_path / "c", J=[9e-3])
+    to_format_2(c)
+    merged = qb.merge(qb.open(a).pack(tmp_path / "a.qbz"), qb.open(b), c, out=tmp_path / "all")
+    assert merged.status()["ok"] == 10
+    assert "needs two runs" in qbsweep("merge", b, "--out", tmp_path / "x").sentence(b)
+    assert "exists already" in qbsweep("merge", b, b, "--out", tmp_path / "b").sentence(b)
+
+
+def test_a_merged_run_is_extended(a: Path, tmp_path: Path) -> None:
+    qb.merge(a, run(tmp_path / "b", J=[8e-3]), out=tmp_path / "c")
+    qb.run(sweep(J=[*J, 8e-3, 9e-3]), tmp_path / "c", executor="serial", progress=False)
+    before = json.loads(qb.open(tmp_path / "c").dataset.attrs["extends"])
+    assert len(json.loads(before[0]["merges"])) == 2
+
+
+def test_nothing_differs(a: Path, tmp_path: Path) -> None:
+    b = run(tmp_path / "b")
+    assert qbsweep("diff", a, b)[:2] == (
+        0,
+        "6 points are in both, 0 only in the first, 0 only in the second\nthe numbers are the same to the last bit\n",
+    )
+
+
+def test_what_differs(a: Path, tmp_path: Path) -> None:
+    b = run(tmp_path / "b", N=[2, 3], J=[1e-3, 2e-3, 5e-3])
+    value = float(numbers(b).energy_terminal.sel(N=2, J=2e-3, n_th=1))
+    put(b, "energy_terminal", np.s_[0, 1, 1], value * 2)
+    put(b, "energy", np.s_[0, 0, 0, 1], np.nan)
+    put(b, "status", np.s_[0, 1, 0], 2)
+    code, text, _ = qbsweep("diff", a, b)
+    assert code == 1
+    assert "only the second has 3 of `N`" in text
+    assert "4 points are in both, 2 only in the first, 8 only in the second" in text
+    assert "1 points are not in the same state" in text
+    assert f"energy_terminal: largest relative difference 5.00e-01, at N 2, J 0.002, n_th 1: {value!r} and" in text
+    assert "energy: largest absolute difference inf, at N 2, J 0.001, n_th 0" in text
+    found = json.loads(qbsweep("diff", a, b, "--json")[1])
+    assert found["variables"]["energy_terminal"]["absolute"]["labels"] == {"N": 2, "J": 0.002, "n_th": 1}
+    assert found["variables"]["energy"]["absolute"]["difference"] is None
+    back = qb.diff(b, qb.open(a))
+    assert (back.points, back.only_first, back.only_second, back.equal) == (4, 8, 2, False)
+
+
+def test_nothing_in_common(a: Path, tmp_path: Path) -> None:
+    found = qb.diff(a, run(tmp_path / "b", kappa=0.004))
+    assert (found.points, found.only_first, found.variables) == (0, 6, {})
+    assert found.sweep == ["`kappa` is 0.003 in one and 0.004 in the other"]
