@@ -53,6 +53,19 @@ def unpack(file: AnyPath, path: AnyPath | None = None) -> Run:
     return Run(_as_given(target, source.with_suffix("") if path is None else path))
 
 
+def export(path: Path, file: AnyPath, kind: str | None, everything: bool) -> Path:
+    """Write a dataset for other programs; see `Run.export`."""
+    from qbsweep.runs import exporting  # pandas
+
+    target = _place(file)
+    if target.is_dir():
+        raise QbsweepError(f"{file} is a directory; name a file")
+    _require_parent(target)
+    ending = target.suffix.removeprefix(".")
+    exporting.export(existing(path).data, kind or {"nc": "netcdf"}.get(ending, ending), target, everything)
+    return Path(file)
+
+
 def move(path: Path, target: AnyPath) -> Path:
     """Move a run; see `Run.move`."""
     source, place = _movable(path), _place(target)
@@ -91,6 +104,10 @@ def new_place(path: AnyPath) -> Path:
 
 def _require_room(target: Path) -> None:
     refuse_existing(target)
+    _require_parent(target)
+
+
+def _require_parent(target: Path) -> None:
     if not target.parent.is_dir():
         raise QbsweepError(f"{target.parent} is not a directory; make it first, or give another place")
 

@@ -145,6 +145,35 @@ class Run(Tabulated):
 
         return pack(self.path, file)
 
+    def export(self, file: AnyPath, kind: str | None = None, everything: bool = False) -> Path:
+        """Write the dataset for other programs.
+
+        CSV and Parquet are tidy tables: a row for every point, or for every mode and time of it, with units in the
+        names of the columns. netCDF has all that the dataset has.
+
+        Parameters
+        ----------
+        file : str or path
+            A file that is there is replaced.
+        kind : str, optional
+            'csv', 'parquet' or 'netcdf'; default by the end of the file's name, `.nc` for netCDF.
+        everything : bool
+            Whether a table has columns for the fixed parameters too.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        QbsweepError
+            If the package that writes such files is not installed.
+        """
+        from qbsweep.api.move import export
+
+        return export(self.path, file, kind, everything)
+
     def move(self, target: AnyPath) -> "Run":
         """Move the run, to another file system too, and return it at its new place.
 

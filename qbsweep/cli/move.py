@@ -1,4 +1,4 @@
-"""The commands that list runs and take them elsewhere: `ls`, `pack`, `unpack`, `mv`, `rm`."""
+"""The commands that list runs and take them elsewhere: `ls`, `pack`, `unpack`, `export`, `mv`, `rm`."""
 
 import json
 import sys
@@ -61,6 +61,32 @@ def unpack_command(
     from qbsweep.api.move import unpack
 
     print(unpack(file, directory).path)
+
+
+@app.command("export", epilog=example("export", "runs/fig1", "--csv", "fig1.csv"))
+def export_command(
+    directory: _Run,
+    csv: Annotated[Path | None, typer.Option("--csv", help="A table as text.", show_default=False)] = None,
+    parquet: Annotated[
+        Path | None, typer.Option("--parquet", help="A table; needs pyarrow.", show_default=False)
+    ] = None,
+    netcdf: Annotated[
+        Path | None, typer.Option("--netcdf", help="The whole dataset; needs netCDF4 or h5netcdf.", show_default=False)
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Columns for fixed parameters too.")] = False,
+) -> None:
+    """Write a dataset for other programs.
+
+    A table has a row for every point, or for every mode and time of it, and units in the names of its columns.
+    """
+    from qbsweep.api.move import export
+
+    wanted = [(kind, file) for kind, file in (("csv", csv), ("parquet", parquet), ("netcdf", netcdf)) if file]
+    if not wanted:
+        raise QbsweepError("`export` needs one of --csv, --parquet or --netcdf, with the name of a file")
+    for kind, file in wanted:
+        written = export(directory, file, kind, everything)
+        print(f"{written}: {size_of(written.stat().st_size)}")
 
 
 @app.command("mv", epilog=example("mv", "runs/fig1", "/scratch/fig1"))

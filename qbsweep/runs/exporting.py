@@ -1,0 +1,58 @@
+"""A dataset for other programs: CSV, Parquet, netCDF; written beside its place, and put there once it is whole."""
+
+import importlib.util
+from pathlib import Path
+
+from qbsweep.errors import QbsweepError
+from qbsweep.runs.tables import Tables
+from qbsweep.store.dataset import Store, used
+from qbsweep.store.disk import sync_folder, sync_tree
+from qbsweep.store.reading import open_dataset
+from qbsweep.store.scratch import scratch
+
+FORMATS = {"csv": ("pandas",), "parquet": ("pyarrow",), "netcdf": ("netCDF4", "h5netcdf")}
+"""What can be written, and packages of which one is needed."""
+_ENGINES = {"netCDF4": "netcdf4", "h5netcdf": "h5netcdf"}
+
+
+def export(data: Path, kind: str, target: Path, everything: bool) -> None:
+    """Write a dataset to a file, or replace one."""
+    if kind not in FORMATS:
+        raise QbsweepError(f"a run is exported to csv, parquet or netcdf, not to '{kind}'")
+    package = next((name for name in FORMATS[kind] if importlib.util.find_spec(name)), None)
+    if package is None:
+        raise QbsweepError(f"export to {kind} needs {' or '.join(FORMATS[kind])}: pip install {FORMATS[kind][-1]}")
+    with scratch(target) as folder, used(data):
+        new = folder / target.name
+        if kind == "netcdf":
+            _netcdf(data, new, _ENGINES[package])
+        else:
+            (_csv if kind == "csv" else _parquet)(Tables(Store(data), everything), new)
+        sync_tree(folder)
+        new.replace(target)
+        sync_folder(target.parent)
+
+
+def _netcdf(data: Path, new: Path, engine: str) -> None:
+    with open_dataset(data) as ds:
+        ds.to_netcdf(new, engine=engine)  # type: ignore[call-overload]
+
+
+def _csv(tables: Tables, new: Path) -> None:
+    with new.open("w", encoding="utf-8", newline="") as file:
+        for number, table in enumerate(tables.parts()):
+            table.to_csv(file, index=False, header=number == 0)
+
+
+def _parquet(tables: Tables, new: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    writer = None
+    for part in tables.parts():
+        table = pa.Table.from_pandas(part, preserve_index=False)
+        if writer is None:
+            writer = pq.ParquetWriter(new, table.schema.with_metadata(tables.metadata()))
+        writer.write_table(table.replace_schema_metadata(tables.metadata()))
+    if writer is not None:
+        writer.close()
