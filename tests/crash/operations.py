@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qbsweep.api import keep
+import qbsweep as qb
+from qbsweep.api import keep, move
 from qbsweep.runs import opening
 from qbsweep.runs.block import Task, solve_block
 from qbsweep.runs.state import pending_blocks
@@ -75,6 +76,66 @@ def _repair_and_run(goal: dict[str, Any], out: Path) -> Any:
     return run(goal, out)
 
 
+def _pack(out: Path) -> None:
+    move.pack(out, out / "packed.qbz")
+
+
+def _packed(out: Path) -> None:
+    run(moments(), out)
+    _pack(out)
+
+
+def _unpack(out: Path) -> None:
+    move.unpack(out / "packed.qbz", out / "other")
+
+
+def _with_another(out: Path) -> None:
+    run(moments(), out)
+    run(moments([16e-3]), out / "other")
+
+
+def _merge(out: Path) -> None:
+    qb.merge(out, out / "other", out=out / "both", tell=lambda _: None)
+
+
+def _again(act: Callable[[Path], Any], made: str) -> Callable[[dict[str, Any], Path], Any]:
+    """Go on by doing it once more, unless it is done: what it makes is there whole, or not at all."""
+
+    def finish(goal: dict[str, Any], out: Path) -> Any:
+        if not (out / made).exists():
+            act(out)
+        assert qb.open(out / made).check().exit_code == 0
+        assert qb.open(out / made).complete
+        assert not [path.name for path in out.iterdir() if path.name.startswith(f".{made}.")]
+        return run(goal, out)
+
+    return finish
+
+
+def _remove(out: Path) -> None:
+    move.remove(out / "other")
+
+
+def _is_whole_or_gone(goal: dict[str, Any], out: Path) -> Any:
+    if (out / "other").exists():
+        assert qb.open(out / "other").check().exit_code == 0
+        _remove(out)
+    return run(goal, out)
+
+
+def _move(out: Path) -> None:
+    move.move(out / "other", out / "moved")
+
+
+def _is_at_one_place(goal: dict[str, Any], out: Path) -> Any:
+    assert (out / "other").exists() != (out / "moved").exists()
+    if (out / "other").exists():
+        _move(out)
+    assert qb.open(out / "moved").check().exit_code == 0
+    assert qb.open(out / "moved").status()["state"] == "complete"
+    return run(goal, out)
+
+
 def _retry(goal: dict[str, Any], out: Path) -> Any:
     return run(goal, out, retry_failed=True)
 
@@ -114,5 +175,10 @@ OPERATIONS = [
     Operation("retry", lambda out: run(moments(), out, retry_failed=True), _fail_some, finish=_retry),
     Operation("compaction", lambda out: keep.compact(out), _solve_some),
     Operation("repair", _repair, _damage_some, finish=_repair_and_run, is_damaged=True),
+    Operation("pack", _pack, _run_moments, finish=_again(_pack, "packed.qbz")),
+    Operation("unpack", _unpack, _packed, finish=_again(_unpack, "other")),
+    Operation("merge", _merge, _with_another, finish=_again(_merge, "both")),
+    Operation("removal", _remove, _with_another, finish=_is_whole_or_gone),
+    Operation("move", _move, _with_another, finish=_is_at_one_place),
     Operation("upgrade", upgrade, _unpack_format_2, finish=_upgrade_and_run),
 ]
