@@ -102,11 +102,13 @@ def _again(act: Callable[[Path], Any], made: str) -> Callable[[dict[str, Any], P
     """Go on by doing it once more, unless it is done: what it makes is there whole, or not at all."""
 
     def finish(goal: dict[str, Any], out: Path) -> Any:
-        if not (out / made).exists():
+        is_new = not (out / made).exists()
+        if is_new:
             act(out)
-        assert qb.open(out / made).check().exit_code == 0
-        assert qb.open(out / made).complete
-        assert not [path.name for path in out.iterdir() if path.name.startswith(f".{made}.")]
+        assert qb.open(out / made).check().exit_code == 0, "check"
+        assert qb.open(out / made).complete, "not complete"
+        left = [path for path in out.iterdir() if path.name.startswith(f".{made}.")]
+        assert not (left if is_new else [path for folder in left for path in folder.iterdir()]), "something was left"
         return run(goal, out)
 
     return finish
