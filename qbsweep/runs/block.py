@@ -4,7 +4,7 @@ import errno
 import os
 import time
 import traceback
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.grid import boxes
 
+_OF_FAILURES = ("failures", "error", "cause", "traceback")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -75,9 +76,7 @@ class Report:
 
     def event(self) -> dict[str, Any]:
         """Return the line for events.jsonl."""
-        record = asdict(self)
-        for name in ("failures", "error", "cause", "traceback"):
-            del record[name]
+        record = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _OF_FAILURES}
         return {**record, "points": self.points, "time": round(time.time(), 3)}
 
 

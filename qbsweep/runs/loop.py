@@ -50,14 +50,11 @@ def run_blocks(
         watch(report)
         todo.remove(report.block)
     todo.sort(key=lambda block: attempts.at(block) > 0)
-    filling = _Filling(store, todo)
+    filling, path = _Filling(store, todo), str(directory.path.resolve())
     try:
         while todo:
             unwritten: list[int] = []
-            for report in executor(
-                Task(str(directory.path.resolve()), store.id, block, attempts.at(block) + 1, store.safe)
-                for block in todo
-            ):
+            for report in executor(Task(path, store.id, block, attempts.at(block) + 1, store.safe) for block in todo):
                 if not report.error:
                     _record(directory, store, report)
                 elif attempts.may_try_again(report):
@@ -82,11 +79,14 @@ class _Filling:
 
     def note(self, block: int) -> None:
         """Note that a block is done."""
+        if not self._missing:
+            return
         chunk = self._store.grid.chunk_of(block)
         self._missing[chunk] -= 1
         if not self._missing[chunk]:
             with _surviving_a_full_disk(), contextlib.suppress(QbsweepError):  # a damaged chunk ends no other's run
                 self._store.fold(chunk)
+                del self._missing[chunk]  # or its blocks are looked for once more in the end
 
     def finish(self) -> None:
         """Leave a dataset that any reader of Zarr finds complete."""
