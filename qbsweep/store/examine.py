@@ -18,9 +18,10 @@ from qbsweep.store.dataset import Store
 from qbsweep.store.disk import PARTIAL, replace_file
 from qbsweep.store.metadata import Metadata, metadata_of
 from qbsweep.store.seals import METADATA, DamagedError, Seals
+from qbsweep.store.status import counted
 from qbsweep.sweeps.spec import parse_spec
 
-_CODES = {"status": bytes(STATUS_NAMES), "verdict": bytes(VERDICT_NAMES)}
+_CODES = {"status": STATUS_NAMES, "verdict": VERDICT_NAMES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def _wrong(store: Store, name: str, content: bytes) -> str:
     if name in BYTES:
         if len(content) - 4 != expected:
             return f"has {len(content) - 4} values, not {expected}"
-        return "has codes that mean nothing" if content[:-4].translate(None, _CODES[name]) else ""
+        return "" if counted(content[:-4], _CODES[name]).total() == expected else "has codes that mean nothing"
     found = struct.unpack_from("<i", content, 4)[0] if len(content) > 20 else 0  # as Blosc's header says
     return "" if found == expected else f"has {found} bytes of values, not {expected}"
 

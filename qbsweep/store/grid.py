@@ -5,6 +5,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ Slices = tuple[slice, ...]
 Indices: TypeAlias = "tuple[NDArray[np.intp], ...]"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tiling:
     """A box of points, cut into equal tiles; the last ones along a dimension may be smaller.
 
@@ -33,7 +34,7 @@ class Tiling:
     shape: tuple[int, ...]
     tile: tuple[int, ...]
 
-    @property
+    @cached_property
     def counts(self) -> tuple[int, ...]:
         """Number of tiles along every dimension."""
         return tuple(-(-size // step) for size, step in zip(self.shape, self.tile, strict=True))
@@ -66,7 +67,7 @@ class Tiling:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Grid:
     """A box of points, cut into blocks, of which a chunk holds one or more.
 
@@ -88,12 +89,12 @@ class Grid:
         """Number of points."""
         return math.prod(self.shape)
 
-    @property
+    @cached_property
     def blocks(self) -> Tiling:
         """The blocks."""
         return Tiling(self.shape, self.block_shape)
 
-    @property
+    @cached_property
     def chunks(self) -> Tiling:
         """The chunks."""
         return Tiling(self.shape, self.chunk_shape)
@@ -133,7 +134,7 @@ class Grid:
         chunk = self.chunks.region(self.chunk_of(block))
         return tuple(slice(b.start - c.start, b.stop - c.start) for b, c in zip(self.block(block), chunk, strict=True))
 
-    @property
+    @cached_property
     def _blocks_across(self) -> tuple[int, ...]:
         return tuple(-(-c // b) for c, b in zip(self.chunk_shape, self.block_shape, strict=True))
 

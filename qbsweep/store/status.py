@@ -53,12 +53,17 @@ class StatusFiles:
         finished = self._finished()
         found: list[int] = []
         for chunk in range(self.grid.chunks.number):
-            found += [
-                block
-                for block, status in self._statuses(chunk, finished.get(chunk, ()))
-                if any(status.count(code) for code in codes)
-            ]
+            found += self._blocks_with(codes, chunk, finished.get(chunk, ()))
         return sorted(found)
+
+    def _blocks_with(self, codes: Collection[int], chunk: int, finished: Collection[int]) -> list[int]:
+        if not finished:  # as in nearly all chunks, of which few have to be looked at block by block
+            whole = self._codes("status", chunk)
+            if whole is None:
+                return self.grid.blocks_of(chunk) if PENDING in codes else []
+            if not any(whole.count(code) for code in codes):
+                return []
+        return [block for block, status in self._statuses(chunk, finished) if any(status.count(code) for code in codes)]
 
     def block(self, number: int) -> bytes:
         """Return the status of every point of a block."""
@@ -99,7 +104,7 @@ class StatusFiles:
             points = math.prod(s.stop - s.start for s in region)
             if status is None:
                 return Tally(Counter({PENDING: points}), Counter(), tuple(self.grid.blocks_of(chunk)))
-            count = _counted(status, STATUS_NAMES)
+            count = counted(status, STATUS_NAMES)
             count[PENDING] -= len(status) - points  # the padding is pending
             if not count[PENDING]:
                 verdicts = (self._codes("verdict", chunk) or b"") if with_verdicts else b""
@@ -116,7 +121,7 @@ class StatusFiles:
                 status, verdict = found.codes("status"), found.codes("verdict") if with_verdicts else b""
             else:
                 status, verdict = self._cut(whole, number), self._cut(judged, number) if judged else b""
-            count = _counted(status, STATUS_NAMES)
+            count = counted(status, STATUS_NAMES)
             points.update(count)
             verdicts.update(_verdicts(count, status, verdict))
             if count[PENDING]:
@@ -128,24 +133,33 @@ def _box(whole: bytes, shape: tuple[int, ...], region: Slices) -> bytes:
     """Return the bytes of a box of an array of one byte an element."""
     if not shape:
         return whole[:1]
-    *outer, last = region
-    rows = Tiling(shape, (*(1,) * len(outer), shape[-1]))
-    starts = (
-        rows.at((*corner, 0)) * shape[-1] for corner in itertools.product(*(range(s.start, s.stop) for s in outer))
-    )
-    return b"".join(whole[start + last.start : start + last.stop] for start in starts)
+    sizes, bounds = list(shape), [(s.start, s.stop) for s in region]
+    while len(sizes) > 1 and bounds[-1] == (0, sizes[-1]):  # whole rows follow each other
+        row, _ = sizes.pop(), bounds.pop()
+        sizes[-1], bounds[-1] = sizes[-1] * row, (bounds[-1][0] * row, bounds[-1][1] * row)
+    *outer, (first, last) = bounds
+    rows = Tiling(tuple(sizes), (*(1,) * len(outer), sizes[-1]))
+    starts = (rows.at((*corner, 0)) * sizes[-1] for corner in itertools.product(*(range(*bound) for bound in outer)))
+    return b"".join(whole[start + first : start + last] for start in starts)
 
 
 def _verdicts(count: Counter[int], status: bytes, verdict: bytes) -> Counter[int]:
     """Count the verdicts; one of a point that is pending, or has failed since it was written, is none."""
     solved = count[OK] + count[SUSPECT]
     if solved == len(status) == len(verdict):  # as in nearly all chunks: ten times as fast
-        found = _counted(verdict, VERDICT_NAMES)
+        found = counted(verdict, VERDICT_NAMES)
     else:
         found = Counter(compress(verdict, status.translate(_SOLVED)))
     del found[NO_VERDICT]
     return found
 
 
-def _counted(content: bytes, codes: Iterable[int]) -> Counter[int]:
-    return Counter({code: content.count(code) for code in codes})
+def counted(content: bytes, codes: Iterable[int]) -> Counter[int]:
+    """Count the bytes that are one of these codes."""
+    found, left = Counter(dict.fromkeys(codes, 0)), len(content)
+    first = content[:1]  # most points are like it, often all
+    for code in sorted(found, key=lambda code: first != bytes([code])):
+        if left:
+            found[code] = content.count(code)
+            left -= found[code]
+    return found

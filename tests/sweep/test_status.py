@@ -66,6 +66,8 @@ def verdicts_by_xarray(directory: RunDirectory) -> Counter[str]:
         ("cube", (1, 3, 3), (2, 7, 3)),
         ("cube", (1, 1, 1), (1, 4, 3)),
         ("cube", (1, 2, 2), (2, 4, 3)),
+        ("cube", (1, 7, 3), (2, 7, 3)),
+        ("cube", (1, 2, 3), (2, 4, 3)),
         ("point", (), ()),
     ],
 )
@@ -85,9 +87,28 @@ def test_the_light_look_equals_the_whole_reading(
     light = read_metadata(directory.data).status
     assert light.grid == store.grid
     assert progress_of(light) == progress_of(store) == read_by_xarray(directory, store.grid) == progress_in(directory)
+    status = store.status()
+    for code in STATUS_NAMES:
+        assert store.blocks_with(code) == [
+            n for n in range(store.grid.n_blocks) if (status[store.grid.block(n)] == code).any()
+        ]
     judged = [judged_progress_of(light), judged_progress_of(store), judged_progress_in(directory)]
     assert judged == [progress_of(light)] * 3
     assert [progress.verdicts for progress in judged] == [verdicts_by_xarray(directory)] * 3
+
+
+def test_a_chunk_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, store = allocated(tmp_path / "out", parse_spec(SWEEPS["cube"]), (1, 1, 3), (1, 4, 3))
+    folded, fold = list[int](), Store.fold
+    monkeypatch.setattr(Store, "fold", lambda self, chunk: (folded.append(chunk), fold(self, chunk))[1])
+    assert loop.run_blocks(directory, store, loop.serial).complete
+    assert folded == list(range(store.grid.chunks.number))
+
+
+def test_a_block_that_is_a_chunk_is_not_looked_for_among_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, store = allocated(tmp_path / "out", parse_spec(SWEEPS["cube"]), (1, 7, 3))
+    monkeypatch.setattr(Store, "fold", lambda self, chunk: pytest.fail("nothing is to be folded"))
+    assert loop.run_blocks(directory, store, loop.serial).complete
 
 
 def test_a_finished_and_an_extended_run(tmp_path: Path) -> None:
