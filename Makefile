@@ -7,6 +7,7 @@
 # make notebook        set up Jupyter in .venv, open the notebooks in it
 # make notebooks       run the notebooks on small sweeps
 # make bench           speed and memory on this machine, for the page on performance
+# make bench-scale     driver and store with up to 10^10 points and 1,000 workers that do nothing, for the page on performance
 # make bench-verdicts  2,000 nonlinear points against their truths, for the page on trust: half an hour on one core
 # make bench-slurm     sweeps in jobs of a private Slurm, for the page on performance
 # make accuracy        5,000 random points against 900-bit arithmetic, for the page on accuracy: half an hour, then minutes
@@ -20,8 +21,8 @@ BIN = $(VENV)/bin
 
 SEEDS ?= 50
 
-.PHONY: quickstart test test-slurm faults check lint bench bench-verdicts bench-slurm accuracy notebook notebooks figures docs \
-	clean
+.PHONY: quickstart test test-slurm faults check lint bench bench-scale bench-verdicts bench-slurm accuracy notebook notebooks \
+	figures docs clean
 
 quickstart: $(VENV)/.user
 	$(BIN)/qbsweep run workflows/quickstart.yaml
@@ -52,6 +53,9 @@ bench: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/record.py workflow
 	$(BIN)/python tests/benchmarks/record.py lindblad
 	$(BIN)/python tests/benchmarks/record.py predictions
+
+bench-scale: $(VENV)/.dev
+	$(BIN)/python tests/benchmarks/record.py scale --full
 
 bench-verdicts: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/record.py verdicts
