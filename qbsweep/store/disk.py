@@ -18,7 +18,6 @@ from qbsweep.errors import QbsweepError
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
 _NOT_A_FILE = "{} is a link or a pipe, and nothing is written through one; remove it, or give another --out"
-_sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
 PARTIAL = ".partial"
 """Ends the names of files on their way; `remove_partial` removes those of writers that were killed."""
 
@@ -33,7 +32,7 @@ def stage(path: Path, content: Iterable[Bytes], safe: bool) -> Path:
                 file.write(part)
             file.flush()
             if safe:
-                _sync(file.fileno())
+                getattr(os, "fdatasync", os.fsync)(file.fileno())  # macOS has only the latter
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
