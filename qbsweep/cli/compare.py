@@ -40,13 +40,13 @@ def merge_command(
 
 @app.command("diff", epilog=example("diff", "runs/a", "runs/b"))
 def diff_command(
-    first: Annotated[Path, typer.Argument(metavar="DIR", help="A run, or a pack.", show_default=False)],
-    second: Annotated[Path, typer.Argument(metavar="DIR", help="Another.", show_default=False)],
+    first: Annotated[Path, typer.Argument(metavar="A", help="A run, or a pack.", show_default=False)],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another.", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
-    """Say in what two runs differ: sweeps, versions, and numbers where they have the same points.
+    """Say in what two runs differ.
 
-    Exit code 0 the same sweep and numbers, 1 not.
+    Compares sweeps, versions, and the numbers of points that both have. Exit code 0 the same, 1 not.
     """
     from dataclasses import asdict
 

@@ -19,7 +19,7 @@ def check_command(
     recompute: Annotated[int, typer.Option(min=0, help="Solve so many random points again, and compare.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Read every file of a dataset, and say which are not what was written.
+    """Say which files of a dataset are not what was written.
 
     Exit code 0 sound (or mended), 1 damaged, 3 a point that was solved again has other numbers.
     """
@@ -34,7 +34,10 @@ def check_command(
 
 @app.command("compact", epilog=example("compact", "runs/convergence"))
 def compact_command(directory: Directory) -> None:
-    """Bring the finished blocks of a run that was killed into its dataset; other runs have done so themselves."""
+    """Make the many files of a run that was killed few.
+
+    A run that ends does so itself.
+    """
     import qbsweep
 
     count = qbsweep.open(directory).compact()
@@ -43,7 +46,10 @@ def compact_command(directory: Directory) -> None:
 
 @app.command("upgrade", epilog=example("upgrade", "runs/fig1"))
 def upgrade_command(directory: Directory) -> None:
-    """Bring the dataset of an earlier version to the current format; it keeps all results."""
+    """Bring the dataset of an earlier version up to date.
+
+    It keeps all results.
+    """
     import qbsweep
 
     changed = qbsweep.open(directory).upgrade()

@@ -22,7 +22,7 @@ def ls_command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the runs below a directory, with state, points, size and age."""
+    """List runs with their states, points, sizes and ages."""
     from dataclasses import asdict
 
     from qbsweep.api.listing import ls
@@ -94,7 +94,10 @@ def mv_command(
     directory: _Run,
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its new name.", show_default=False)],
 ) -> None:
-    """Move a run, to another file system too; refuses one that somebody runs."""
+    """Move a run, to another file system too.
+
+    Refuses one that somebody runs.
+    """
     from qbsweep.api.move import move
 
     print(move(directory, target))
@@ -105,7 +108,10 @@ def rm_command(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run directories, or packs.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Remove runs with all their results; refuses one that somebody runs."""
+    """Remove runs with all their results.
+
+    Refuses one that somebody runs.
+    """
     from qbsweep.api.move import remove
 
     if not yes and not sys.stdin.isatty():

@@ -120,8 +120,10 @@ def _books(directory: RunDirectory, store: Store, found: Findings) -> list[str]:
     log = directory.events_file.name
     if unsaid := store.grid.n_blocks - len(pending | events):
         notes.append(f"{unsaid:,} finished blocks have no line in {log}; the next `run` adds it")
-    if again := len(events & pending):
-        notes.append(f"{again:,} blocks that {log} calls finished are pending, to be solved again")
+    if again := events & pending:
+        notes.append(f"{len(again):,} blocks that {log} calls finished are pending, to be solved again")
+        files = {store.chunks.file("status", store.grid.chunk_of(block)) for block in again}
+        notes += [f"{file} is missing" for file in sorted(files) if not file.exists()]
     return notes
 
 

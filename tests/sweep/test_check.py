@@ -103,8 +103,11 @@ def test_mutated_files_are_named_and_mended(out: Path, finished: Path, mutation:
     for file in chosen:
         MUTATIONS[mutation](file)
         found = qb.open(out).check()
-        assert found.exit_code == 1, file
-        assert any(str(file) in damage for damage in found.damages), (file, found.damages)
+        if mutation == "deleted" and file.parent.name == "status":  # as before it was written: its points are pending
+            assert (found.exit_code, found.notes[-1]) == (0, f"{file} is missing")
+        else:
+            assert found.exit_code == 1, file
+            assert any(str(file) in damage for damage in found.damages), (file, found.damages)
         assert qb.open(out).check(repair=True).exit_code == 0
         assert not qb.open(out).check().damages
         again(out)
