@@ -26,9 +26,9 @@ from qbsweep.errors import QbsweepError
 from qbsweep.runs.box import solve_box
 from qbsweep.runs.opening import locked, open_run
 from qbsweep.solvers.status import OK
-from qbsweep.store.dataset import readable
 from qbsweep.store.directory import existing
 from qbsweep.store.provenance import provenance
+from qbsweep.store.readable import readable
 from qbsweep.store.reading import open_dataset
 from qbsweep.store.replace import recover_tree, replace_tree
 from qbsweep.store.seals import require_unchanged

@@ -10,7 +10,7 @@ import xarray as xr
 
 from qbsweep.analysis.inputs import coded, in_words
 from qbsweep.analysis.registry import ANALYSES
-from qbsweep.api.result import require
+from qbsweep.api.pages import require
 from qbsweep.errors import QbsweepError
 from qbsweep.text import unknown
 

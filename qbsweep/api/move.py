@@ -66,8 +66,8 @@ def export(path: Path, file: AnyPath, kind: str | None, everything: bool) -> Pat
     return Path(file)
 
 
-def move(path: Path, target: AnyPath) -> Path:
-    """Move a run; see `Run.move`."""
+def mv(path: Path, target: AnyPath) -> Path:
+    """Move a run; see `Run.mv`."""
     source, place = _movable(path), _place(target)
     _require_room(place)
     if place.is_relative_to(source):
@@ -78,8 +78,8 @@ def move(path: Path, target: AnyPath) -> Path:
     return _as_given(place, target)
 
 
-def remove(path: Path) -> None:
-    """Remove a run; see `Run.remove`."""
+def rm(path: Path) -> None:
+    """Remove a run; see `Run.rm`."""
     source = _movable(path)
     (moving.delete_pack if is_pack(source) else moving.delete)(source)
 

@@ -1,15 +1,12 @@
 """A run: a directory with a dataset, and what can be asked of it."""
 
-import importlib.util
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.state import progress_in, state, state_rows
 from qbsweep.store.directory import existing
-from qbsweep.store.replace import replace_text
 from qbsweep.text import Table, Tabulated
 
 if TYPE_CHECKING:
@@ -64,7 +61,7 @@ class Run(Tabulated):
         Dimensions are the axes of the sweep, and `mode` and `time` where asked for; every variable has `units` and
         `long_name`. ``dataset.qb`` has the analyses and `plot`.
         """
-        from qbsweep.store.dataset import readable
+        from qbsweep.store.readable import readable
         from qbsweep.store.reading import open_dataset
 
         path = existing(self.path).data
@@ -174,7 +171,7 @@ class Run(Tabulated):
 
         return export(self.path, file, kind, everything)
 
-    def move(self, target: AnyPath) -> "Run":
+    def mv(self, target: AnyPath) -> "Run":
         """Move the run, to another file system too, and return it at its new place.
 
         Raises
@@ -182,11 +179,11 @@ class Run(Tabulated):
         QbsweepError
             If somebody runs it now or its jobs wait, or if something is at the new place.
         """
-        from qbsweep.api.move import move
+        from qbsweep.api.move import mv
 
-        return Run(move(self.path, target))
+        return Run(mv(self.path, target))
 
-    def remove(self) -> None:
+    def rm(self) -> None:
         """Remove the run with all its results.
 
         Raises
@@ -194,9 +191,9 @@ class Run(Tabulated):
         QbsweepError
             If somebody runs it now, or its jobs wait.
         """
-        from qbsweep.api.move import remove
+        from qbsweep.api.move import rm
 
-        remove(self.path)
+        rm(self.path)
 
     def best(self) -> Table | None:
         """Return, for every network, the point of the largest terminal energy; None if there is none yet."""
@@ -272,15 +269,9 @@ class Run(Tabulated):
         Dataset
             The optimal couplings; `J_op_error` tells what was reached.
         """
-        from qbsweep.analysis.refine import refine
-        from qbsweep.runs.caller import single_threaded
-        from qbsweep.runs.watch import counted
+        from qbsweep.api.results import refined
 
-        def tracked(curves: Iterable[Any]) -> Iterable[Any]:
-            return counted(list(curves), "curves") if progress else curves
-
-        with single_threaded():
-            return refine(self.path, tolerance, of, tracked)
+        return refined(self.path, tolerance, of, progress)
 
     def report(self, out: AnyPath | None = None, png: bool = False) -> Path:
         """Write one HTML page with figures, tables and provenance, which opens without a network.
@@ -297,25 +288,15 @@ class Run(Tabulated):
         Path
             The page.
         """
-        directory = existing(self.path)
-        require("report", "hvplot", "matplotlib")
-        from qbsweep.figures import report
+        from qbsweep.api.pages import report
 
-        target = directory.report if out is None else Path(out)
-        text, charts = report.write(self.path)
-        replace_text(target, text)
-        if png:
-            from qbsweep.figures import print as printed
-
-            printed.save_all(charts, directory.figures)
-        return target
+        return report(self.path, out, png)
 
     def explore(self) -> Any:
         """Return a view to explore the dataset in a notebook: choose variable, axes and values (a Panel object)."""
-        require("explore", "hvplot", "panel")
-        from qbsweep.figures.explore import explorer
+        from qbsweep.api.pages import explore
 
-        return explorer(self.dataset)
+        return explore(self.dataset)
 
     def serve(self, port: int = 0, browser: bool = True) -> None:
         """Serve the view of `explore` as a page for this machine only, until interrupted.
@@ -327,11 +308,9 @@ class Run(Tabulated):
         browser : bool
             Whether to open the page; its address is printed in any case.
         """
-        directory = existing(self.path)
-        require("explore", "hvplot", "panel")
-        from qbsweep.figures import explore
+        from qbsweep.api.pages import serve
 
-        explore.serve(directory.data, port, browser, print)
+        serve(self.path, port, browser)
 
     def rows(self) -> dict[str, str]:
         """Return the two columns of the table that a run shows as."""
@@ -339,10 +318,3 @@ class Run(Tabulated):
             return {"run": str(self.path), **self.status().rows()}
         except (QbsweepError, OSError) as error:
             return {"run": str(self.path), "state": str(error)}
-
-
-def require(what: str, *modules: str) -> None:
-    """Refuse to do something for which an optional package is missing."""
-    for name in modules:
-        if importlib.util.find_spec(name) is None:
-            raise QbsweepError(f"`{what}` needs {name}: pip install -e '.[figures]' in the clone of qbsweep brings it")

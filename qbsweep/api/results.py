@@ -1,20 +1,22 @@
 """The analyses of a run: done, written beside its dataset, and shown."""
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from qbsweep.analysis import files, registry
-from qbsweep.analysis.refine import open_refined
+from qbsweep.analysis.refine import open_refined, refine
 from qbsweep.analysis.rows import analysis_rows
 from qbsweep.errors import QbsweepError
+from qbsweep.runs.caller import single_threaded
 from qbsweep.runs.opening import open_run
 from qbsweep.runs.state import progress_of
+from qbsweep.runs.watch import counted
 from qbsweep.solvers.status import PENDING
-from qbsweep.store.dataset import used
+from qbsweep.store.readable import used
 from qbsweep.store.reading import open_dataset
 from qbsweep.text import Table
 
@@ -81,3 +83,13 @@ def analyzed(path: Path, **options: Any) -> Results:
 def _unused_points(points: Mapping[str, int]) -> list[str]:
     parts = ", ".join(f"{points[name]:,} {name}" for name in ("pending", "failed", "suspect") if points[name])
     return [f"left out of everything: {parts} points"] if parts else []
+
+
+def refined(path: Path, tolerance: float, of: str, progress: bool) -> xr.Dataset:
+    """Sample around maxima; see `Run.refine`."""
+
+    def tracked(curves: Iterable[Any]) -> Iterable[Any]:
+        return counted(list(curves), "curves") if progress else curves
+
+    with single_threaded():
+        return refine(path, tolerance, of, tracked)

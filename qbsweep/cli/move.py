@@ -98,9 +98,9 @@ def mv_command(
 
     Refuses one that somebody runs.
     """
-    from qbsweep.api.move import move
+    from qbsweep.api.move import mv
 
-    print(move(directory, target))
+    print(mv(directory, target))
 
 
 @app.command("rm", epilog=example("rm", "runs/quickstart", "--yes"))
@@ -112,11 +112,11 @@ def rm_command(
 
     Refuses one that somebody runs.
     """
-    from qbsweep.api.move import remove
+    from qbsweep.api.move import rm
 
     if not yes and not sys.stdin.isatty():
         raise QbsweepError("`rm` removes all results; `--yes` says that it may")
     for path in directories:
         if yes or typer.confirm(f"remove {path} with all its results?"):
-            remove(path)
+            rm(path)
             print(f"{path} is removed")

@@ -15,7 +15,7 @@ from qbsweep.errors import QbsweepError
 from qbsweep.figures.chart import against, line_axes
 from qbsweep.figures.interactive import figure
 from qbsweep.figures.labels import SHORT, meaning
-from qbsweep.store.dataset import used
+from qbsweep.store.readable import used
 from qbsweep.store.reading import open_dataset
 
 _NO_LINES = "(none)"

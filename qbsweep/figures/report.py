@@ -23,9 +23,9 @@ from qbsweep.figures.labels import meaning, unit
 from qbsweep.figures.standalone import embedded
 from qbsweep.runs.state import state, suspect_text
 from qbsweep.solvers.status import VERDICTS
-from qbsweep.store.dataset import used
 from qbsweep.store.directory import existing
 from qbsweep.store.provenance import structured
+from qbsweep.store.readable import used
 from qbsweep.store.reading import open_dataset
 from qbsweep.sweeps.parameters import PARAMETERS
 from qbsweep.text import number

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.tables import Tables
-from qbsweep.store.dataset import Store, used
+from qbsweep.store.dataset import Store
 from qbsweep.store.disk import sync_folder, sync_tree
+from qbsweep.store.readable import used
 from qbsweep.store.reading import open_dataset
 from qbsweep.store.scratch import scratch
 

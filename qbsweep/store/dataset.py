@@ -5,10 +5,7 @@ chunk once all blocks of it are there. So no two writers ever meet, and whoever 
 or pending, never half done.
 """
 
-import contextlib
-import errno
 import math
-import traceback
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qbsweep.errors import QbsweepError, UnreadableError
+from qbsweep.errors import QbsweepError
 from qbsweep.solvers.status import FAILED, PENDING
 from qbsweep.store.chunks import LAST
 from qbsweep.store.directory import FORMAT
@@ -24,17 +21,12 @@ from qbsweep.store.disk import remove_partial
 from qbsweep.store.encoding import decode, encode
 from qbsweep.store.layout import sizes
 from qbsweep.store.metadata import read_metadata
-from qbsweep.store.seals import DamagedError
+from qbsweep.store.readable import readable
 from qbsweep.store.status import StatusFiles, Tally
 from qbsweep.sweeps.spec import parse_spec
 from qbsweep.sweeps.variables import VARIABLES
 
 Arrays = Mapping[str, NDArray[Any]]
-
-
-_UNREACHABLE = (errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN)
-_READERS = ("qbsweep.store.", "zarr.", "numcodecs.", "xarray.backends.", "xarray.coding.", "xarray.conventions")
-_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE)
 _PROVENANCE = ("versions", "git_commit", "host", "created", "extends", "merges")
 
 
@@ -294,53 +286,3 @@ class Store:
         for folder in (self.path, self.blocks.folder):
             remove_partial(folder)
         self.blocks.remove_others()
-
-
-@contextlib.contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Say of anything that cannot be read what is wrong with it, and what mends that."""
-    try:
-        yield
-    except (MemoryError, QbsweepError):
-        raise
-    except DamagedError as error:
-        raise UnreadableError(
-            f"{path} is damaged: {error}; `qbsweep check --repair {path.parent}` makes its points pending, "
-            "and `run` solves them again"
-        ) from error
-    except OSError as error:
-        if error.errno in _UNREACHABLE:  # the file system is to blame, not the dataset
-            raise
-        if error.errno in _NOT_ALLOWED:
-            raise UnreadableError(f"{error.filename or path} cannot be read: {error.strerror}") from error
-        raise UnreadableError(_damaged(path, error)) from error
-    except Exception as error:
-        raise UnreadableError(_damaged(path, error)) from error
-
-
-@contextlib.contextmanager
-def used(path: Path) -> Iterator[None]:
-    """As `readable`, while values are read as they are needed: what goes wrong elsewhere is not the dataset's fault."""
-    try:
-        yield
-    except Exception as error:
-        if _is_of_reading(error):
-            with readable(path):
-                raise
-        raise
-
-
-def _is_of_reading(error: Exception) -> bool:
-    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_code.co_name != used.__name__)
-    return any(str(frame.f_globals.get("__name__")).startswith(_READERS) for frame in frames)
-
-
-def _damaged(path: Path, error: Exception) -> str:
-    return (
-        f"{path} is damaged or not a qbsweep dataset ({_one_line(error)}); "
-        "nothing was changed; move it away or give another --out"
-    )
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]

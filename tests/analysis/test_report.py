@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from qbsweep.api import result as api_result
+from qbsweep.api import pages
 from qbsweep.figures.gallery import of_dataset
 from qbsweep.runs import loop, opening
 from qbsweep.sweeps.spec import load_spec
@@ -133,8 +133,8 @@ def test_a_missing_extra_is_one_sentence(
     sweep: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, command: str, module: str
 ) -> None:
     out = sweep(KINDS["text axes only"][0])
-    found = api_result.importlib.util.find_spec
-    monkeypatch.setattr(api_result.importlib.util, "find_spec", lambda name: None if name == module else found(name))
+    found = pages.importlib.util.find_spec
+    monkeypatch.setattr(pages.importlib.util, "find_spec", lambda name: None if name == module else found(name))
     code, stdout, err = qbsweep(command, out)
     assert (code, stdout) == (2, "")
     assert "pip install -e '.[figures]'" in err

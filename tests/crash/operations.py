@@ -126,7 +126,7 @@ def _is_whole_or_gone(goal: dict[str, Any], out: Path) -> Any:
 
 
 def _move(out: Path) -> None:
-    move.move(out / "other", out / "moved")
+    move.mv(out / "other", out / "moved")
 
 
 def _is_at_one_place(goal: dict[str, Any], out: Path) -> Any:

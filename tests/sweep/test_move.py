@@ -233,7 +233,7 @@ def test_a_run_moves(out: Path, finished: Path) -> None:
     assert same(qb.open(target).dataset, qb.open(finished).dataset)
     assert qb.run(SWEEP, target, progress=False).complete
     assert "moved into itself" in qbsweep("mv", target, target / "c").sentence(target)
-    assert qb.open(target).move(out).path == out
+    assert qb.open(target).mv(out).path == out
 
 
 def far(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -253,7 +253,7 @@ def test_a_run_moves_to_another_file_system(out: Path, packed: Path, monkeypatch
     other.mkdir()
     before = files(out / "data.zarr")
     far(monkeypatch, other)
-    assert qb.open(out).move(other / "b").path == other / "b"
+    assert qb.open(out).mv(other / "b").path == other / "b"
     assert files(other / "b" / "data.zarr") == before
     assert (left(out.parent), left(other)) == (["other"], ["b"])
     assert not list((other / "b").glob("*lock*"))
