@@ -7,6 +7,7 @@ or pending, never half done.
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,10 @@ from qbsweep.store.chunks import LAST
 from qbsweep.store.directory import FORMAT
 from qbsweep.store.disk import remove_partial
 from qbsweep.store.encoding import decode, encode
-from qbsweep.store.layout import sizes
 from qbsweep.store.metadata import read_metadata
 from qbsweep.store.readable import readable
 from qbsweep.store.status import StatusFiles, Tally
-from qbsweep.sweeps.spec import parse_spec
+from qbsweep.sweeps.spec import SweepSpec, parse_spec
 from qbsweep.sweeps.variables import VARIABLES
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -42,10 +42,6 @@ class Store:
         Of this allocation: a dataset that was put in its place has another.
     attributes : dict
         As every reader of Zarr finds them.
-    spec : SweepSpec
-        As recorded in the dataset itself.
-    digest : str
-        Of the spec.
     grid : Grid
     chunks : Chunks
         Its files.
@@ -59,11 +55,20 @@ class Store:
             self._metadata = read_metadata(path)
             self.id = self._metadata.id
             self.attributes = self._metadata.attributes
-            self.spec = parse_spec(str(self.attributes["spec"]))
             self.grid = self._metadata.grid
             self.chunks, self.blocks = self._metadata.chunks, self._metadata.blocks
             self._status = StatusFiles(self.chunks, self.blocks)
-        self.digest = self.spec.digest()
+
+    @cached_property
+    def spec(self) -> SweepSpec:
+        """The sweep, as recorded in the dataset itself; read when it is asked for, which reading values never does."""
+        with readable(self.path):
+            return parse_spec(str(self.attributes["spec"]))
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of the sweep."""
+        return self.spec.digest()
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -133,16 +138,12 @@ class Store:
     def _chunk(self, name: str, chunk: int) -> NDArray[Any]:
         """Return a variable of a chunk, without the blocks that are not in it yet."""
         variable, region = VARIABLES[name], self.grid.chunks.region(chunk)
-        tail = self._tail(name)
+        tail = self._metadata.tail(name)
         content = self.chunks.content(name, chunk)
         if content is None:
             return np.full((*(s.stop - s.start for s in region), *tail), variable.fill, variable.dtype)
         whole = decode(name, content, variable.dtype, (*self.grid.chunk_shape, *tail))
         return whole[tuple(slice(s.stop - s.start) for s in region)].copy()
-
-    def _tail(self, name: str) -> tuple[int, ...]:
-        extra = sizes(self.spec)
-        return tuple(extra[dim] for dim in VARIABLES[name].extra_dims)
 
     def is_there(self) -> bool:
         """Whether it still is at its path, and no other has taken its place."""
@@ -161,13 +162,13 @@ class Store:
 
     def chunk_bytes(self, name: str) -> int:
         """Return the size of a variable of a whole chunk, not compressed."""
-        points = math.prod((*self.grid.chunk_shape, *self._tail(name)))
+        points = math.prod((*self.grid.chunk_shape, *self._metadata.tail(name)))
         return points * np.dtype(VARIABLES[name].dtype).itemsize
 
     def read_one(self, name: str) -> NDArray[Any]:
         """Return one variable, whole."""
         variable = VARIABLES[name]
-        result = np.empty((*self.grid.shape, *self._tail(name)), variable.dtype)
+        result = np.empty((*self.grid.shape, *self._metadata.tail(name)), variable.dtype)
         for chunk in range(self.grid.chunks.number):
             result[self.grid.chunks.region(chunk)] = self.read_chunk(chunk, [name])[name]
         return result
@@ -178,7 +179,7 @@ class Store:
         """Return variables, by default all, and `status` at the product of index arrays, one per dimension."""
         wanted = self.variables if names is None else tuple({*names, "status"})
         lengths = tuple(len(index) for index in indices)
-        found = {name: np.empty((*lengths, *self._tail(name)), VARIABLES[name].dtype) for name in wanted}
+        found = {name: np.empty((*lengths, *self._metadata.tail(name)), VARIABLES[name].dtype) for name in wanted}
         for chunk in self._touched(indices):
             region = self.grid.chunks.region(chunk)
             here = [
@@ -215,7 +216,7 @@ class Store:
         self.chunks.commit(chunk, contents, self.safe)
 
     def _padded(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
-        shape = (*self.grid.chunk_shape, *self._tail(name))
+        shape = (*self.grid.chunk_shape, *self._metadata.tail(name))
         if values.shape == shape:
             return values.astype(VARIABLES[name].dtype, copy=False)
         whole = np.full(shape, VARIABLES[name].fill, VARIABLES[name].dtype)

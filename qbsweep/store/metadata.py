@@ -74,9 +74,13 @@ class Metadata:
     @cached_property
     def chunks(self) -> Chunks:
         """The files of the variables."""
-        tails = {name: len(self.arrays[name]["shape"]) - len(self.grid.dims) for name in self.variables}
+        tails = {name: len(self.tail(name)) for name in self.variables}
         kind = OldChunks if self.version < FORMAT else Chunks
         return kind(self.path, self.grid, tails, self.id, self.generation)
+
+    def tail(self, name: str) -> tuple[int, ...]:
+        """Return the lengths of the dimensions that a variable has beside those of the grid."""
+        return tuple(self.arrays[name]["shape"][len(self.grid.dims) :])
 
     @property
     def variables(self) -> tuple[str, ...]:
