@@ -14,8 +14,8 @@ from qbsweep.context import JobContext
 from qbsweep.errors import QbsweepError
 from qbsweep.slurm.registry import SCHEDULERS, SLURM
 from qbsweep.store.directory import RunDirectory
-from qbsweep.store.disk import own_folder, remove, replace_file, stage, touch
-from qbsweep.store.records import NUMBER, has_types
+from qbsweep.store.disk import own_folder, remove, replace_file, stage, sync_folder, touch
+from qbsweep.store.records import NUMBER, has_types, parsed, sealed
 
 AGAIN = 75
 """Exit code of a driver or worker whose time is up while there is work left: its job is to be requeued."""
@@ -162,12 +162,12 @@ class JobFiles:
         """
         path = self.folder / "jobs.json"
         try:
-            record = Record(**json.loads(path.read_text(encoding="utf-8")))
+            record = Record(**(parsed(path.read_bytes()) or {}))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise QbsweepError(f"{path} cannot be read: {error.strerror}") from None
-        except (ValueError, TypeError, RecursionError):
+        except TypeError:
             record = None
         if record is None or not _is_sound(record):
             raise QbsweepError(
@@ -177,8 +177,9 @@ class JobFiles:
         return record
 
     def write_record(self, record: Record) -> None:
-        """Write down what is submitted."""
-        _write(self.folder / "jobs.json", asdict(record))
+        """Write down what is submitted: on the disk, for without it nobody finds the jobs any more."""
+        replace_file(self.folder / "jobs.json", sealed(asdict(record), indent=1).encode(), safe=True)
+        sync_folder(self.run)
 
     def remove_record(self) -> None:
         """Forget a submission that was refused."""

@@ -94,9 +94,14 @@ def is_of(value: object, kind: Kind) -> bool:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return the JSON object in a file, None if there is none, or not the one that was written."""
     try:
-        return _unsealed(path.read_bytes())[0]
+        return parsed(path.read_bytes())
     except OSError:
         return None
+
+
+def parsed(text: bytes) -> dict[str, Any] | None:
+    """Return a JSON object, None if it is none, or not the one that was written."""
+    return _unsealed(text)[0]
 
 
 def sealed(record: Mapping[str, Any], indent: int | None = None) -> str:

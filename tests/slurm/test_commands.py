@@ -949,7 +949,9 @@ def test_a_record_with_other_types(
     change: dict[str, Any],
 ) -> None:
     path = out / "slurm/jobs.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    content = json.loads(path.read_text()) | change
+    del content["crc"]  # as an earlier version wrote it: a wrong checksum would hide the type
+    path.write_text(json.dumps(content))
     outcome = qbsweep("status", out)
     assert (outcome.code, outcome.err) == (1, "")
     assert not re.search(r"^(driver job|worker jobs|jobs) ", outcome.out, re.M)

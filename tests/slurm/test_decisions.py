@@ -926,6 +926,7 @@ def test_a_record_of_another_version(files: JobFiles) -> None:
     files.write_record(RECORD)
     path = files.folder / "jobs.json"
     content = json.loads(path.read_text())
+    del content["crc"]
     path.write_text(json.dumps(content | {"new": 1}))
     refuse_record(files)
     path.write_text(json.dumps(content | {"workers": True}))
@@ -937,6 +938,34 @@ def test_a_record_of_another_version(files: JobFiles) -> None:
     refuse_record(files)
     path.write_text("[" * 100_000)
     refuse_record(files)
+
+
+def test_no_flipped_bit_makes_another_record(files: JobFiles) -> None:
+    """With other names the jobs that are alive would not be found."""
+    files.write_record(RECORD)
+    path = files.folder / "jobs.json"
+    content = path.read_bytes()
+    for bit in range(0, 8 * len(content), 7):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        with contextlib.suppress(QbsweepError):
+            assert files.record() == RECORD
+
+
+def test_a_record_is_on_the_disk_before_any_job_is_submitted(files: JobFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    fsync, fdatasync = os.fsync, os.fdatasync
+    for name, sync in (("fsync", fsync), ("fdatasync", fdatasync)):
+        monkeypatch.setattr(
+            os, name, lambda fd, sync=sync: (synced.append(Path(f"/proc/self/fd/{fd}").readlink()), sync(fd))
+        )
+    files.write_record(RECORD)
+    assert [path.parent if path.name.startswith(".jobs.json") else path for path in synced] == [
+        files.folder,  # the file in it
+        files.folder,
+        files.run,
+    ]
 
 
 def test_a_new_submission_begins_anew(files: JobFiles) -> None:
