@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from qbsweep.store import packs
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.disk import remove, sync_folder, sync_tree
-from qbsweep.store.lock import Lock
+from qbsweep.store.lock import Lock, is_of_lock
 from qbsweep.store.scratch import clear, scratch
 
 
@@ -29,8 +29,10 @@ def pack(path: Path, target: Path) -> None:
         store.require_current()
         store.fold_all()
         store.remove_leftovers()
-        _require_sound(directory, f"`qbsweep check --repair {path}` makes its points pending; then pack it")
-        packs.write(directory, target, _summary(store))
+        _require_sound(directory, path, f"`qbsweep check --repair {path}` makes its points pending; then pack it")
+        with scratch(target) as folder:
+            packs.write(directory, folder / target.name, _summary(store))
+            _put_into_place(folder / target.name, target)
 
 
 def _summary(store: Store) -> dict[str, Any]:
@@ -53,20 +55,26 @@ def unpack(pack: Path, target: Path) -> None:
         new.mkdir()
         packs.extract(pack, new)
         (new / packs.SUMMARY).unlink(missing_ok=True)
-        _require_sound(RunDirectory(new), f"{pack} was packed so, and nothing was unpacked")
+        _require_sound(RunDirectory(new), target, f"{pack} was packed so, and nothing was unpacked")
         sync_tree(new)
-        packs.refuse_existing(target)
-        new.rename(target)
-        sync_folder(target.parent)
+        _put_into_place(new, target)
 
 
-def _require_sound(directory: RunDirectory, what: str) -> None:
+def _put_into_place(new: Path, target: Path) -> None:
+    packs.refuse_existing(target)
+    new.rename(target)
+    sync_folder(target.parent)
+
+
+def _require_sound(directory: RunDirectory, path: Path, what: str) -> None:
+    """Refuse what is not what was written; `path` is what the user calls it, who does not know where a copy is made."""
     try:
         damages = check_files(directory, mend=False).damages
     except QbsweepError as error:
         damages = [str(error)]
     for damage in damages:
-        raise QbsweepError(f"{damage.replace(f'{directory.path}{os.sep}', '')}; {what}")
+        named = damage.replace(f"{directory.path}{os.sep}", "").replace(str(directory.path), str(path))
+        raise QbsweepError(f"{named}; {what}")
 
 
 @contextlib.contextmanager
@@ -106,18 +114,21 @@ def _move_far(path: Path, target: Path) -> None:
         directory.recover()
         with scratch(target) as folder:
             new = folder / target.name
-            shutil.copytree(path, new, symlinks=True, ignore=_locks)
-            _require_sound(RunDirectory(new), f"{path} stays where it is")
+            shutil.copytree(path, new, symlinks=True, ignore=_locks_of(directory))
+            _require_sound(RunDirectory(new), path, f"{path} stays where it is")
             sync_tree(new)
-            packs.refuse_existing(target)
-            new.rename(target)
-            sync_folder(target.parent)
+            _put_into_place(new, target)
         _put_away(path, lock)
 
 
-def _locks(where: str, names: list[str]) -> list[str]:
-    lock = RunDirectory(Path(where)).lock_file.name
-    return [name for name in names if name.lstrip(".").partition(".")[0] == lock]
+def _locks_of(directory: RunDirectory) -> Callable[[str, list[str]], list[str]]:
+    """Return what `copytree` is to leave out: the locks of a run, not what a user has named so."""
+    locks = directory.locks()
+
+    def ignored(where: str, names: list[str]) -> list[str]:
+        return [name for name in names if any(is_of_lock(lock, Path(where, name)) for lock in locks)]
+
+    return ignored
 
 
 def delete(path: Path) -> None:

@@ -14,6 +14,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import secrets
 import signal
 import socket
@@ -84,6 +85,12 @@ def lock_holder(path: Path) -> dict[str, Any] | None:
             if _is_alive(path, file, owner):
                 return owner.plain
     return None
+
+
+def is_of_lock(lock: Path, path: Path) -> bool:
+    """Whether a path is that of a lock, or of what lies beside it for its sake."""
+    is_scratch = re.fullmatch(rf"\.{re.escape(lock.name)}\.[0-9a-f]{{16}}", path.name)
+    return path in (lock, _clock(lock)) or (path.parent == lock.parent and bool(is_scratch))
 
 
 def _owners(path: Path) -> list[tuple[Path, _Owner]]:

@@ -18,8 +18,7 @@ from typing import Any, NoReturn
 
 from qbsweep.errors import QbsweepError
 from qbsweep.store.directory import RunDirectory
-from qbsweep.store.disk import PARTIAL, sync_folder
-from qbsweep.store.scratch import scratch
+from qbsweep.store.disk import PARTIAL
 from qbsweep.text import shown, size_of
 
 SUMMARY = "pack.json"
@@ -43,21 +42,16 @@ _MISSHAPEN = (FileExistsError, NotADirectoryError, IsADirectoryError)  # one mem
 _opened: dict[tuple[object, ...], "tempfile.TemporaryDirectory[str]"] = {}
 
 
-def write(directory: RunDirectory, target: Path, summary: Mapping[str, Any]) -> None:
-    """Pack a run directory that nobody changes; the file is there whole, and on the disk, or not at all."""
-    with scratch(target) as folder:
-        new = folder / target.name
-        with new.open("xb") as file:
-            with zipfile.ZipFile(file, "w", strict_timestamps=False) as archive:
-                archive.writestr(SUMMARY, json.dumps(summary, indent=1))
-                for name, path in _members(directory):
-                    text = path.suffix in _TEXT
-                    archive.write(path, name, zipfile.ZIP_DEFLATED if text else zipfile.ZIP_STORED)
-            file.flush()
-            os.fsync(file.fileno())
-        refuse_existing(target)
-        new.rename(target)
-        sync_folder(target.parent)
+def write(directory: RunDirectory, new: Path, summary: Mapping[str, Any]) -> None:
+    """Pack a run directory that nobody changes into a new file, which is on the disk then."""
+    with new.open("xb") as file:
+        with zipfile.ZipFile(file, "w", strict_timestamps=False) as archive:
+            archive.writestr(SUMMARY, json.dumps(summary, indent=1))
+            for name, path in _members(directory):
+                text = path.suffix in _TEXT
+                archive.write(path, name, zipfile.ZIP_DEFLATED if text else zipfile.ZIP_STORED)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def refuse_existing(target: Path) -> None:

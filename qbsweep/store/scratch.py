@@ -1,44 +1,60 @@
 """Something large on its way into its place, or out of it: in a folder beside it that no run is ever looked for in.
 
-Whoever works there holds the kernel's lock of the folder, so what a killed one has left is known, and goes next time.
+Whoever works there holds a lock beside what he makes, so what a killed one has left is known, and goes next time.
 """
 
 import contextlib
-import fcntl
-import os
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from qbsweep.errors import QbsweepError
 from qbsweep.store.disk import PARTIAL
+from qbsweep.store.lock import Lock
+
+_FRESH_SECONDS = 600.0  # a folder without a lock may just have been made, by a host with another clock
 
 
 @contextlib.contextmanager
 def scratch(target: Path) -> Iterator[Path]:
-    """Make an empty folder beside `target`, on the same file system; it goes with whatever is in it at the end."""
+    """Make an empty folder near `target`, on the same file system; it goes with whatever is in it at the end."""
     clear(target)
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent))
+    outer = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent))
     try:
-        with _held(folder):
-            yield folder
+        with Lock(_lock(outer)):
+            try:
+                _content(outer).mkdir()
+                yield _content(outer)
+            finally:
+                shutil.rmtree(_content(outer), ignore_errors=True)  # large, and ours until it is gone
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(outer, ignore_errors=True)
 
 
 def clear(target: Path) -> None:
-    """Remove the folders beside `target` of those who were killed."""
-    for folder in target.parent.iterdir():
-        if folder.name.startswith(f".{target.name}.") and folder.name.endswith(PARTIAL) and not folder.is_symlink():
-            with contextlib.suppress(OSError), _held(folder):  # in use, or already gone
-                shutil.rmtree(folder, ignore_errors=True)
+    """Remove the folders near `target` of those who were killed."""
+    name = re.compile(rf"\.{re.escape(target.name)}\.[a-z0-9_]{{8}}{re.escape(PARTIAL)}")
+    for outer in target.parent.iterdir():
+        if name.fullmatch(outer.name) and not outer.is_symlink():
+            with contextlib.suppress(OSError, QbsweepError):  # in use, or somebody else's, or already gone
+                _require_left(outer)
+                shutil.rmtree(outer, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
+def _require_left(outer: Path) -> None:
+    """Raise QbsweepError if somebody works in a folder."""
+    if not _lock(outer).exists() and time.time() - outer.stat().st_mtime < _FRESH_SECONDS:
+        raise QbsweepError(f"{outer} has just been made")
+    with Lock(_lock(outer)):
+        pass
+
+
+def _lock(outer: Path) -> Path:
+    return outer / "lock"
+
+
+def _content(outer: Path) -> Path:
+    return outer / "new"

@@ -1,13 +1,16 @@
 """`pack`, `unpack`, `mv` and `rm`: a run is whole at one place, and a stranger's file does no harm."""
 
 import errno
+import fcntl
 import json
 import os
 import random
 import shutil
+import socket
 import stat
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import xarray as xr
@@ -17,6 +20,7 @@ from qbsweep.runs import opening
 from qbsweep.runs.block import Task, solve_block
 from qbsweep.store import packs
 from qbsweep.store.lock import lock_holder
+from qbsweep.store.scratch import scratch
 
 from ..command import qbsweep
 from ..datasets import to_format_2
@@ -262,6 +266,31 @@ def test_a_run_moves_to_another_file_system(out: Path, packed: Path, monkeypatch
     assert (left(out.parent), left(other)) == (["other"], ["b", "p.qbz"])
 
 
+def test_a_users_own_files_move_too(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = out.parent / "other"
+    other.mkdir()
+    far(monkeypatch, other)
+    mine = ["lock.txt", ".lockfile", "lock-in.csv", "figures/lock", "figures/.lock.held", "slurm/lock.csv"]
+    for name in mine:
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_text("mine")
+    (out / f".lock.{'0' * 16}").mkdir()  # by a killed one
+    qb.open(out).mv(other / "b")
+    there = {str(path.relative_to(other / "b")) for path in (other / "b").rglob("*lock*")}
+    assert there == {*mine}
+
+
+def test_an_earlier_format_stays_on_its_file_system(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = out.parent / "other"
+    other.mkdir()
+    far(monkeypatch, other)
+    to_format_2(out)
+    said = qbsweep("mv", out, other / "b").sentence(out)
+    assert f"`qbsweep upgrade {out.name}`" in said
+    assert "partial" not in said
+    assert (left(out.parent), left(other)) == (["other", "out"], [])
+
+
 def test_damage_does_not_move_to_another_file_system(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = out.parent / "other"
     other.mkdir()
@@ -289,9 +318,42 @@ def test_runs_are_removed(out: Path, packed: Path, monkeypatch: pytest.MonkeyPat
 
 def test_what_a_killed_one_left_goes_with_the_next(out: Path, packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = out.with_name("other")
-    (out.parent / ".other.abc.partial" / "other").mkdir(parents=True)
+    killed = out.parent / ".other.abcdefgh.partial"
+    for folder in ("lock", "new/other"):
+        (killed / folder).mkdir(parents=True)
+    (killed / "lock" / f"{socket.gethostname()},1,1.00,,0").touch()
+    early, just_made = (out.parent / f".other.abcdefg{n}.partial" for n in range(2))
+    for folder in (early, just_made):
+        folder.mkdir()
+    os.utime(early, (0, 0))
     qb.unpack(packed, other)
-    assert left(out.parent) == ["other", "out"]
+    assert left(out.parent) == [just_made.name, "other", "out"]
+
+
+def no_flock(*_: object) -> None:
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+def test_file_systems_without_flock(out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "flock", no_flock)
+    run = qb.open(out)
+    pack = run.pack()
+    run.export(tmp_path / "x.csv")
+    assert qb.unpack(pack, tmp_path / "again").mv(tmp_path / "b").complete
+    run.rm()
+    assert left(tmp_path) == ["b", "out.qbz", "x.csv"]
+
+
+@pytest.mark.parametrize("flock", [fcntl.flock, no_flock])
+def test_who_works_beside_another_is_left_alone(flock: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with scratch(tmp_path / "run") as one, scratch(tmp_path / "run.qbz") as pack:
+        (one / "run").mkdir()
+        (pack / "run.qbz").touch()
+        with scratch(tmp_path / "run"):
+            assert (one / "run").is_dir()
+            assert (pack / "run.qbz").is_file()
+    assert left(tmp_path) == []
 
 
 def test_jobs_that_wait_are_not_left_without_their_run(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
