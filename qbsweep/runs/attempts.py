@@ -60,10 +60,10 @@ def record_attempt(directory: RunDirectory, store: Store, report: Report) -> Non
     """Remember a failed attempt beyond this driver's life; one for want of room is nobody's fault."""
     if report.cause != "full":
         record = {"block": report.block, "cause": report.cause, "error": report.error, "dataset": store.id}
-        with _surviving_a_full_disk():
+        with best_effort():
             append_line(directory.attempts_file, {**record, "time": round(time.time(), 3)})
 
 
-def _surviving_a_full_disk() -> contextlib.AbstractContextManager[None]:
-    """Ignore errors of the log: it is for people, and a full disk must not end a run that `status` records."""
+def best_effort() -> contextlib.AbstractContextManager[None]:
+    """Ignore errors of a log: it is for people, and must not end a run that `status` records."""
     return contextlib.suppress(OSError)

@@ -1,6 +1,5 @@
 """The unit of work: solve one block of a run directory and write it. What every executor executes."""
 
-import errno
 import os
 import time
 import traceback
@@ -18,10 +17,10 @@ from qbsweep.runs.box import Failure, solve_box
 from qbsweep.solvers.status import FAILED, OK, PENDING, SUSPECT
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
+from qbsweep.store.disk import NO_ROOM
 from qbsweep.store.grid import boxes
 
 _OF_FAILURES = ("failures", "error", "cause", "traceback")
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ def solve_block(task: Task) -> Report:
         if fresh.any():
             store.write(task.block, arrays, time.perf_counter() - started)
     except OSError as error:
-        return _broken(task, "full" if error.errno in _NO_ROOM else "write", error)
+        return _broken(task, "full" if error.errno in NO_ROOM else "write", error)
     except MemoryError as error:
         return _broken(task, "memory", error)
     except Exception as error:

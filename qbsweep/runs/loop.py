@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 
 from qbsweep.errors import QbsweepError
-from qbsweep.runs.attempts import _Attempts, _surviving_a_full_disk
+from qbsweep.runs.attempts import _Attempts, best_effort
 from qbsweep.runs.block import Report, Task, solve_block
 from qbsweep.runs.box import Failure
 from qbsweep.runs.state import Progress, pending_blocks, progress_of
 from qbsweep.solvers.status import FAILED, PENDING
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
-from qbsweep.store.records import append_line
+from qbsweep.store.disk import surviving_a_full_disk
+from qbsweep.store.records import append_line, append_lines
 
 Executor = Callable[[Iterable[Task]], Iterator[Report]]
 
@@ -45,11 +46,12 @@ def run_blocks(
     todo = pending_blocks(store)
     _note_unreported(directory, store, todo)
     attempts = _Attempts(directory, store, todo)
-    for report in attempts.exhausted():  # that failed for good while no driver was there to give them up
+    exhausted = attempts.exhausted()  # that failed for good while no driver was there to give them up
+    for report in exhausted:
         _give_up(directory, store, report)
         watch(report)
-        todo.remove(report.block)
-    todo.sort(key=lambda block: attempts.at(block) > 0)
+    lost = {report.block for report in exhausted}
+    todo = sorted((block for block in todo if block not in lost), key=lambda block: attempts.at(block) > 0)
     filling, path = _Filling(store, todo), str(directory.path.resolve())
     try:
         while todo:
@@ -65,13 +67,17 @@ def run_blocks(
                 filling.note(report.block)
                 watch(report)
             todo = unwritten
-    finally:
-        filling.finish()
+    except BaseException:
+        with contextlib.suppress(OSError, QbsweepError):  # why the run ends is what matters
+            store.fold_all()
+        raise
+    with surviving_a_full_disk():
+        store.fold_all()
     return progress_of(store)
 
 
 class _Filling:
-    """Writes every chunk once its last block is there, and what there is of the others in the end."""
+    """Writes every chunk once its last block is there."""
 
     def __init__(self, store: Store, todo: list[int]) -> None:
         self._store = store
@@ -84,23 +90,15 @@ class _Filling:
         chunk = self._store.grid.chunk_of(block)
         self._missing[chunk] -= 1
         if not self._missing[chunk]:
-            with _surviving_a_full_disk(), contextlib.suppress(QbsweepError):  # a damaged chunk ends no other's run
+            del self._missing[chunk]
+            with contextlib.suppress(OSError, QbsweepError):  # all are tried again in the end
                 self._store.fold(chunk)
-                del self._missing[chunk]  # or its blocks are looked for once more in the end
-
-    def finish(self) -> None:
-        """Leave a dataset that any reader of Zarr finds complete."""
-        with _surviving_a_full_disk():
-            for chunk in self._missing:
-                self._store.fold(chunk)
-            self._store.fold_all()
 
 
 def _record(directory: RunDirectory, store: Store, report: Report) -> None:
-    with _surviving_a_full_disk():
+    with best_effort():
         append_line(directory.events_file, {**report.event(), "dataset": store.id})
-        for failure in report.failures:
-            append_line(directory.failures_file, _failure_line(report, failure))
+        append_lines(directory.failures_file, (_failure_line(report, failure) for failure in report.failures))
 
 
 def _failure_line(report: Report, failure: Failure) -> dict[str, Any]:
@@ -119,15 +117,19 @@ def _give_up(directory: RunDirectory, store: Store, report: Report) -> None:
         error=f"{report.error} ({report.attempt} attempts)",
         traceback=report.traceback,
     )
-    with _surviving_a_full_disk():
+    with best_effort():
         append_line(directory.failures_file, _failure_line(report, failure))
     if report.cause != "full":
-        with _surviving_a_full_disk():
+        with surviving_a_full_disk():
             store.set_status(report.block, np.where(pending, np.int8(FAILED), status))
 
 
 def _note_unreported(directory: RunDirectory, store: Store, todo: list[int]) -> None:
     """Give every finished block its event, also those whose driver died between the two."""
     reported = {event["block"] for event in directory.events() if event.get("dataset") == store.id}
-    for block in sorted(set(range(store.grid.n_blocks)) - set(todo) - reported):
-        append_line(directory.events_file, {"block": block, "recovered": True, "dataset": store.id})
+    unreported = sorted(set(range(store.grid.n_blocks)) - set(todo) - reported)
+    with best_effort():
+        append_lines(
+            directory.events_file,
+            ({"block": block, "recovered": True, "dataset": store.id} for block in unreported),
+        )

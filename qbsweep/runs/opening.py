@@ -8,7 +8,7 @@ from qbsweep.errors import QbsweepError
 from qbsweep.runs.plan import make_grid
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import FORMAT, RunDirectory, existing, is_pack
-from qbsweep.store.disk import make_folder
+from qbsweep.store.disk import make_folder, surviving_a_full_disk
 from qbsweep.store.extend import extended
 from qbsweep.store.grid import BLOCK_SECONDS
 from qbsweep.store.lock import Lock
@@ -106,7 +106,7 @@ def settle(store: Store, tell: Callable[[str], object]) -> None:
     """
     if count := store.drop_torn():
         tell(f"{count:,} blocks were torn, by a power cut or by somebody, and are solved again")
-    with contextlib.suppress(OSError):  # for want of room: blocks are read where they are
+    with surviving_a_full_disk():  # blocks are read where they are
         store.fold_all()
 
 

@@ -5,12 +5,13 @@ is on the disk once its directory is: a power cut before may leave the old file,
 content was not synced first.
 """
 
+import contextlib
 import errno
 import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -20,6 +21,18 @@ Bytes: TypeAlias = bytes | bytearray | memoryview
 _NOT_A_FILE = "{} is a link or a pipe, and nothing is written through one; remove it, or give another --out"
 PARTIAL = ".partial"
 """Ends the names of files on their way; `remove_partial` removes those of writers that were killed."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""What the system says of a disk that is full, or takes nothing more."""
+
+
+@contextlib.contextmanager
+def surviving_a_full_disk() -> Iterator[None]:
+    """Ignore that there is no room for what can be done later; whatever else goes wrong is raised."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
 
 
 def stage(path: Path, content: Iterable[Bytes], safe: bool) -> Path:

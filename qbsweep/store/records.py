@@ -7,7 +7,7 @@ wrote has none, and is taken as it is.
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -37,14 +37,21 @@ class Lines(NamedTuple):
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
-    """Append one JSON line; a line that was cut short by a crash before it is closed off first.
+    """Append one JSON line; see `append_lines`."""
+    append_lines(path, [record])
+
+
+def append_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Append JSON lines at once; a line that was cut short by a crash before them is closed off first.
 
     Raises
     ------
     QbsweepError
         If a link is in the place of the file.
     """
-    data = sealed(record).encode() + b"\n"
+    data = b"".join(sealed(record).encode() + b"\n" for record in records)
+    if not data:
+        return
     with os.fdopen(open_own(path, os.O_RDWR | os.O_APPEND), "ab+", buffering=0) as file:
         if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)

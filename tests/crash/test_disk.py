@@ -101,4 +101,7 @@ def test_what_a_power_cut_leaves_is_no_damage(tmp_path: Path) -> None:
     status.unlink()
     found = keep.check(tmp_path, repair=False, points=0)
     assert found.damages == []
-    assert found.notes == ["1 blocks that events.jsonl calls finished are pending, to be solved again"]
+    assert found.notes == [
+        "1 blocks that events.jsonl calls finished are pending, to be solved again",
+        f"{status} is missing",
+    ]

@@ -37,10 +37,12 @@ from qbsweep.slurm.connection import create_credentials, load_credentials
 from qbsweep.slurm.files import AGAIN, BROKEN, DISMISSED, HOLD, JobFiles, Marker, Note, Record
 from qbsweep.slurm.interface import Job
 from qbsweep.slurm.pool import JobPool, StrandedError
-from qbsweep.solvers.status import FAILED, PENDING
+from qbsweep.solvers.status import FAILED, OK, PENDING
+from qbsweep.store.blocks import BlockFiles
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.records import append_line
+from qbsweep.sweeps.given import sweep
 from qbsweep.sweeps.spec import load_spec
 
 RECORD = Record(
@@ -1107,6 +1109,75 @@ def test_a_full_disk_is_nobodys_fault(opened: tuple[RunDirectory, Store]) -> Non
     executor = Executor(2)
     assert loop.run_blocks(directory, store, executor).points["ok"] == 6
     assert executor.attempts == [1]
+
+
+def test_a_full_disk_that_takes_no_line(opened: tuple[RunDirectory, Store], monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, store = opened
+    loop.run_blocks(directory, store, loop.serial)
+    directory.events_file.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "append_lines", failing(errno.ENOSPC))
+        assert loop.run_blocks(directory, store, loop.serial).complete
+    calls: list[Path] = []
+    write = loop.append_lines
+    monkeypatch.setattr(loop, "append_lines", lambda path, lines: (calls.append(path), write(path, lines)))
+    loop.run_blocks(directory, store, loop.serial)
+    assert calls == [directory.events_file]  # all at once
+    assert sorted(event["block"] for event in directory.events()) == list(range(6))
+
+
+def failing(code: int) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
+def test_only_a_full_disk_is_survived(opened: tuple[RunDirectory, Store], monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, store = opened
+    monkeypatch.setattr(Store, "fold_all", failing(errno.ENOSPC))
+    opening.settle(store, print)
+    assert loop.run_blocks(directory, store, loop.serial).complete
+    monkeypatch.setattr(Store, "fold_all", failing(errno.EIO))
+    with pytest.raises(OSError, match="Input/output error"):
+        opening.settle(store, print)
+    with pytest.raises(OSError, match="Input/output error"):
+        loop.run_blocks(directory, store, loop.serial)
+
+
+def test_an_end_is_told_for_its_own_reason(opened: tuple[RunDirectory, Store], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver whose time is up goes back into the queue, whatever else goes wrong then."""
+
+    def damaged(store: Store) -> None:
+        raise QbsweepError(f"{store.path} is damaged")
+
+    monkeypatch.setattr(Store, "fold_all", damaged)
+    interrupt(*opened, Executor(2, "worker"))
+
+
+def test_an_end_looks_for_no_block_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be a million, and Slurm kills a driver a minute after the warning."""
+    monkeypatch.setattr("qbsweep.runs.plan._CHUNK_BLOCKS", 2)
+    read, asked = BlockFiles.read, list[int]()
+    with opening.locked(tmp_path / "out") as directory:
+        spec = sweep(
+            name="small",
+            parameters={"topology": "cascaded", "N": 2, "kappa": 0.003, "epsilon": 0.01},
+            sweep={"J": {"geomspace": [1e-3, 1e-2, 40]}},
+        )
+        store = opening.prepare(spec, directory, block_seconds=1e-6)
+        assert store.grid.chunks.number == 20
+
+        def stopped(tasks: Iterable[Task]) -> Iterator[Report]:
+            yield solve_block(next(iter(tasks)))
+            monkeypatch.setattr(BlockFiles, "read", lambda self, number: (asked.append(number), read(self, number))[1])
+            raise Interrupted
+
+        with pytest.raises(Interrupted):
+            loop.run_blocks(directory, store, stopped)
+    assert set(asked) == {0, 1}
+    assert not store.blocks.numbers()
+    assert (store.block_status(0) == OK).all()
 
 
 def test_failed_points_that_are_reset_have_all_their_attempts(opened: tuple[RunDirectory, Store]) -> None:
