@@ -33,6 +33,7 @@ from qbsweep.store.records import read_json
 
 _HEARTBEAT_SECONDS = 10.0
 _STALE_SECONDS = 120.0  # a lock of another host without a heartbeat for so long is taken over
+_PROCESSES, _OF_THE_HOST = Path("/proc/self/ns/pid"), 0xEFFFFFFC  # as Linux fixes it
 _TRIES = 100  # to find out who has it, while others take it and leave it
 _NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.ENOENT)
 
@@ -51,7 +52,7 @@ class _Owner:
     def me(cls) -> Self:
         import psutil
 
-        return cls(socket.gethostname(), os.getpid(), psutil.Process().create_time(), JobContext.current().job)
+        return cls(_host(), os.getpid(), psutil.Process().create_time(), JobContext.current().job)
 
     @classmethod
     def named(cls, name: str) -> Self | None:
@@ -76,6 +77,18 @@ class _Owner:
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}" + (f", job {self.job}" if self.job else "")
+
+
+def _host() -> str:
+    """Return what has the numbers of processes in common: a host, or a container with numbers of its own.
+
+    Containers may have one name.
+    """
+    with contextlib.suppress(OSError):
+        numbers = _PROCESSES.stat().st_ino
+        if numbers != _OF_THE_HOST:
+            return f"{socket.gethostname()} (container {numbers})"
+    return socket.gethostname()
 
 
 def lock_holder(path: Path) -> dict[str, Any] | None:
@@ -256,7 +269,7 @@ def _clock(lock: Path) -> Path:
 def _is_alive(lock: Path, file: Path, owner: _Owner) -> bool:
     import psutil  # here: of a directory that nobody runs there is nothing to ask
 
-    if owner.host == socket.gethostname():
+    if owner.host == _host():
         try:
             process = psutil.Process(owner.pid)
             if process.status() == psutil.STATUS_ZOMBIE:

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -39,7 +40,7 @@ def entry(directory: Path, host: str = "", pid: int = 0, started: float = 0.0, j
     """Write a lock."""
     path = directory / "lock"
     path.mkdir(exist_ok=True)
-    name = f"{host or socket.gethostname()},{pid or os.getpid()},{started:.2f},{job},{secrets.token_hex(4)}"
+    name = f"{quote(host or lock_module._host(), '')},{pid or os.getpid()},{started:.2f},{job},{secrets.token_hex(4)}"
     (path / name).touch()
     os.utime(path / name, (time.time() - age, time.time() - age))
     return path / name
@@ -111,6 +112,17 @@ def test_lock_of_an_earlier_version(tmp_path: Path, age: float) -> None:
             assert path.is_dir()
         return
     with pytest.raises(QbsweepError, match="process 5 on elsewhere"), Lock(path):
+        pass
+
+
+def test_containers_of_one_name_are_hosts_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of a process means nothing in another one, where it looks dead; its heartbeat is all there is."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.touch(), other.touch()
+    monkeypatch.setattr(lock_module, "_PROCESSES", one)
+    entry(tmp_path, host=lock_module._host(), pid=2**22 + 1)
+    monkeypatch.setattr(lock_module, "_PROCESSES", other)
+    with pytest.raises(QbsweepError, match=r"is being run by process 4194305 on .*container"), Lock(tmp_path / "lock"):
         pass
 
 
