@@ -64,6 +64,7 @@ def drive(path: Path, console: Console) -> int:
         with _locked(path) as directory:
             directory.recover()
             store = Store(directory.data, record.safe)
+            store.require_current()  # the package may be newer than the submission
             store.remove_leftovers()
             opening.settle(store, print)
             for note in files.take_notes():  # of workers that ended while no driver was there

@@ -45,6 +45,8 @@ from qbsweep.store.records import append_line
 from qbsweep.sweeps.given import sweep
 from qbsweep.sweeps.spec import load_spec
 
+from ..datasets import to_format_2
+
 RECORD = Record(
     token="01234567",
     driver_name="qb-test-01234567",
@@ -1243,6 +1245,26 @@ def test_what_is_no_farewell(
     monkeypatch.setattr(driver.signal, "signal", lambda *_: None)
     assert driver.drive(opened[0].path, Console()) == AGAIN
     assert [json.loads(line)["event"] for line in files.starts.read_text().splitlines()] == ["start"] + ["stop"] * stops
+
+
+def test_a_dataset_of_an_earlier_format_is_left_as_it_is(
+    opened: tuple[RunDirectory, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job of an earlier version is requeued, and finds this one."""
+    path = opened[0].path
+    to_format_2(path)
+    files = JobFiles(path)
+    files.start_anew()
+    files.write_record(RECORD)
+    before = sorted((path / "data.zarr").rglob("*"))
+    monkeypatch.delenv("SLURM_JOB_NAME", raising=False)
+    monkeypatch.setattr(driver, "_locked", lambda path: contextlib.nullcontext(opened[0]))
+    monkeypatch.setattr(driver, "_run", lambda *_: pytest.fail("it runs"))
+    monkeypatch.setattr(driver.sys, "stdout", sys.stdout)  # both are replaced
+    monkeypatch.setattr(driver.signal, "signal", lambda *_: None)
+    with pytest.raises(QbsweepError, match="`qbsweep upgrade "):
+        driver.drive(path, Console())
+    assert sorted((path / "data.zarr").rglob("*")) == before
 
 
 # blocks that come back
