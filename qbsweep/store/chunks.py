@@ -5,7 +5,6 @@ replaced is sealed with both the old checksums and the new ones until all of it 
 """
 
 import contextlib
-import math
 import re
 import shutil
 from collections.abc import Iterable, Mapping
@@ -14,7 +13,8 @@ from pathlib import Path
 
 from qbsweep.store.disk import stage, sync_folder
 from qbsweep.store.grid import Grid
-from qbsweep.store.seals import METADATA, Checks, DamagedError, Seals, checksum, closed
+from qbsweep.store.identity import Identity, Seen
+from qbsweep.store.seals import METADATA, Checks, DamagedError, Seals, checksum
 
 BYTES = ("status", "verdict")
 """Variables of one byte a point, which are not compressed."""
@@ -47,6 +47,8 @@ class Chunks:
         Its id.
     generation : int
         How often it was extended.
+    seen : tuple of int
+        What the file system said of its metadata.
     """
 
     path: Path
@@ -54,6 +56,12 @@ class Chunks:
     tails: Mapping[str, int]
     dataset: str
     generation: int
+    seen: Seen
+
+    @property
+    def identity(self) -> Identity:
+        """The dataset, told from others that are put in its place."""
+        return Identity(self.path, self.dataset, self.seen)
 
     @property
     def seals(self) -> Seals:
@@ -80,17 +88,33 @@ class Chunks:
         ------
         DamagedError
             If it is not what was written.
+        UnreadableError
+            If another dataset has taken the place of this one: its files must not be taken for never written.
         """
+        try:
+            content = self._tried(variable, chunk)
+        except DamagedError:
+            self.identity.require()
+            raise
+        if content is None:
+            self.identity.require()
+        return content
+
+    def may_lack(self, variable: str, chunk: int) -> bool:
+        """Whether a chunk whose `status` was there needs no file of another variable."""
+        return False
+
+    def _tried(self, variable: str, chunk: int) -> bytes | None:
         with contextlib.suppress(DamagedError):
             return self._content(variable, chunk)
         return self._content(variable, chunk)  # it may just have been replaced
 
     def _content(self, variable: str, chunk: int) -> bytes | None:
         file = self.file(variable, chunk)
-        content = _read(file)
+        content = read_file(file)
         if not content:  # a power cut may leave a file empty that was not synced
             # `status` comes last: without it nothing is solved, whatever else is there.
-            if variable != LAST and _read(self.file(LAST, chunk)):
+            if variable != LAST and read_file(self.file(LAST, chunk)):
                 raise DamagedError(f"{file} is {'missing' if content is None else 'empty'}")
             return None
         try:
@@ -152,26 +176,6 @@ def _remove(file: Path) -> None:
     file.unlink(missing_ok=True)
 
 
-class OldChunks(Chunks):
-    """Those of format 2, which has neither checksums nor seals, and of which every chunk is a block."""
-
-    __slots__ = ()
-
-    def file(self, variable: str, chunk: int) -> Path:
-        """Return where a chunk of a variable lies."""
-        corner = (*self.grid.chunks.corner(chunk), *(0,) * self.tails[variable])
-        return self.path.joinpath(variable, "c", *map(str, corner))
-
-    def content(self, variable: str, chunk: int) -> bytes | None:
-        """Return what is in a file, as if it had a checksum; None if it was never written."""
-        content = _read(self.file(variable, chunk))
-        if content is None:
-            return None
-        if variable in BYTES and len(content) != math.prod(self.grid.chunk_shape):
-            raise DamagedError(f"{self.file(variable, chunk)} has {len(content)} bytes")
-        return closed(content)
-
-
 def _size(file: Path) -> int:
     try:
         return file.stat().st_size
@@ -179,7 +183,8 @@ def _size(file: Path) -> int:
         return -1
 
 
-def _read(file: Path) -> bytes | None:
+def read_file(file: Path) -> bytes | None:
+    """Return what is in a file; None if there is none."""
     try:
         return file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):

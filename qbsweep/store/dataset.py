@@ -115,14 +115,14 @@ class Store:
         with readable(self.path):
             if finished := self.blocks.read(number):
                 return {name: finished.array(name).copy() for name in self.variables}
-            chunk, within = self.grid.chunk_of(number), self.grid.within(number)
-            return {name: self._chunk(name, chunk)[within].copy() for name in self.variables}
+            arrays, within = self._arrays(self.grid.chunk_of(number), self.variables), self.grid.within(number)
+            return {name: array[within].copy() for name, array in arrays.items()}
 
     def read_chunk(self, chunk: int, names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
         """Return variables, by default all, of a chunk."""
         with readable(self.path):
             finished = {number: block for number in self._finished(chunk) if (block := self.blocks.read(number))}
-            arrays = {name: self._chunk(name, chunk) for name in names or self.variables}
+            arrays = self._arrays(chunk, names or self.variables)  # after the blocks: one that has gone is in it by now
             for number, block in finished.items():
                 within = self.grid.within(number)
                 for name, array in arrays.items():
@@ -135,19 +135,32 @@ class Store:
             return []
         return sorted(self.blocks.numbers() & set(self.grid.blocks_of(chunk)))
 
+    def _arrays(self, chunk: int, names: Collection[str]) -> dict[str, NDArray[Any]]:
+        """Return variables of a chunk, `status` first: what it calls solved has its values by then."""
+        contents: dict[str, bytes | None] = dict.fromkeys(names)
+        for name in sorted(names, key=lambda name: name != LAST):
+            contents[name] = self.chunks.content(name, chunk)
+            if contents[name] is None and LAST in names and not (name != LAST and self.chunks.may_lack(name, chunk)):
+                # Never written, or made pending since `status` was read.
+                contents = dict.fromkeys(names)
+                break
+        return {name: self._decoded(name, chunk, content) for name, content in contents.items()}
+
     def _chunk(self, name: str, chunk: int) -> NDArray[Any]:
         """Return a variable of a chunk, without the blocks that are not in it yet."""
+        return self._decoded(name, chunk, self.chunks.content(name, chunk))
+
+    def _decoded(self, name: str, chunk: int, content: bytes | None) -> NDArray[Any]:
         variable, region = VARIABLES[name], self.grid.chunks.region(chunk)
         tail = self._metadata.tail(name)
-        content = self.chunks.content(name, chunk)
         if content is None:
             return np.full((*(s.stop - s.start for s in region), *tail), variable.fill, variable.dtype)
         whole = decode(name, content, variable.dtype, (*self.grid.chunk_shape, *tail))
         return whole[tuple(slice(s.stop - s.start) for s in region)].copy()
 
-    def is_there(self) -> bool:
-        """Whether it still is at its path, and no other has taken its place."""
-        return self._metadata.is_there()
+    def require_there(self) -> None:
+        """Raise UnreadableError if it was moved away, or another has taken its place."""
+        self.chunks.identity.require()
 
     def place(self, key: str) -> tuple[str, int] | None:
         """Return the variable and the chunk that a key of Zarr means; None if it means none of a variable."""
@@ -156,9 +169,12 @@ class Store:
     def content(self, name: str, chunk: int) -> bytes | None:
         """Return what Zarr is to find in the file of a chunk, finished blocks included; None if there is nothing."""
         if self._finished(chunk):
-            return encode(name, self._padded(name, self.read_chunk(chunk, [name])[name]))
-        with readable(self.path):
-            return self.chunks.content(name, chunk)
+            content: bytes | None = encode(name, self._padded(name, self.read_chunk(chunk, [name])[name]))
+        else:
+            with readable(self.path):
+                content = self.chunks.content(name, chunk)
+        self.require_there()
+        return content if content is None or self.version == FORMAT else content[:-4]
 
     def chunk_bytes(self, name: str) -> int:
         """Return the size of a variable of a whole chunk, not compressed."""
@@ -202,7 +218,7 @@ class Store:
         A worker that outlived its run must not write into a dataset that has taken the place of its own, so the
         dataset's id is read again.
         """
-        if not self._metadata.is_there():
+        if not self.chunks.identity.is_there():
             raise QbsweepError(f"{self.path} was replaced while it was being run; nothing was written to it")
         ordered = {name: arrays[name] for name in self.variables}
         if self.grid.is_grouped:

@@ -1,6 +1,8 @@
 """What a dataset says of itself: its format, its sweep, its arrays. Read without zarr and numpy."""
 
+import contextlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,9 +11,11 @@ from typing import Any
 
 from qbsweep.errors import QbsweepError
 from qbsweep.store.blocks import BlockFiles
-from qbsweep.store.chunks import LAST, Chunks, OldChunks
+from qbsweep.store.chunks import LAST, Chunks
 from qbsweep.store.directory import FORMAT, RunDirectory
 from qbsweep.store.grid import Grid
+from qbsweep.store.identity import Seen, seen
+from qbsweep.store.oldchunks import OldChunks
 from qbsweep.store.replace import exists
 from qbsweep.store.seals import METADATA, DamagedError, Seals
 from qbsweep.store.status import StatusFiles
@@ -39,7 +43,7 @@ class Metadata:
     path: Path
     attributes: dict[str, Any]
     arrays: dict[str, dict[str, Any]]
-    seen: tuple[int, ...]
+    seen: Seen
 
     @property
     def version(self) -> int:
@@ -50,13 +54,6 @@ class Metadata:
     def id(self) -> str:
         """Of this allocation: a dataset that was put in its place has another."""
         return str(self.attributes["dataset_id"])
-
-    def is_there(self) -> bool:
-        """Whether this dataset still is at its path, and no other has taken its place."""
-        if _seen(self.path) == self.seen:
-            return True
-        document = json.loads((self.path / METADATA).read_text(encoding="utf-8"))
-        return bool(document["attributes"]["dataset_id"] == self.id)
 
     @property
     def generation(self) -> int:
@@ -75,8 +72,13 @@ class Metadata:
     def chunks(self) -> Chunks:
         """The files of the variables."""
         tails = {name: len(self.tail(name)) for name in self.variables}
-        kind = OldChunks if self.version < FORMAT else Chunks
-        return kind(self.path, self.grid, tails, self.id, self.generation)
+        parts = self.path, self.grid, tails, self.id, self.generation, self.seen
+        return OldChunks(*parts, self._sizes()) if self.version < FORMAT else Chunks(*parts)
+
+    def _sizes(self) -> dict[str, int]:
+        """Return how many bytes a chunk of every variable has, not compressed."""
+        shapes = {name: self.arrays[name]["chunk_grid"]["configuration"]["chunk_shape"] for name in self.variables}
+        return {name: math.prod(shape) * _itemsize(self.arrays[name]) for name, shape in shapes.items()}
 
     def tail(self, name: str) -> tuple[int, ...]:
         """Return the lengths of the dimensions that a variable has beside those of the grid."""
@@ -111,7 +113,7 @@ def read_metadata(path: Path) -> Metadata:
         If it is not what was written.
     """
     exists(path)  # wait for one that is being replaced
-    seen = _seen(path)
+    found = seen(path)
     try:
         document = json.loads((path / METADATA).read_text(encoding="utf-8"))
         version = document["attributes"]["qbsweep_format"]
@@ -120,24 +122,23 @@ def read_metadata(path: Path) -> Metadata:
             raise
         what = f"{path / METADATA} is missing, or does not say what this is"
         raise DamagedError(what) if Seals(path).folder.is_dir() else ValueError(what) from None
+    if version != FORMAT:  # one flipped bit must not make it one that had no seals
+        with contextlib.suppress(DamagedError):
+            version = Seals(path).recorded()["attributes"]["qbsweep_format"]
     if version not in READABLE:
         raise QbsweepError(
             f"{path} has format {version}, but this version of qbsweep reads the formats "
             f"{' and '.join(map(str, READABLE))}; use the version named in its attributes, or another --out"
         )
-    if version == FORMAT:
+    if version == FORMAT or Seals(path).folder.is_dir():
         document = Seals(path).metadata()
-    return metadata_of(path, document, seen)
+    return metadata_of(path, document, found)
 
 
-def metadata_of(path: Path, document: Mapping[str, Any], seen: tuple[int, ...] = ()) -> Metadata:
+def metadata_of(path: Path, document: Mapping[str, Any], seen: Seen = ()) -> Metadata:
     """Return the metadata that are in a document of Zarr."""
     return Metadata(path, dict(document["attributes"]), dict(document["consolidated_metadata"]["metadata"]), seen)
 
 
-def _seen(path: Path) -> tuple[int, ...]:
-    try:
-        found = (path / METADATA).stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return ()
-    return found.st_dev, found.st_ino, found.st_mtime_ns
+def _itemsize(array: Mapping[str, Any]) -> int:
+    return int("".join(filter(str.isdecimal, array["data_type"]))) // 8

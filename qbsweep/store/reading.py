@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from zarr.storage import LocalStore, WrapperStore
 
-from qbsweep.errors import UnreadableError
+from qbsweep.store.chunks import LAST
 from qbsweep.store.dataset import Store
-from qbsweep.store.directory import FORMAT
 from qbsweep.store.provenance import as_attribute
 
 if TYPE_CHECKING:
@@ -22,8 +21,9 @@ def open_dataset(path: Path) -> "xr.Dataset":
     """Open a dataset lazily; the caller says with `readable` what is wrong with one that cannot be read."""
     import xarray as xr
 
-    store, files = Store(path), LocalStore(path, read_only=True)
-    ds: xr.Dataset = xr.open_zarr(_Checked(files, store) if store.version == FORMAT else files, chunks=None)
+    ds: xr.Dataset = xr.open_zarr(_Checked(LocalStore(path, read_only=True), Store(path)), chunks=None)
+    # Who loads all of it beside a run reads one variable after the other: what `status` calls solved has values then.
+    ds = ds[[LAST, *(name for name in ds.data_vars if name != LAST)]].assign_coords(ds.coords)
     return ds.assign_attrs({name: as_attribute(value) for name, value in ds.attrs.items()})
 
 
@@ -43,8 +43,10 @@ class _Checked(WrapperStore[LocalStore]):
         """Return the content of a file."""
         place = self._dataset.place(key)
         if place is None:
-            return await super().get(key, prototype, byte_range)
-        content = await asyncio.to_thread(self._content, *place)
+            found = await super().get(key, prototype, byte_range)
+            await asyncio.to_thread(self._dataset.require_there)  # labels that are missing would be read as unknown
+            return found
+        content = await asyncio.to_thread(self._dataset.content, *place)
         return None if content is None else prototype.buffer.from_bytes(content)
 
     async def get_partial_values(
@@ -52,9 +54,3 @@ class _Checked(WrapperStore[LocalStore]):
     ) -> "list[Buffer | None]":
         """Return the contents of files."""
         return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
-
-    def _content(self, variable: str, chunk: int) -> bytes | None:
-        content = self._dataset.content(variable, chunk)
-        if not self._dataset.is_there():
-            raise UnreadableError(f"{self._dataset.path} was replaced since it was opened; open it again")
-        return content

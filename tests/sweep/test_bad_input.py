@@ -611,7 +611,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty directory": (lambda d: (shutil.rmtree(d), d.mkdir()), "is damaged or not a qbsweep dataset"),
     "a file": (lambda d: (shutil.rmtree(d), d.write_text("x")), "is damaged or not a qbsweep dataset"),
     "newer format": (
-        lambda d: _edit_attributes(d, qbsweep_format=99),
+        lambda d: (_edit_attributes(d, qbsweep_format=99), shutil.rmtree(d / "seals")),
         "has format 99, but this version .* reads the formats 2 and 3",
     ),
     "no format": (lambda d: _edit_attributes(d, qbsweep_format=None), "is damaged: .*zarr.json"),
