@@ -1,8 +1,12 @@
 """Whether a run directory still is what was written, and whether its numbers are those that its sweep gives."""
 
+import contextlib
 import json
+import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +14,7 @@ import numpy as np
 from qbsweep.arrays import Array
 from qbsweep.runs.box import solve_box
 from qbsweep.runs.state import pending_blocks
-from qbsweep.solvers.status import OK
+from qbsweep.solvers.status import OK, STATUS_NAMES, VERDICT_NAMES
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.examine import examine, examine_digest, examine_rest, examine_tree, repair, repair_rest
@@ -31,7 +35,9 @@ class Findings:
     damages : list of str
         Files that are not what was written, a sentence each.
     repaired : bool
-        Whether what they held was made pending, or written again.
+        Whether what they held was made pending, or written again: all of it.
+    unmended : list of str
+        Those of which nothing could be made any more.
     blocks : int
         Blocks that are pending for it.
     bytes, seconds : int, float
@@ -41,13 +47,15 @@ class Findings:
     worst : float
         The largest difference among them, relative.
     differ : list of dict
-        Labels of the points whose numbers differ by more than `AGREE`, with the variable and both values.
+        Labels of the points whose numbers differ by more than `AGREE`, with the variable and by how much; or of which
+        `status` or `verdict` says something else than before, with both words.
     notes : list of str
         What is no damage, but worth knowing.
     """
 
     damages: list[str] = field(default_factory=list)
     repaired: bool = False
+    unmended: list[str] = field(default_factory=list)
     blocks: int = 0
     bytes: int = 0
     seconds: float = 0.0
@@ -60,9 +68,10 @@ class Findings:
         rate = f", {size_of(self.bytes / self.seconds)}/s" if self.seconds else ""
         lines = [f"{len(self.damages):,} damaged files; {size_of(self.bytes)} read in {duration(self.seconds)}{rate}"]
         lines += self.damages
+        lines += [f"cannot be mended: {what}; run the sweep anew, in another directory" for what in self.unmended]
         if self.damages and self.repaired:
             lines.append(f"mended; {self.blocks:,} blocks are pending, `qbsweep run` solves them again")
-        elif self.damages:
+        elif self.damages and not self.unmended:
             lines.append("`--repair` makes their points pending")
         if self.recomputed:
             lines.append(f"{self.recomputed:,} points solved again: the largest difference is {self.worst:.1e}")
@@ -99,10 +108,13 @@ def check_files(directory: RunDirectory, mend: bool) -> Findings:
     store.require_current()
     damages = [*examine(store), *examine_digest(store)]
     found.damages += dict.fromkeys(damage.what for damage in damages)
-    found.bytes = sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file())
+    found.bytes = _size(store.path)
     if mend:
         found.blocks = len(repair(store, damages))
-    found.notes += _books(directory, store, found)
+        found.unmended = [damage.what for damage in damages if not damage.can_be_mended]
+        found.repaired = not found.unmended
+    if mend or not found.damages:
+        found.notes += _books(directory, store)
     for tree, again in ((directory.refined, "qbsweep analyze --refine"), (directory.analysis_data, "qbsweep analyze")):
         if changed := examine_tree(tree):
             found.damages += changed
@@ -112,10 +124,20 @@ def check_files(directory: RunDirectory, mend: bool) -> Findings:
     return found
 
 
-def _books(directory: RunDirectory, store: Store, found: Findings) -> list[str]:
+def _size(data: Path) -> int:
+    """Return the bytes of all files that are there, and are not just going: a run may go on."""
+    size = 0
+    for where, _, names in os.walk(data):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                size += Path(where, name).stat().st_size
+    return size
+
+
+def _books(directory: RunDirectory, store: Store) -> list[str]:
     """Compare the log with `status`; the log is for people, so nothing depends on what it lacks."""
     events = {event["block"] for event in directory.events() if event.get("dataset") == store.id}
-    pending = set(pending_blocks(store)) if not found.damages or found.repaired else set()
+    pending = set(pending_blocks(store))
     notes = []
     log = directory.events_file.name
     if unsaid := store.grid.n_blocks - len(pending | events):
@@ -136,12 +158,21 @@ def recompute(store: Store, count: int, found: Findings, seed: int | None = None
         found.recomputed += 1
         names = [name for name in store.spec.outputs if VARIABLES[name].units == "omega"]
         scale = max((float(np.nanmax(np.abs(kept[name]), initial=0.0)) for name in names), default=0.0) or 1.0
-        for name in names:
-            difference = _difference(kept[name], fresh[name]) / scale
-            found.worst = max(found.worst, difference)
-            if difference > AGREE:
-                labels = {name: axis.values[i] for (name, axis), i in zip(store.spec.axes.items(), place, strict=True)}
-                found.differ.append({"labels": labels, "variable": name, "difference": difference})
+        differences = {name: _difference(kept[name], fresh[name]) / scale for name in names}
+        found.worst = max(found.worst, *differences.values(), 0.0)
+        labels = {name: axis.values[i] for (name, axis), i in zip(store.spec.axes.items(), place, strict=True)}
+        others = [{"variable": name, "difference": apart} for name, apart in differences.items() if apart > AGREE]
+        found.differ += [{"labels": labels, **other} for other in [*others, *_other_words(kept, fresh)]]
+
+
+def _other_words(kept: Mapping[str, Array], fresh: Mapping[str, Array]) -> list[dict[str, Any]]:
+    """Say what is said of a point in another word than before."""
+    words = {
+        name: (names[int(kept[name].item())], names[int(fresh[name].item())])
+        for name, names in (("status", STATUS_NAMES), ("verdict", VERDICT_NAMES))
+        if name in kept  # not every earlier version had verdicts
+    }
+    return [{"variable": name, "before": was, "now": now} for name, (was, now) in words.items() if was != now]
 
 
 def _difference(kept: Array, fresh: Array) -> float:

@@ -15,7 +15,7 @@ from qbsweep.errors import QbsweepError
 from qbsweep.solvers.status import STATUS_NAMES, VERDICT_NAMES
 from qbsweep.store.chunks import BYTES, LAST
 from qbsweep.store.dataset import Store
-from qbsweep.store.disk import PARTIAL, replace_file
+from qbsweep.store.disk import remove, replace_file
 from qbsweep.store.metadata import Metadata, metadata_of
 from qbsweep.store.seals import METADATA, DamagedError, Seals
 from qbsweep.store.status import counted
@@ -38,12 +38,20 @@ class Damage:
         The block whose file it is.
     seal : Path or None
         The seal that has lost one of its copies, and nothing with it.
+    stranger : Path or None
+        What is in the way, and none of ours.
     """
 
     what: str
     chunk: int | None = None
     block: int | None = None
     seal: Path | None = None
+    stranger: Path | None = None
+
+    @property
+    def can_be_mended(self) -> bool:
+        """Whether `repair` knows what to do."""
+        return any(part is not None for part in (self.chunk, self.block, self.seal, self.stranger))
 
 
 def examine_rest(data: Path) -> list[Damage]:
@@ -113,8 +121,8 @@ def _strangers(store: Store) -> Iterator[Damage]:
     for name in store.variables:
         known = {chunks.file(name, chunk).name for chunk in range(store.grid.chunks.number)} | {"zarr.json"}
         for file in sorted((store.path / name).iterdir()):
-            if file.name not in known and not file.name.endswith(PARTIAL):  # those the next run removes
-                yield Damage(f"{file} is no file of this dataset")
+            if file.name not in known and not file.name.startswith("."):  # nothing to Zarr; or a writer is at it
+                yield Damage(f"{file} is no file of this dataset", stranger=file)
 
 
 def examine_digest(store: Store) -> list[Damage]:
@@ -128,6 +136,9 @@ def examine_digest(store: Store) -> list[Damage]:
 def repair(store: Store, damages: list[Damage]) -> list[int]:
     """Make the points pending that damaged files had; returns the numbers of their blocks."""
     lost: set[int] = set()
+    for damage in damages:
+        if damage.stranger is not None:
+            remove(damage.stranger)
     for damage in damages:
         if damage.block is not None:
             store.blocks.remove([damage.block])

@@ -4,6 +4,7 @@ Every chunk file ends with a checksum of its own, so a flipped bit is found by w
 missing, or that is sound but of another chunk, is found by the seal.
 """
 
+import contextlib
 import json
 import zlib
 from collections.abc import Iterator, Mapping
@@ -141,9 +142,10 @@ class Seals:
     def worn(self) -> Iterator[Path]:
         """Return the files of which one of the two copies is lost."""
         for path in sorted(self.folder.iterdir()):
-            lines = path.read_bytes().splitlines() if path.is_file() else []
-            if sum(_is_right(line) for line in lines) == 1:
-                yield path
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):  # a writer was at it
+                lines = [] if path.name.startswith(".") else path.read_bytes().splitlines()
+                if sum(_is_right(line) for line in lines) == 1:
+                    yield path
 
     def mend(self, path: Path) -> None:
         """Write both copies again."""

@@ -1,6 +1,7 @@
 """`check`, `compact` and `upgrade`: what is damaged is named and mended, what is old is read and brought up to date."""
 
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from qbsweep.runs import loop, opening
 from qbsweep.runs.block import Task, solve_block
 from qbsweep.runs.plan import make_grid
 from qbsweep.runs.state import progress_in
+from qbsweep.solvers.status import VERDICT_CODES
 from qbsweep.store.allocate import allocate
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
@@ -134,6 +136,60 @@ def test_other_numbers_are_found_by_solving_again(out: Path) -> None:
     assert code == 3
     assert text.count("other numbers: ") == 2
     assert '"n_th": 1' in text
+
+
+def test_another_word_is_found_by_solving_again(out: Path) -> None:
+    put(out, "verdict", (0, 2, 1), VERDICT_CODES["converged"])
+    assert qbsweep("check", out)[0] == 0
+    code, text, _ = qbsweep("check", out, "--recompute", 24)
+    assert code == 3
+    assert text.count("other numbers: ") == 1
+    assert '"variable": "verdict", "before": "converged", "now": "exact"' in text
+
+
+def test_what_is_no_file_of_the_dataset_is_removed(out: Path) -> None:
+    """A worker that outlived an extension may leave it."""
+    strangers = [out / "data.zarr/status/0.0.0", out / "data.zarr/energy_t/a folder"]
+    strangers[0].write_bytes(b"x")
+    (strangers[1] / "b").mkdir(parents=True)
+    (out / "data.zarr/status/.nfs0001").write_bytes(b"of a file server")
+    assert qb.open(out).check().damages == [f"{file} is no file of this dataset" for file in reversed(strangers)]
+    code, text, _ = qbsweep("check", out, "--repair")
+    assert (code, "mended; 0 blocks are pending" in text) == (0, True)
+    assert not any(file.exists() for file in strangers)
+    assert qb.open(out).check().damages == []
+
+
+def test_what_cannot_be_mended_is_not_called_mended(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = out / "data.zarr"
+    monkeypatch.setattr(Store, "digest", "0" * 64)
+    flip(data / "energy_t/c.0.0.0.0.0")
+    for _ in range(2):
+        code, text, _ = qbsweep("check", out, "--repair")
+        assert code == 1
+        assert f"cannot be mended: {data}: its sweep has the digest" in text
+        assert "makes their points pending" not in text
+    assert json.loads(qbsweep("check", out, "--repair", "--json")[1])["repaired"] is False
+
+
+def test_a_writer_at_work_is_no_damage(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files on their way are there for a moment, half written, and gone when they are to be read."""
+    partial = ".x.0123456789abcdef.partial"
+    seal = next((out / "data.zarr" / "seals").glob("*-0.json"))
+    seal.with_name(partial).write_bytes(seal.read_bytes()[: seal.stat().st_size // 2])
+    assert qb.open(out).check().damages == []
+    passing = out / "data.zarr" / "status" / partial
+    passing.touch()
+    stat = Path.stat
+
+    def going(self: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        found = stat(self, follow_symlinks=follow_symlinks)
+        if self == passing:
+            passing.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "stat", going)
+    assert qb.open(out).check().damages == []
 
 
 def test_blocks_of_a_killed_run(tmp_path: Path) -> None:
