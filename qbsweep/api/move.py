@@ -5,9 +5,10 @@ from pathlib import Path
 from qbsweep.api.result import AnyPath, Run
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import moving
-from qbsweep.slurm.submitted import refuse_if_queued
+from qbsweep.slurm.submitted import refuse_if_awaited
+from qbsweep.store.belongings import refuse_place, refuse_strangers, require_run
 from qbsweep.store.directory import PACK, existing, is_pack
-from qbsweep.store.packs import refuse_existing
+from qbsweep.store.packs import refuse_existing, summary
 
 
 def pack(path: Path, file: AnyPath | None = None) -> Path:
@@ -45,10 +46,10 @@ def unpack(file: AnyPath, path: AnyPath | None = None) -> Run:
     """
     source = Path(file)
     if not is_pack(source):
-        what = "is not a pack: its name does not end in .qbz" if source.is_file() else "is not a file"
-        raise QbsweepError(f"{source} {what}; `qbsweep pack DIR` makes one")
-    target = _place(source.with_suffix("") if path is None else path)
-    _require_room(target)
+        kind = "is a directory" if source.is_dir() else "does not exist"
+        what = "is not a pack: its name does not end in .qbz" if source.is_file() else kind
+        raise QbsweepError(f"{source} {what}; `qbsweep pack DIR` makes a pack")
+    target = new_place(source.with_suffix("") if path is None else path)
     moving.unpack(source, target)
     return Run(_as_given(target, source.with_suffix("") if path is None else path))
 
@@ -68,37 +69,59 @@ def export(path: Path, file: AnyPath, kind: str | None, everything: bool) -> Pat
 
 def mv(path: Path, target: AnyPath) -> Path:
     """Move a run; see `Run.mv`."""
-    source, place = _movable(path), _place(target)
-    _require_room(place)
+    source, place = _named(path), _place(target)
+    if is_pack(source):
+        _require_room(place)
+        if place.suffix != PACK:
+            raise QbsweepError(f"the name of a pack must end in {PACK}, but is {place.name}")
+        moving.move_pack(source, place)
+        return _as_given(place, target)
+    _require_movable(source)
     if place.is_relative_to(source):
         raise QbsweepError(f"{target} is in {path}, which cannot be moved into itself")
-    if is_pack(source) != (place.suffix == PACK):
-        raise QbsweepError(f"the name of a pack must end in {PACK}, and that of a directory must not")
-    (moving.move_pack if is_pack(source) else moving.move)(source, place)
+    moving.move(source, new_place(target), _require_movable)
     return _as_given(place, target)
 
 
 def rm(path: Path) -> None:
     """Remove a run; see `Run.rm`."""
-    source = _movable(path)
-    (moving.delete_pack if is_pack(source) else moving.delete)(source)
+    require_removable(path)
+    source = _named(path)
+    if is_pack(source):
+        moving.delete_pack(source)
+    else:
+        moving.delete(source, require_removable)
 
 
-def _movable(path: Path) -> Path:
-    """Return the place of a run whose jobs are not waiting."""
+def require_removable(path: Path) -> None:
+    """Refuse to remove what is not a run and nothing else, or waits for its jobs."""
+    source = _named(path)
+    if not is_pack(source):
+        _require_movable(source)
+        refuse_strangers(source)
+    elif not {"name", "digest", "dataset_id"} <= summary(source).keys():
+        raise QbsweepError(f"{path} is not a pack of a run; nothing was removed")
+
+
+def _require_movable(source: Path) -> None:
+    existing(source)
+    require_run(source)
+    refuse_if_awaited(source)
+
+
+def _named(path: Path) -> Path:
+    """Return the place of a run that is not named by a link: what is done to that, its user may not mean."""
     source = _place(path)
     if source.is_symlink():
         raise QbsweepError(f"{path} is a link to {source.resolve()}; name that")
-    if not is_pack(source):
-        existing(source)
-        refuse_if_queued(source)
     return source
 
 
 def new_place(path: AnyPath) -> Path:
-    """Return where something new can be made."""
+    """Return where a new run directory can be made."""
     place = _place(path)
     _require_room(place)
+    refuse_place(place)
     return place
 
 

@@ -13,8 +13,9 @@ from qbsweep.runs.caller import main_hidden, single_threaded
 from qbsweep.runs.plan import Plan, make_grid, make_plan, predicted_blocks
 from qbsweep.runs.state import pending_blocks, progress_of
 from qbsweep.runs.watch import Watcher
+from qbsweep.store.belongings import refuse_place
 from qbsweep.store.dataset import Store
-from qbsweep.store.directory import RunDirectory
+from qbsweep.store.directory import RunDirectory, is_pack
 from qbsweep.store.grid import BLOCK_SECONDS
 from qbsweep.sweeps.given import Source
 from qbsweep.sweeps.given import sweep as given
@@ -172,8 +173,11 @@ def watcher(progress: bool | Watcher, talks: bool = True) -> Watcher:
 
 
 def run_path(spec: SweepSpec, out: AnyPath | None) -> Path:
-    """Return the directory of a run."""
-    return Path("runs") / spec.name if out is None else Path(out)
+    """Return the directory of a run; raises QbsweepError if a new one must not be there."""
+    path = Path("runs") / spec.name if out is None else Path(out)
+    if not RunDirectory(path).data.exists() and not is_pack(path):  # of a pack it is said why it cannot go on
+        refuse_place(path)
+    return path
 
 
 def require_positive(**values: float | None) -> None:

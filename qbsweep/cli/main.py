@@ -103,6 +103,10 @@ def main() -> None:
         sentence = error.format_message() if isinstance(error, typer.TyperException) else str(error)
         print(f"qbsweep: {sentence}", file=sys.stderr)
         sys.exit(2)
+    except typer.Abort:  # a question that was not answered
+        print()
+        print("qbsweep: there was no answer, and nothing more was done", file=sys.stderr)
+        sys.exit(2)
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:

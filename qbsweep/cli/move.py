@@ -112,8 +112,10 @@ def rm_command(
 
     Refuses one that somebody runs.
     """
-    from qbsweep.api.move import rm
+    from qbsweep.api.move import require_removable, rm
 
+    for path in directories:  # all, before the first is gone
+        require_removable(path)
     if not yes and not sys.stdin.isatty():
         raise QbsweepError("`rm` removes all results; `--yes` says that it may")
     for path in directories:

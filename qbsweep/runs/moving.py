@@ -18,7 +18,7 @@ from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.disk import remove, sync_folder, sync_tree
 from qbsweep.store.lock import Lock, is_of_lock
-from qbsweep.store.scratch import clear, scratch
+from qbsweep.store.scratch import scratch
 
 
 def pack(path: Path, target: Path) -> None:
@@ -78,23 +78,25 @@ def _require_sound(directory: RunDirectory, path: Path, what: str) -> None:
 
 
 @contextlib.contextmanager
-def _held(path: Path) -> Iterator[Lock]:
-    """Hold all locks of a run directory, and give the one that lies in it."""
+def _held(path: Path, require: Callable[[Path], object]) -> Iterator[Lock]:
+    """Hold all locks of a run directory that may be taken away, and give the one that lies in it."""
     own, *others = RunDirectory(path).locks()
     with contextlib.ExitStack() as stack:
         for other in others:
             stack.enter_context(Lock(other))
-        yield stack.enter_context(Lock(own))
+        lock = stack.enter_context(Lock(own))
+        require(path)  # again: before, somebody may have been quicker
+        yield lock
 
 
-def move(path: Path, target: Path) -> None:
-    """Move a run directory that nobody runs."""
+def move(path: Path, target: Path, require: Callable[[Path], object]) -> None:
+    """Move a run directory that nobody runs; `require` refuses one that must stay."""
     directory = RunDirectory(path)
     if directory.data.is_symlink() and not directory.data.readlink().is_absolute():
         raise QbsweepError(
             f"{directory.data} is a link that would lead elsewhere from {target}; make it absolute first"
         )
-    with _held(path) as lock:
+    with _held(path, require) as lock:
         try:
             lock.carry(RunDirectory(target).lock_file, lambda: path.rename(target))
         except OSError as error:
@@ -104,12 +106,12 @@ def move(path: Path, target: Path) -> None:
             sync_folder(target.parent)
             sync_folder(path.parent)
             return
-    _move_far(path, target)
+    _move_far(path, target, require)
 
 
-def _move_far(path: Path, target: Path) -> None:
+def _move_far(path: Path, target: Path, require: Callable[[Path], object]) -> None:
     """Copy a run directory to another file system; the old one goes once the new one is on the disk, and is right."""
-    with _held(path) as lock:
+    with _held(path, require) as lock:
         directory = RunDirectory(path)
         directory.recover()
         with scratch(target) as folder:
@@ -131,10 +133,12 @@ def _locks_of(directory: RunDirectory) -> Callable[[str, list[str]], list[str]]:
     return ignored
 
 
-def delete(path: Path) -> None:
-    """Remove a run directory that nobody runs: out of the way first, so that no half of it looks like a run."""
-    clear(path)
-    with _held(path) as lock:
+def delete(path: Path, require: Callable[[Path], object]) -> None:
+    """Remove a run directory that nobody runs: out of the way first, so that no half of it looks like a run.
+
+    `require` refuses one that must stay.
+    """
+    with _held(path, require) as lock:
         _put_away(path, lock)
 
 

@@ -3,12 +3,15 @@
 Light, so that `status` answers at once.
 """
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 from qbsweep.errors import QbsweepError
+from qbsweep.runs.state import progress_in
 from qbsweep.slurm.files import JobFiles
 from qbsweep.slurm.registry import SCHEDULERS
+from qbsweep.store.directory import RunDirectory
 from qbsweep.text import command
 
 
@@ -21,7 +24,8 @@ def refuse_if_queued(path: Path) -> None:
     jobs = scheduler.queue(record.driver_name, record.worker_name)
     if jobs is None:
         raise QbsweepError(
-            f"{scheduler.TITLE} does not answer, and jobs of {path} may be waiting in it; try again later"
+            f"{scheduler.TITLE} does not answer, and jobs of {path} may be waiting in it; try again later, "
+            f"or remove {JobFiles(path).folder} if that cluster is gone for good"
         )
     for job in jobs:
         if job.active and job.name == record.driver_name:
@@ -30,6 +34,17 @@ def refuse_if_queued(path: Path) -> None:
                 f"{path} is submitted already: job {job.id} is {job.state}{why}; "
                 f"`{command('status', path)}` follows it, `{command('cancel', path)}` stops it"
             )
+
+
+def refuse_if_awaited(path: Path) -> None:
+    """Refuse to take a run away from its jobs; where none has anything left to do, no scheduler has to answer."""
+    files = JobFiles(path)
+    if files.finished.exists() or files.record() is None:
+        return
+    with contextlib.suppress(QbsweepError):  # damaged: nobody knows whether jobs have to come
+        if progress_in(RunDirectory(path)).complete:
+            return
+    refuse_if_queued(path)
 
 
 def clear_away(path: Path) -> None:

@@ -483,7 +483,8 @@ def test_squeue_does_not_answer(
         fake.hang("squeue", monkeypatch)
     before, queue = contents(out), fake.jobs
     if command == "submit":
-        expected = f"Slurm does not answer, and jobs of {out} may be waiting in it; try again later"
+        expected = f"Slurm does not answer, and jobs of {out} may be waiting in it; try again later, or remove "
+        expected += f"{out}/slurm if that cluster is gone for good"
         assert submit().sentence() == expected
     else:
         expected = "Slurm does not answer; nothing was cancelled, try again later"

@@ -155,7 +155,7 @@ def test_nothing_is_overwritten(out: Path, packed: Path) -> None:
     assert there.read_text() == "mine"
     assert "must end in .qbz" in qbsweep("pack", out, out.with_name("x.zip")).sentence(out)
     assert "is not a directory" in qbsweep("unpack", packed, out / "a" / "b").sentence(out)
-    assert "is not a file" in qbsweep("unpack", out.with_name("none.qbz")).sentence(out.parent)
+    assert "does not exist" in qbsweep("unpack", out.with_name("none.qbz")).sentence(out.parent)
 
 
 def evil(folder: Path, name: str, content: bytes = b"x", mode: int = stat.S_IFREG | 0o644) -> Path:
@@ -360,7 +360,7 @@ def test_jobs_that_wait_are_not_left_without_their_run(out: Path, monkeypatch: p
     def refuse(path: Path) -> None:
         raise qb.QbsweepError(f"{path} is submitted already")
 
-    monkeypatch.setattr("qbsweep.api.move.refuse_if_queued", refuse)
+    monkeypatch.setattr("qbsweep.api.move.refuse_if_awaited", refuse)
     for command in (["mv", out, out.with_name("b")], ["rm", out, "--yes"]):
         assert "is submitted already" in qbsweep(*command).sentence(out)
     assert left(out.parent) == ["out"]

@@ -1,0 +1,59 @@
+"""What in a directory is a run's own: what removes a run must not take anything else with it."""
+
+import os
+from pathlib import Path
+
+from qbsweep.errors import QbsweepError
+from qbsweep.store.directory import PACK, RunDirectory
+from qbsweep.store.records import read_json
+from qbsweep.store.seals import METADATA, Seals
+from qbsweep.text import shown
+
+_HERE = RunDirectory(Path())
+_OWN = tuple(
+    path.name
+    for path in (
+        *(_HERE.data, _HERE.blocks, _HERE.sweep_file, _HERE.plan_file, _HERE.lock_file, _HERE.slurm),
+        *(_HERE.events_file, _HERE.failures_file, _HERE.attempts_file, _HERE.analysis, _HERE.figures, _HERE.report),
+    )
+)
+
+
+def is_run(path: Path) -> bool:
+    """Whether a directory has a dataset of ours, damaged or not; somebody else's may have its name."""
+    data = RunDirectory(path).data
+    attributes = (read_json(data / METADATA) or {}).get("attributes")
+    return (isinstance(attributes, dict) and "qbsweep_format" in attributes) or Seals(data).folder.is_dir()
+
+
+def require_run(path: Path) -> None:
+    """Refuse a directory that is none of ours, or has another run in it, which somebody may be running."""
+    data = RunDirectory(path).data
+    if not is_run(path):
+        raise QbsweepError(f"{path} is not a run directory: {data.name} in it is not from qbsweep; nothing was changed")
+    for where, folders, _ in os.walk(path):
+        if data.name in folders and Path(where) != path and is_run(Path(where)):
+            raise QbsweepError(f"{path} has another run in it, {where}; move that away first")
+
+
+def refuse_strangers(path: Path) -> None:
+    """Refuse a directory of a run in which somebody has put something else."""
+    names = sorted(file.name for file in path.iterdir() if not _is_own(file.name))
+    if names:
+        more = f" and {len(names) - 1:,} more" if names[1:] else ""
+        name = shown(names[0]).removeprefix("the text ")
+        raise QbsweepError(f"{path} has {name}{more}, which is not the run's; move it away first")
+
+
+def _is_own(name: str) -> bool:
+    return name in _OWN or name.startswith(tuple(f".{own}." for own in _OWN))  # these on their way, or a lock's clock
+
+
+def refuse_place(path: Path) -> None:
+    """Refuse a place where no new run directory should be: what moves or removes another run would take it along."""
+    if path.suffix == PACK:
+        raise QbsweepError(f"{path} ends in {PACK}, as the name of a pack does; give a run directory another name")
+    parent = path.parent.resolve()
+    for folder in (parent, *parent.parents):
+        if is_run(folder) and RunDirectory(folder).sweep_file.exists():  # not where a dataset lies that is linked to
+            raise QbsweepError(f"{path} is in the directory of another run, {folder}; give a place outside it")
