@@ -12,14 +12,16 @@ import xarray as xr
 from qbsweep.analysis.registry import ANALYSES
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.disk import own_folder
-from qbsweep.store.replace import replace_text, replace_tree
-from qbsweep.store.seals import Seals
+from qbsweep.store.replace import replace_text
+from qbsweep.store.scratch import replace_tree
+from qbsweep.store.seals import SEALED, Seals
 
 
 def to_zarr(tree: xr.DataTree, path: Path) -> None:
     """Write datasets as groups that open without a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zarr's notes on parts of the format that are young
+        tree.attrs = {**tree.attrs, SEALED: 1}
         tree.to_zarr(path, zarr_format=3, consolidated=True)
     Seals(path).seal_rest()
 

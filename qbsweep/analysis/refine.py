@@ -30,7 +30,8 @@ from qbsweep.store.directory import existing
 from qbsweep.store.provenance import provenance
 from qbsweep.store.readable import readable
 from qbsweep.store.reading import open_dataset
-from qbsweep.store.replace import recover_tree, replace_tree
+from qbsweep.store.replace import standing
+from qbsweep.store.scratch import replace_tree
 from qbsweep.store.seals import require_unchanged
 from qbsweep.sweeps.axes import Axis
 from qbsweep.sweeps.changes import check_extends
@@ -54,10 +55,11 @@ def open_refined(directory: Path) -> xr.Dataset | None:
     QbsweepError
         If they are of another sweep than the dataset, or damaged.
     """
-    path = existing(directory).refined
-    if not path.exists():
+    run = existing(directory)
+    path = standing(run.refined)
+    if path is None:
         return None
-    with readable(path), xr.open_zarr(path, chunks=None) as opened:
+    with readable(run.data), xr.open_zarr(path, chunks=None) as opened:
         require_unchanged(path)
         samples: xr.Dataset = opened.load()
         spec = parse_spec(samples.attrs["spec"])
@@ -103,7 +105,7 @@ def refine(
         raise QbsweepError(f"refine needs a steady-state variable of one value per point, not `{of}`")
     open_run(directory)  # before the lock makes a directory
     with locked(directory) as run:
-        recover_tree(run.refined)
+        run.recover()
         _, store = open_run(directory)
         with readable(store.path), open_dataset(store.path) as data:
             require_axis(data, "J", "refine")

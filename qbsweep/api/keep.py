@@ -15,7 +15,7 @@ def check(path: Path, repair: bool, points: int, seed: int | None = None) -> Fin
     directory = existing(path)
     started = time.perf_counter()
     if repair:
-        with opening.locked(path):
+        with opening.locked(path) as directory:
             directory.recover()
             found = check_files(directory, mend=True)
     else:

@@ -10,7 +10,7 @@ from qbsweep.errors import QbsweepError
 from qbsweep.runs.state import progress_in
 from qbsweep.slurm.files import JobFiles
 from qbsweep.store import packs
-from qbsweep.store.directory import PACK, RunDirectory
+from qbsweep.store.directory import PACK, RunDirectory, run_at
 from qbsweep.store.lock import lock_holder
 from qbsweep.store.metadata import read_metadata
 from qbsweep.text import Table, duration, size_of
@@ -104,9 +104,9 @@ def ls(folder: AnyPath | None = None) -> Runs:
 
 def _found(top: Path) -> Iterator[Listed]:
     for where, folders, names in os.walk(top):
-        directory = RunDirectory(Path(where))
+        directory = run_at(Path(where))
         yield from (_of_pack(Path(where, name)) for name in names if name.endswith(PACK) and not name.startswith("."))
-        if os.path.lexists(directory.data / "zarr.json"):
+        if directory is not None and os.path.lexists(directory.data / "zarr.json"):
             folders.clear()
             yield _of_directory(directory)
         else:

@@ -13,7 +13,7 @@ from qbsweep.arrays import FloatArray
 from qbsweep.figures.chart import Chart
 from qbsweep.figures.labels import mathematical
 from qbsweep.figures.style import COLORS, MARKERS, SUSPECT_COLOR, SUSPECT_MARKERS
-from qbsweep.store.replace import replace_tree
+from qbsweep.store.scratch import replace_tree
 
 COLUMN, HEIGHT, DPI = 86 / 25.4, 66 / 25.4, 300
 _DASHES = ("-", "--", ":", "-.")

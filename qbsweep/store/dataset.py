@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from qbsweep.errors import QbsweepError
 from qbsweep.solvers.status import FAILED, PENDING
 from qbsweep.store.chunks import LAST
-from qbsweep.store.directory import FORMAT
+from qbsweep.store.directory import FORMAT, REFINED
 from qbsweep.store.disk import remove_partial
 from qbsweep.store.encoding import decode, encode
 from qbsweep.store.metadata import read_metadata
 from qbsweep.store.readable import readable
+from qbsweep.store.scratch import clear
 from qbsweep.store.status import StatusFiles, Tally
 from qbsweep.sweeps.spec import SweepSpec, parse_spec
 from qbsweep.sweeps.variables import VARIABLES
@@ -302,4 +303,6 @@ class Store:
         """Remove the temporary files of writers that were killed, and the blocks of datasets that are gone."""
         for folder in (self.path, self.blocks.folder):
             remove_partial(folder)
+        for target in (self.path.resolve(), self.path / REFINED):
+            clear(target)
         self.blocks.remove_others()

@@ -14,7 +14,7 @@ import google_crc32c
 from qbsweep.errors import QbsweepError
 from qbsweep.store.disk import refuse_link, remove
 from qbsweep.store.records import NUMBER, Kind, has_types, read_json, read_lines, sealed
-from qbsweep.store.replace import exists, put_in_place, recover_tree, replace_text
+from qbsweep.store.replace import put_in_place, recover_tree, replace_text, standing
 
 FORMAT = 3
 """Version of the run directory; a dataset of another version is refused."""
@@ -40,15 +40,18 @@ class RunDirectory:
     path : Path
     pack : Path or None
         The file that it was unpacked from, for this process only: results are written beside that.
+    left : Path or None
+        Where a run that was killed while it replaced the dataset has left it, for who only reads.
     """
 
     path: Path
     pack: Path | None = None
+    left: Path | None = None
 
     @property
     def data(self) -> Path:
         """The dataset."""
-        return self.path / "data.zarr"
+        return self.left or self.path / "data.zarr"
 
     @property
     def refined(self) -> Path:
@@ -167,9 +170,11 @@ class RunDirectory:
         replace_text(self.plan_file, sealed(plan, indent=1))
 
     def recover(self) -> None:
-        """Finish or undo what a killed run was doing to the dataset as a whole."""
+        """Finish or undo what a killed run was doing to the dataset as a whole, or to the samples of a refinement."""
         recover_tree(self.home)
-        remove(self.replacement)
+        for leftover in (".replacement", ".replacement.new", ".new"):
+            remove(self.home.with_name(f".{self.home.name}{leftover}"))
+        recover_tree(self.refined)
 
     def swap(self) -> None:
         """Put `replacement` in the place of the dataset; `recover` repairs it if this is interrupted."""
@@ -213,12 +218,21 @@ def existing(path: Path) -> RunDirectory:
     if not path.is_dir():
         what = "is a file" if path.exists() else "does not exist"
         raise QbsweepError(f"{path} is not a run directory: it {what}; `qbsweep run SWEEP` makes one")
-    directory = RunDirectory(path)
-    if not exists(directory.data):
+    directory = run_at(path)
+    if directory is None:
         raise QbsweepError(
-            f"{path} is not a run directory: it has no {directory.data.name}; `qbsweep run SWEEP` makes one"
+            f"{path} is not a run directory: it has no {RunDirectory(path).data.name}; `qbsweep run SWEEP` makes one"
         )
     return directory
+
+
+def run_at(path: Path) -> RunDirectory | None:
+    """Return a run directory, for who only reads; None if there is no dataset, nor one that a killed run has left."""
+    home = RunDirectory(path).home
+    data = standing(home)
+    if data is None:
+        return None
+    return RunDirectory(path) if data == home else RunDirectory(path, left=data)
 
 
 def is_pack(path: Path) -> bool:

@@ -148,4 +148,5 @@ def sync_tree(path: Path) -> None:
 def remove_partial(path: Path) -> None:
     """Remove the files that writers were at when they were killed."""
     for leftover in path.rglob(f"*{PARTIAL}"):
-        leftover.unlink(missing_ok=True)
+        if not leftover.is_dir():  # of somebody who is at work there, or to be cleared
+            leftover.unlink(missing_ok=True)

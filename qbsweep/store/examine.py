@@ -6,7 +6,6 @@ Nothing is trusted here: neither the checksum of a file alone, nor its name, nor
 import json
 import shutil
 import struct
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ from qbsweep.store.chunks import BYTES, LAST
 from qbsweep.store.dataset import Store
 from qbsweep.store.disk import remove, replace_file
 from qbsweep.store.metadata import Metadata, metadata_of
-from qbsweep.store.seals import METADATA, DamagedError, Seals
+from qbsweep.store.scratch import scratch
+from qbsweep.store.seals import METADATA, DamagedError, Seals, is_sealed
 from qbsweep.store.status import counted
 from qbsweep.sweeps.spec import parse_spec
 
@@ -64,11 +64,10 @@ def examine_rest(data: Path) -> list[Damage]:
 
 def examine_tree(tree: Path) -> list[str]:
     """Say which files of arrays that were written at once are not what was written; nothing of an earlier version."""
-    seals = Seals(tree)
-    if not seals.folder.exists():
+    if not tree.exists() or not is_sealed(tree):
         return []
     try:
-        return list(seals.changed())
+        return list(Seals(tree).changed())
     except DamagedError as error:
         return [str(error)]
 
@@ -166,8 +165,8 @@ def repair_rest(data: Path) -> None:
     spec = parse_spec(str(metadata.attributes["spec"]))
     if spec.digest() != metadata.attributes["spec_digest"]:
         raise QbsweepError(f"the sweep that {data / METADATA} records is not the one that was run; nothing was changed")
-    with tempfile.TemporaryDirectory(prefix=f".{data.name}.", dir=data.parent) as folder:
-        fresh = Path(folder) / data.name
+    with scratch(data) as folder:
+        fresh = folder / data.name
         allocate_as(fresh, metadata.attributes, spec, metadata.grid)
         for file in sorted(path for path in fresh.rglob("*") if path.is_file()):
             target = data / file.relative_to(fresh)

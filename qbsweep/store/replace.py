@@ -1,13 +1,10 @@
 """Files and directories that are replaced as a whole or not at all: something complete is renamed into their place."""
 
 import os
-import shutil
-import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from qbsweep.store.disk import remove, replace_file, sync_folder, sync_tree
+from qbsweep.store.disk import remove, replace_file, sync_folder
 
 _SWAP_SECONDS = 2.0  # two renames; longer, and whoever replaced it was killed
 
@@ -15,19 +12,6 @@ _SWAP_SECONDS = 2.0  # two renames; longer, and whoever replaced it was killed
 def replace_text(path: Path, text: str) -> None:
     """Replace a file, or make it."""
     replace_file(path, text.encode(), safe=True)
-
-
-def replace_tree(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a directory, and put it in the place of `path`, or of a link there, once it is complete."""
-    recover_tree(path)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        write(scratch / "new")
-        sync_tree(scratch / "new")
-        put_in_place(scratch / "new", path)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        recover_tree(path)
 
 
 def put_in_place(new: Path, path: Path) -> None:
@@ -47,10 +31,18 @@ def exists(path: Path) -> bool:
     return found or path.exists()
 
 
+def standing(path: Path) -> Path | None:
+    """Return where a directory is: at its path, or where a killed replacement has left it; None if nowhere."""
+    if exists(path):
+        return path
+    return _previous(path) if _previous(path).exists() else None
+
+
 def recover_tree(path: Path) -> None:
     """Finish or undo a replacement that was interrupted."""
     if os.path.lexists(_previous(path)):
         if os.path.lexists(path):
+            sync_folder(path.parent)  # a killed one may not have come to it
             remove(_previous(path))
         else:
             _previous(path).rename(path)

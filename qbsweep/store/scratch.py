@@ -8,12 +8,13 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from qbsweep.errors import QbsweepError
-from qbsweep.store.disk import PARTIAL
+from qbsweep.store.disk import PARTIAL, sync_tree
 from qbsweep.store.lock import Lock
+from qbsweep.store.replace import put_in_place, recover_tree
 
 _FRESH_SECONDS = 600.0  # a folder without a lock may just have been made, by a host with another clock
 
@@ -32,6 +33,19 @@ def scratch(target: Path) -> Iterator[Path]:
                 shutil.rmtree(_content(outer), ignore_errors=True)  # large, and ours until it is gone
     finally:
         shutil.rmtree(outer, ignore_errors=True)
+
+
+def replace_tree(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make a directory, and put it in the place of `path`, or of a link there, once it is complete."""
+    recover_tree(path)
+    with scratch(path) as folder:
+        new = folder / path.name
+        write(new)
+        sync_tree(new)
+        try:
+            put_in_place(new, path)
+        finally:
+            recover_tree(path)
 
 
 def clear(target: Path) -> None:

@@ -19,6 +19,8 @@ from qbsweep.store.disk import replace_file
 FOLDER = "seals"
 METADATA = "zarr.json"
 _REST = "rest.json"
+SEALED = "sealed"
+"""An attribute of arrays that were written at once: those of an earlier version have no seal."""
 Checks = dict[str, list[int]]
 """Checksums by variable; two while a chunk is being replaced, when the old file and the new one are both right."""
 
@@ -178,9 +180,19 @@ def require_unchanged(data: Path) -> None:
     DamagedError
         If it is not; one that an earlier version wrote has no seal, and passes.
     """
-    if (data / FOLDER).exists():
+    if is_sealed(data):
         for what in Seals(data).changed():
             raise DamagedError(what)
+
+
+def is_sealed(tree: Path) -> bool:
+    """Whether arrays that were written at once have a seal, or had one."""
+    if Seals(tree).folder.exists():
+        return True
+    try:
+        return SEALED in json.loads((tree / METADATA).read_text(encoding="utf-8"))["attributes"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return True  # without them it says nothing that can be trusted
 
 
 def _check(text: bytes) -> bytes:

@@ -12,7 +12,8 @@ import xarray as xr
 
 from qbsweep.physics import closed_forms
 from qbsweep.runs import loop, opening
-from qbsweep.store.replace import recover_tree, replace_tree
+from qbsweep.store.replace import recover_tree
+from qbsweep.store.scratch import replace_tree
 from qbsweep.sweeps.spec import load_spec
 
 from ..command import Outcome, qbsweep

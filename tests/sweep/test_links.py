@@ -10,7 +10,7 @@ import pytest
 from qbsweep.runs import opening
 from qbsweep.slurm.files import JobFiles, Note
 from qbsweep.store.directory import RunDirectory
-from qbsweep.store.replace import replace_tree
+from qbsweep.store.scratch import replace_tree
 
 from ..command import Outcome
 from ..command import qbsweep as in_this_process
