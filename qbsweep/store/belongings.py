@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from qbsweep.errors import QbsweepError
-from qbsweep.store.directory import PACK, RunDirectory
+from qbsweep.store.directory import PACK, RunDirectory, run_at
 from qbsweep.store.records import read_json
 from qbsweep.store.seals import METADATA, Seals
 from qbsweep.text import shown
@@ -21,7 +21,10 @@ _OWN = tuple(
 
 def is_run(path: Path) -> bool:
     """Whether a directory has a dataset of ours, damaged or not; somebody else's may have its name."""
-    data = RunDirectory(path).data
+    directory = run_at(path)
+    if directory is None:
+        return False
+    data = directory.data
     attributes = (read_json(data / METADATA) or {}).get("attributes")
     return (isinstance(attributes, dict) and "qbsweep_format" in attributes) or Seals(data).folder.is_dir()
 
