@@ -46,6 +46,11 @@ def number(value: object, digits: int = 6) -> str:
     return str(value)
 
 
+def labelled(labels: Mapping[str, object]) -> str:
+    """Write the labels of a point: ``N 2, J 0.001``."""
+    return ", ".join(f"{name} {number(value)}" for name, value in labels.items())
+
+
 def in_brackets(unit: str) -> str:
     """Write a unit behind a name; nothing for a pure number."""
     return "" if unit == "1" else f" ({unit.strip('[]')})"

@@ -10,7 +10,7 @@ from qbsweep.store.dataset import Store
 from qbsweep.store.directory import existing
 
 
-def check(path: Path, repair: bool, points: int, seed: int | None = None) -> Findings:
+def check(path: Path, repair: bool, points: int) -> Findings:
     """Read everything, and solve some points again; see `Run.check`."""
     directory = existing(path)
     started = time.perf_counter()
@@ -23,7 +23,7 @@ def check(path: Path, repair: bool, points: int, seed: int | None = None) -> Fin
     found.seconds = time.perf_counter() - started
     if points and (repair or not found.damages):
         with single_threaded():
-            recompute(Store(directory.data), points, found, seed)
+            recompute(Store(directory.data), points, found)
     return found
 
 

@@ -1,23 +1,14 @@
 """The commands that take several runs: `merge`, `diff`."""
 
-import json
-import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from qbsweep.cli.options import AsJson, example
+from qbsweep.cli.options import AsJson, example, json_of
 from qbsweep.text import command
 
 app = typer.Typer()
-
-
-def _finite(value: Any) -> Any:
-    """Return plain data without what JSON has no word for."""
-    if isinstance(value, dict):
-        return {name: _finite(one) for name, one in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @app.command("merge", epilog=example("merge", "runs/a", "runs/b", "--out", "runs/both"))
@@ -53,5 +44,5 @@ def diff_command(
     import qbsweep
 
     found = qbsweep.diff(first, second)
-    print(json.dumps(_finite({**asdict(found), "equal": found.equal})) if as_json else found)
+    print(json_of({**asdict(found), "equal": found.equal}) if as_json else found)
     raise typer.Exit(0 if found.equal else 1)

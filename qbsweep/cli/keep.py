@@ -1,11 +1,10 @@
 """The commands that keep a run: `check`, `compact`, `upgrade`."""
 
-import json
 from typing import Annotated
 
 import typer
 
-from qbsweep.cli.options import AsJson, Directory, example
+from qbsweep.cli.options import AsJson, Directory, example, json_of
 
 app = typer.Typer()
 
@@ -28,7 +27,7 @@ def check_command(
     import qbsweep
 
     found = qbsweep.open(directory).check(repair=repair, recompute=recompute)
-    print(json.dumps({**asdict(found), "exit_code": found.exit_code}) if as_json else found)
+    print(json_of({**asdict(found), "exit_code": found.exit_code}) if as_json else found)
     raise typer.Exit(found.exit_code)
 
 

@@ -1,7 +1,9 @@
 """What the commands share: options, and how a result is shown. Nothing is imported that `--help` can do without."""
 
+import json
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,6 +29,19 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def example(*words: str) -> str:
     """Return the end of a command's help."""
     return f"Example: qbsweep {' '.join(words)}"
+
+
+def json_of(value: object) -> str:
+    """Write plain data as JSON, which has no word for what is infinite or not a number: null."""
+    return json.dumps(_finite(value))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def finish(run: "Run") -> None:

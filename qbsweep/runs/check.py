@@ -1,7 +1,6 @@
 """Whether a run directory still is what was written, and whether its numbers are those that its sweep gives."""
 
 import contextlib
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -12,21 +11,20 @@ from typing import Any
 import numpy as np
 
 from qbsweep.arrays import Array
+from qbsweep.runs.agreement import AGREE, apart, per_point
 from qbsweep.runs.box import solve_box
 from qbsweep.runs.state import pending_blocks
 from qbsweep.solvers.status import OK, STATUS_NAMES, VERDICT_NAMES
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.examine import examine, examine_digest, examine_rest, examine_tree, repair, repair_rest
+from qbsweep.store.layout import labels_behind
 from qbsweep.store.seals import Seals
 from qbsweep.sweeps.variables import VARIABLES
-from qbsweep.text import duration, size_of
-
-AGREE = 1e-9
-"""So much may a number differ, relative to the largest of its variable at the point, when it is computed again."""
+from qbsweep.text import duration, labelled, size_of
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Findings:
     """What a check has found.
 
@@ -47,8 +45,9 @@ class Findings:
     worst : float
         The largest difference among them, relative.
     differ : list of dict
-        Labels of the points whose numbers differ by more than `AGREE`, with the variable and by how much; or of which
-        `status` or `verdict` says something else than before, with both words.
+        Numbers that differ by more than 1e-9, relative to the largest energy of their point: of every variable and
+        point the largest, with the `variable`, its `labels`, the relative `difference`, and both numbers (`before`,
+        `now`); or points of which `status` or `verdict` says something else than before, with both words.
     notes : list of str
         What is no damage, but worth knowing.
     """
@@ -75,8 +74,11 @@ class Findings:
             lines.append("`--repair` makes their points pending")
         if self.recomputed:
             lines.append(f"{self.recomputed:,} points solved again: the largest difference is {self.worst:.1e}")
-        lines += [f"other numbers: {json.dumps(one)}" for one in self.differ]
+        lines += map(_other, self.differ)
         return "\n".join([*lines, *self.notes])
+
+    def __repr__(self) -> str:
+        return str(self)
 
     @property
     def exit_code(self) -> int:
@@ -84,6 +86,11 @@ class Findings:
         if self.differ:
             return 3
         return 1 if self.damages and not self.repaired else 0
+
+
+def _other(one: dict[str, Any]) -> str:
+    where = f" at {labelled(one['labels'])}" if one["labels"] else ""
+    return f"other numbers: {one['variable']}{where} is {one['before']!r}, and {one['now']!r} when solved again"
 
 
 def check_files(directory: RunDirectory, mend: bool) -> Findings:
@@ -149,37 +156,35 @@ def _books(directory: RunDirectory, store: Store) -> list[str]:
     return notes
 
 
-def recompute(store: Store, count: int, found: Findings, seed: int | None = None) -> None:
+def recompute(store: Store, count: int, found: Findings) -> None:
     """Solve a random sample of the points that are ok again, and compare."""
-    random = np.random.default_rng(seed)
-    for place in _sample(store, count, random):
-        fresh = solve_box(store.spec, tuple(np.array([i]) for i in place)).arrays
-        kept = store.select([np.array([i]) for i in place])
+    for place in _sample(store, count, np.random.default_rng()):
+        indices = tuple(np.array([i]) for i in place)
+        kept, again = store.select(indices), solve_box(store.spec, indices).arrays
+        labels = {name: axis.values[i] for (name, axis), i in zip(store.spec.axes.items(), place, strict=True)}
         found.recomputed += 1
         names = [name for name in store.spec.outputs if VARIABLES[name].units == "omega"]
-        scale = max((float(np.nanmax(np.abs(kept[name]), initial=0.0)) for name in names), default=0.0) or 1.0
-        differences = {name: _difference(kept[name], fresh[name]) / scale for name in names}
-        found.worst = max(found.worst, *differences.values(), 0.0)
-        labels = {name: axis.values[i] for (name, axis), i in zip(store.spec.axes.items(), place, strict=True)}
-        others = [{"variable": name, "difference": apart} for name, apart in differences.items() if apart > AGREE]
-        found.differ += [{"labels": labels, **other} for other in [*others, *_other_words(kept, fresh)]]
+        scale = max((float(per_point(kept[name], 0)) for name in names), default=0.0) or 1.0
+        for name in names:
+            relative = apart(kept[name], again[name]) / scale
+            at = tuple(int(i) for i in np.unravel_index(int(relative.argmax()), relative.shape))
+            difference = float(relative[at])
+            found.worst = max(found.worst, difference)
+            if difference > AGREE:
+                where = {**labels, **labels_behind(store.spec, name, at[len(place) :])}
+                values = {"before": float(kept[name][at]), "now": float(again[name][at])}
+                found.differ.append({"labels": where, "variable": name, "difference": difference, **values})
+        found.differ += [{"labels": labels, **other} for other in _other_words(kept, again)]
 
 
-def _other_words(kept: Mapping[str, Array], fresh: Mapping[str, Array]) -> list[dict[str, Any]]:
+def _other_words(kept: Mapping[str, Array], again: Mapping[str, Array]) -> list[dict[str, Any]]:
     """Say what is said of a point in another word than before."""
     words = {
-        name: (names[int(kept[name].item())], names[int(fresh[name].item())])
+        name: (names[int(kept[name].item())], names[int(again[name].item())])
         for name, names in (("status", STATUS_NAMES), ("verdict", VERDICT_NAMES))
         if name in kept  # not every earlier version had verdicts
     }
     return [{"variable": name, "before": was, "now": now} for name, (was, now) in words.items() if was != now]
-
-
-def _difference(kept: Array, fresh: Array) -> float:
-    """Return the largest difference; infinite if only one of two numbers is one."""
-    if (np.isnan(kept) != np.isnan(fresh)).any():
-        return np.inf
-    return float(np.nanmax(np.abs(kept - fresh), initial=0.0))
 
 
 def _sample(store: Store, count: int, random: np.random.Generator) -> list[tuple[int, ...]]:

@@ -7,19 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qbsweep.runs.check import AGREE
+from qbsweep.runs.agreement import AGREE, apart, per_point
 from qbsweep.solvers.status import OK, SUSPECT
 from qbsweep.store.dataset import Store
+from qbsweep.store.layout import labels_behind
 from qbsweep.store.overlap import Overlap, Part
 from qbsweep.store.provenance import structured
 from qbsweep.sweeps.joining import differences, nearly_same
+from qbsweep.sweeps.spec import SweepSpec
 from qbsweep.sweeps.variables import VARIABLES
-from qbsweep.text import number
+from qbsweep.text import labelled
 
 _NOT_NUMBERS = ("solve_seconds", "status", "verdict")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Difference:
     """What differs between two runs.
 
@@ -31,6 +33,8 @@ class Difference:
         Versions, commit and host where they are not the same: those of both.
     points : int
         How many they share.
+    compared : int
+        How many of these both have solved.
     only_first, only_second : int
         How many points only one has.
     status : int
@@ -45,6 +49,7 @@ class Difference:
     sweep: list[str] = field(default_factory=list)
     provenance: dict[str, tuple[Any, Any]] = field(default_factory=dict)
     points: int = 0
+    compared: int = 0
     only_first: int = 0
     only_second: int = 0
     status: int = 0
@@ -53,8 +58,9 @@ class Difference:
 
     @property
     def equal(self) -> bool:
-        """Whether sweeps and numbers are the same; where they come from may differ."""
-        return not (self.sweep or self.status or self.variables or self.only_first or self.only_second)
+        """Whether sweeps and numbers are the same to the last bit; where they come from may differ."""
+        only = self.only_first or self.only_second
+        return not (self.sweep or self.notes or self.status or self.variables or only)
 
     def __str__(self) -> str:
         lines = [*self.sweep, *self.notes]
@@ -67,12 +73,17 @@ class Difference:
             lines.append(f"{self.status:,} points are not in the same state")
         for name, found in self.variables.items():
             for kind, most in found.items():
-                labels = ", ".join(f"{label} {number(value)}" for label, value in most["labels"].items())
+                where = f", at {labelled(most['labels'])}" if most["labels"] else ""
                 values = f"{most['first']!r} and {most['second']!r}"
-                lines.append(f"{name}: largest {kind} difference {most['difference']:.2e}, at {labels}: {values}")
-        if self.points and not self.variables:
-            lines.append("the numbers are the same to the last bit")
+                lines.append(f"{name}: largest {kind} difference {most['difference']:.2e}{where}: {values}")
+        if not self.compared:
+            lines.append("no point is solved in both, so no numbers were compared")
+        elif not self.variables:
+            lines.append(f"the numbers are the same to the last bit, at {self.compared:,} points that both have solved")
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def compare(one: Store, other: Store) -> Difference:
@@ -89,9 +100,10 @@ def compare(one: Store, other: Store) -> Difference:
     for part in overlap.parts():
         found.status += int((part.one["status"] != part.other["status"]).sum())
         both = _solved(part.one["status"]) & _solved(part.other["status"])
+        found.compared += int(both.sum())
         for name in overlap.variables:
             if name not in _NOT_NUMBERS:
-                _note_largest(found, part, name, both)
+                _note_largest(found, one.spec, part, name, both)
     return found
 
 
@@ -112,9 +124,9 @@ def _solved(status: NDArray[Any]) -> NDArray[np.bool_]:
     return np.isin(status, (OK, SUSPECT))
 
 
-def _note_largest(found: Difference, part: Part, name: str, both: NDArray[np.bool_]) -> None:
+def _note_largest(found: Difference, spec: SweepSpec, part: Part, name: str, both: NDArray[np.bool_]) -> None:
     one, other = (np.asarray(arrays[name], dtype=float) for arrays in (part.one, part.other))
-    absolute = np.where(_along(both, one), _apart(one, other), 0.0)
+    absolute = np.where(_along(both, one), apart(one, other), 0.0)
     if not absolute.any():
         return
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -125,10 +137,10 @@ def _note_largest(found: Difference, part: Part, name: str, both: NDArray[np.boo
         place = np.unravel_index(int(values.argmax()), values.shape)
         difference = float(values[place])
         if kind not in kinds or difference > kinds[kind]["difference"]:
-            labels = part.at(tuple(int(i) for i in place))
+            at, behind = (tuple(map(int, where)) for where in (place[: both.ndim], place[both.ndim :]))
             kinds[kind] = {
                 "difference": difference,
-                "labels": labels,
+                "labels": {**part.at(at), **labels_behind(spec, name, behind)},
                 "first": float(one[place]),
                 "second": float(other[place]),
             }
@@ -137,15 +149,6 @@ def _note_largest(found: Difference, part: Part, name: str, both: NDArray[np.boo
 def _along(points: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
     """Return an array over points with dimensions of length 1 for the modes and times of another."""
     return points.reshape(points.shape + (1,) * (values.ndim - points.ndim))
-
-
-def _apart(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
-    """Return how far numbers are apart; infinite if only one of two is one."""
-    with np.errstate(invalid="ignore"):
-        apart: NDArray[Any] = np.abs(one - other)
-    apart[(one == other) | (np.isnan(one) & np.isnan(other))] = 0.0
-    apart[np.isnan(one) != np.isnan(other)] = np.inf
-    return apart
 
 
 def conflicts(one: Store, other: Store) -> Iterator[tuple[dict[str, Any], str, float]]:
@@ -159,13 +162,11 @@ def conflicts(one: Store, other: Store) -> Iterator[tuple[dict[str, Any], str, f
         status = part.one["status"]
         both = (status == part.other["status"]) & _solved(status)
         scale = np.zeros(status.shape)
-        apart = {}
         for name in names:
-            behind = tuple(range(status.ndim, part.one[name].ndim))  # modes and times
-            scale = np.fmax(scale, np.fmax.reduce(np.abs(part.one[name]), axis=behind, initial=0.0))
-            apart[name] = _apart(part.one[name], part.other[name]).max(axis=behind, initial=0.0)
-        for name, values in apart.items():
-            relative = np.where(both, values / np.where(scale > 0, scale, 1.0), 0.0)
+            scale = np.fmax(scale, per_point(part.one[name], status.ndim))
+        for name in names:
+            difference = per_point(apart(part.one[name], part.other[name]), status.ndim)
+            relative = np.where(both, difference / np.where(scale > 0, scale, 1.0), 0.0)
             for place in np.argwhere(relative > AGREE):
                 at = tuple(int(i) for i in place)
                 yield part.at(at), name, float(relative[at])

@@ -21,7 +21,7 @@ from qbsweep.store.records import append_line
 from qbsweep.store.scratch import scratch
 from qbsweep.sweeps.joining import joined, nearly_same
 from qbsweep.sweeps.spec import dump_spec
-from qbsweep.text import number
+from qbsweep.text import labelled
 
 
 def merge(paths: Sequence[Path], target: Path, tell: Callable[[str], object]) -> None:
@@ -57,8 +57,8 @@ def _require_agreement(one: Path, first: Store, other: Path, second: Store) -> N
     for labels, name, apart in conflicts(first, second):
         count += 1
         if apart > worst[1]:
-            where = ", ".join(f"{label} {number(value)}" for label, value in labels.items())
-            worst = f"`{name}` at {where}", apart
+            where = f" at {labelled(labels)}" if labels else ""
+            worst = f"`{name}`{where}", apart
     if count:
         raise QbsweepError(
             f"{one} and {other} contradict each other in {count:,} numbers: {worst[0]} differs by {worst[1]:.1e}, "

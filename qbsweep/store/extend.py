@@ -92,9 +92,10 @@ def _copied(
     ]
     for name, values in store.select(swept).items():
         lengths = tuple(len(index) for index in kept)
-        part = values.reshape(*lengths, *values.shape[len(swept) :])
-        box = arrays[name][inside]
+        part = values.reshape((*lengths, *values.shape[len(swept) :]))
+        box = np.asarray(arrays[name][inside])
         # An added, larger N makes the mode dimension longer; the old rows end earlier.
-        box[(..., *(slice(0, n) for n in part.shape[len(lengths) :]))] = part
+        ends: tuple[Any, ...] = (..., *(slice(0, n) for n in part.shape[len(lengths) :]))
+        box[ends] = part
         arrays[name][inside] = box
     return arrays

@@ -1,6 +1,7 @@
 """What a dataset holds: its variables, their sizes and units, and the coordinates that label them."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from qbsweep.physics.topologies import optimal_coupling
 from qbsweep.solvers.status import STATUS_NAMES, VERDICT_NAMES
-from qbsweep.sweeps.axes import Axis
+from qbsweep.sweeps.axes import Axis, Scalar
 from qbsweep.sweeps.parameters import PARAMETERS
 from qbsweep.sweeps.spec import SweepSpec
 from qbsweep.sweeps.variables import VARIABLES, Variable
@@ -63,6 +64,12 @@ def _absolute_coupling(spec: SweepSpec) -> Coordinate:
     swept = tuple(name for name in names if name in spec.axes)
     shape = [length for name, length in zip(names, lengths, strict=True) if name in spec.axes]
     return Coordinate(swept, values.reshape(shape), {"units": "omega", "long_name": "coherent coupling"})
+
+
+def labels_behind(spec: SweepSpec, name: str, place: Sequence[int]) -> dict[str, Scalar]:
+    """Return the labels of a mode and time of a variable, by their places; none for one without such dimensions."""
+    times = [] if spec.times is None else spec.times.array.tolist()
+    return {dim: i if dim == "mode" else times[i] for dim, i in zip(VARIABLES[name].extra_dims, place, strict=True)}
 
 
 def sizes(spec: SweepSpec) -> dict[str, int]:

@@ -1,7 +1,8 @@
 """Where two datasets have the same points: their numbers side by side, a chunk at a time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,9 @@ class Part:
     one: Arrays
     other: Arrays
 
-    def at(self, place: tuple[int, ...]) -> dict[str, Scalar]:
+    def at(self, place: Sequence[int]) -> dict[str, Scalar]:
         """Return the labels of a point."""
-        return {name: values[i] for (name, values), i in zip(self.labels.items(), place, strict=False)}
+        return {name: values[i] for (name, values), i in zip(self.labels.items(), place, strict=True)}
 
 
 class Overlap:
@@ -57,7 +58,7 @@ class Overlap:
         is_of_units = all(one.spec.axis(name).unit == other.spec.axis(name).unit for name in self._where)
         self.points = int(np.prod([(where >= 0).sum() for where in self._where.values()])) if is_of_units else 0
 
-    @property
+    @cached_property
     def variables(self) -> list[str]:
         """Names of the variables that can be compared, `status` last."""
         names = [name for name in self.one.variables if name in self.other.variables]
@@ -95,6 +96,6 @@ def _fitted(
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return two arrays in one shape: axes that one has alone have one value, and the modes are those of both."""
     tail = tuple(min(a, b) for a, b in zip(one.shape[n_one:], other.shape[n_other:], strict=True))
-    cut = (*(slice(None) for _ in lengths), *(slice(0, length) for length in tail))
-    one = one.reshape(*lengths, *one.shape[n_one:])[cut]
-    return one, other.reshape(*lengths, *other.shape[n_other:])[cut]
+    cut: tuple[Any, ...] = (..., *(slice(0, length) for length in tail))
+    one = one.reshape((*lengths, *one.shape[n_one:]))[cut]
+    return one, other.reshape((*lengths, *other.shape[n_other:]))[cut]

@@ -134,8 +134,20 @@ def test_other_numbers_are_found_by_solving_again(out: Path) -> None:
     assert qbsweep("check", out)[0] == 0
     code, text, _ = qbsweep("check", out, "--recompute", 24)
     assert code == 3
-    assert text.count("other numbers: ") == 2
-    assert '"n_th": 1' in text
+    assert text.count("other numbers: energy_terminal at N ") == 2
+    assert text.count("n_th 1 is 0.5, and ") == 2
+
+
+def test_numbers_that_json_has_no_word_for(out: Path) -> None:
+    put(out, "energy_t", (slice(None), slice(None), slice(None), 1, 2), np.nan)
+    code, text, _ = qbsweep("check", out, "--recompute", 24, "--json")
+    found = json.loads(text, parse_constant=pytest.fail)
+    assert (code, found["worst"]) == (3, None)
+    first = found["differ"][0]
+    assert (first["variable"], first["difference"], first["before"]) == ("energy_t", None, None)
+    assert first["labels"].keys() == {"N", "J", "n_th", "mode", "time"}
+    assert (first["labels"]["mode"], first["labels"]["time"]) == (1, 5.0)
+    assert first["now"] > 0
 
 
 def test_another_word_is_found_by_solving_again(out: Path) -> None:
@@ -144,7 +156,7 @@ def test_another_word_is_found_by_solving_again(out: Path) -> None:
     code, text, _ = qbsweep("check", out, "--recompute", 24)
     assert code == 3
     assert text.count("other numbers: ") == 1
-    assert '"variable": "verdict", "before": "converged", "now": "exact"' in text
+    assert " is 'converged', and 'exact' when solved again" in text
 
 
 def test_what_is_no_file_of_the_dataset_is_removed(out: Path) -> None:

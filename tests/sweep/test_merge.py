@@ -159,8 +159,52 @@ def test_nothing_differs(a: Path, tmp_path: Path) -> None:
     b = run(tmp_path / "b")
     assert qbsweep("diff", a, b)[:2] == (
         0,
-        "6 points are in both, 0 only in the first, 0 only in the second\nthe numbers are the same to the last bit\n",
+        "6 points are in both, 0 only in the first, 0 only in the second\n"
+        "the numbers are the same to the last bit, at 6 points that both have solved\n",
     )
+    found = qb.diff(a, b)
+    assert repr(found) == str(found)
+
+
+def test_nothing_to_compare(a: Path, tmp_path: Path) -> None:
+    b = run(tmp_path / "b")
+    put(b, "status", np.s_[...], 0)
+    found = qb.diff(b, b)
+    assert (found.points, found.compared) == (6, 0)
+    assert str(found).endswith("no point is solved in both, so no numbers were compared")
+
+
+def test_a_value_apart_by_an_ulp_differs(a: Path, tmp_path: Path) -> None:
+    b = run(tmp_path / "b", J=[1e-3, float(np.nextafter(2e-3, 1)), 4e-3])
+    code, text, _ = qbsweep("diff", a, b)
+    assert code == 1
+    assert "are taken as one" in text
+
+
+def test_labels_of_modes_and_times(tmp_path: Path) -> None:
+    more: dict[str, Any] = {"outputs": ("energy", "energy_t"), "times": {"linspace": [0, 10, 3], "unit": "1/kappa"}}
+    a, b = run(tmp_path / "a", **more), run(tmp_path / "b", **more)
+    put(b, "energy", np.s_[1, 0, 2], 7.0)
+    put(b, "energy_t", np.s_[2, 1, 1, 2], 8.0)
+    found = qb.diff(a, b)
+    assert found.variables["energy"]["absolute"]["labels"] == {"J": 2e-3, "n_th": 0, "mode": 2}
+    assert found.variables["energy_t"]["relative"]["labels"] == {"J": 4e-3, "n_th": 1, "mode": 1, "time": 10.0}
+    assert "energy_t: largest relative difference" in str(found)
+    assert "at J 0.004, n_th 1, mode 1, time 10: " in str(found)
+
+
+def test_a_sweep_without_axes(tmp_path: Path) -> None:
+    content = sweep()
+    content["parameters"] |= {"J": 1e-3}
+    del content["sweep"]
+    a, b = (qb.run(content, tmp_path / name, executor="serial", progress=False).path for name in "ab")
+    assert qbsweep("diff", a, b)[0] == 0
+    assert qb.merge(a, b, out=tmp_path / "c").status()["ok"] == 1
+    put(b, "energy", np.s_[1], 7.0)
+    found = qb.diff(a, b).variables
+    assert found.keys() == {"energy"}
+    assert found["energy"]["absolute"]["labels"] == {"mode": 1}
+    assert "in 1 numbers: `energy` differs by" in qbsweep("merge", a, b, "--out", tmp_path / "d").sentence(a, b)
 
 
 def test_what_differs(a: Path, tmp_path: Path) -> None:
@@ -175,7 +219,7 @@ def test_what_differs(a: Path, tmp_path: Path) -> None:
     assert "4 points are in both, 2 only in the first, 8 only in the second" in text
     assert "1 points are not in the same state" in text
     assert f"energy_terminal: largest relative difference 5.00e-01, at N 2, J 0.002, n_th 1: {value!r} and" in text
-    assert "energy: largest absolute difference inf, at N 2, J 0.001, n_th 0" in text
+    assert "energy: largest absolute difference inf, at N 2, J 0.001, n_th 0, mode 1: " in text
     found = json.loads(qbsweep("diff", a, b, "--json")[1])
     assert found["variables"]["energy_terminal"]["absolute"]["labels"] == {"N": 2, "J": 0.002, "n_th": 1}
     assert found["variables"]["energy"]["absolute"]["difference"] is None
