@@ -31,13 +31,7 @@ def compact(path: Path) -> int:
     """Bring finished blocks into the dataset; returns how many there were."""
     existing(path)
     with opening.locked(path) as directory:
-        directory.recover()
-        store = Store(directory.data)
-        store.require_current()
-        count = len(store.blocks.numbers())
-        store.fold_all()
-        store.remove_leftovers()
-    return count
+        return opening.compacted(directory)[1]
 
 
 def upgrade(path: Path) -> bool:

@@ -8,7 +8,8 @@ from qbsweep.runs import moving
 from qbsweep.slurm.submitted import refuse_if_awaited
 from qbsweep.store.belongings import refuse_place, refuse_strangers, require_run
 from qbsweep.store.directory import PACK, existing, is_pack
-from qbsweep.store.packs import refuse_existing, summary
+from qbsweep.store.packs import summary
+from qbsweep.store.scratch import refuse_existing
 
 
 def pack(path: Path, file: AnyPath | None = None) -> Path:

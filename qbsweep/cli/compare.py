@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from qbsweep.cli.options import AsJson, example, json_of
+from qbsweep.store.directory import RunDirectory
 from qbsweep.text import command
 
 app = typer.Typer()
@@ -26,7 +27,7 @@ def merge_command(
     state = merged.status()
     print(", ".join(f"{state[name]:,} {name}" for name in ("ok", "suspect", "failed", "pending")))
     if state["pending"]:
-        print(f"the rest: {command('run', merged.path / 'sweep.yaml', '--out', merged.path)}")
+        print(f"the rest: {command('run', RunDirectory(merged.path).sweep_file, '--out', merged.path)}")
 
 
 @app.command("diff", epilog=example("diff", "runs/a", "runs/b"))

@@ -15,10 +15,9 @@ from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.disk import sync_folder, sync_tree
 from qbsweep.store.extend import fill
-from qbsweep.store.packs import refuse_existing
 from qbsweep.store.provenance import provenance
 from qbsweep.store.records import append_line
-from qbsweep.store.scratch import scratch
+from qbsweep.store.scratch import refuse_existing, scratch
 from qbsweep.sweeps.joining import joined, nearly_same
 from qbsweep.sweeps.spec import dump_spec
 from qbsweep.text import labelled

@@ -15,24 +15,45 @@ from qbsweep.runs.check import check_files
 from qbsweep.runs.state import judged_progress_of
 from qbsweep.store import packs
 from qbsweep.store.dataset import Store
-from qbsweep.store.directory import RunDirectory
-from qbsweep.store.disk import remove, sync_folder, sync_tree
-from qbsweep.store.lock import Lock, is_of_lock
-from qbsweep.store.scratch import scratch
+from qbsweep.store.directory import RunDirectory, existing
+from qbsweep.store.disk import remove, sync_folder
+from qbsweep.store.lock import Lock, is_of_lock, lock_holder
+from qbsweep.store.scratch import placed, put, scratch
 
 
 def pack(path: Path, target: Path) -> None:
     """Write a run directory that nobody runs into one file."""
-    with opening.locked(path) as directory:
-        directory.recover()
-        store = Store(directory.data)
-        store.require_current()
-        store.fold_all()
-        store.remove_leftovers()
-        _require_sound(directory, path, f"`qbsweep check --repair {path}` makes its points pending; then pack it")
-        with scratch(target) as folder:
-            packs.write(directory, folder / target.name, _summary(store))
-            _put_into_place(folder / target.name, target)
+    if os.access(path, os.W_OK):
+        with opening.locked(path) as directory:
+            store, _ = opening.compacted(directory)
+            _pack(directory, store, target)
+    else:
+        _pack_as_it_is(existing(path), target)
+
+
+def _pack(directory: RunDirectory, store: Store, target: Path, is_held: bool = True) -> None:
+    path = directory.path
+    _require_sound(directory, path, f"`qbsweep check --repair {path}` mends it; then pack it")
+    with placed(target) as new:
+        packs.write(directory, new, _summary(store))
+        if not is_held:
+            again = new.with_name("again")
+            _extract(new, again, path, "somebody has changed it meanwhile; pack it again")
+            shutil.rmtree(again)
+
+
+def _pack_as_it_is(directory: RunDirectory, target: Path) -> None:
+    """Pack a run directory that only its owner can write to, and so lock; what was packed is read again."""
+    if any(lock_holder(lock) for lock in directory.locks()):
+        raise QbsweepError(f"{directory.path} is being run by its owner; wait until it has ended")
+    store = Store(directory.data)
+    store.require_current()
+    if store.blocks.numbers():
+        raise QbsweepError(
+            f"{directory.path} has finished blocks that are not in its dataset yet, and cannot be written to; "
+            "ask its owner to pack it"
+        )
+    _pack(directory, store, target, is_held=False)
 
 
 def _summary(store: Store) -> dict[str, Any]:
@@ -50,20 +71,15 @@ def _summary(store: Store) -> dict[str, Any]:
 
 def unpack(pack: Path, target: Path) -> None:
     """Make a run directory of a pack; it is there whole, and on the disk, or not at all."""
-    with scratch(target) as folder:
-        new = folder / target.name
-        new.mkdir()
-        packs.extract(pack, new)
-        (new / packs.SUMMARY).unlink(missing_ok=True)
-        _require_sound(RunDirectory(new), target, f"{pack} was packed so, and nothing was unpacked")
-        sync_tree(new)
-        _put_into_place(new, target)
+    with placed(target) as new:
+        _extract(pack, new, target, f"{pack} was packed so, and nothing was unpacked")
 
 
-def _put_into_place(new: Path, target: Path) -> None:
-    packs.refuse_existing(target)
-    new.rename(target)
-    sync_folder(target.parent)
+def _extract(pack: Path, new: Path, path: Path, what: str) -> None:
+    new.mkdir()
+    packs.extract(pack, new)
+    (new / packs.SUMMARY).unlink(missing_ok=True)
+    _require_sound(RunDirectory(new), path, what)
 
 
 def _require_sound(directory: RunDirectory, path: Path, what: str) -> None:
@@ -114,12 +130,9 @@ def _move_far(path: Path, target: Path, require: Callable[[Path], object]) -> No
     with _held(path, require) as lock:
         directory = RunDirectory(path)
         directory.recover()
-        with scratch(target) as folder:
-            new = folder / target.name
+        with placed(target) as new:
             shutil.copytree(path, new, symlinks=True, ignore=_locks_of(directory))
             _require_sound(RunDirectory(new), path, f"{path} stays where it is")
-            sync_tree(new)
-            _put_into_place(new, target)
         _put_away(path, lock)
 
 
@@ -157,17 +170,12 @@ def delete_pack(path: Path) -> None:
 
 def move_pack(path: Path, target: Path) -> None:
     """Move a pack."""
-    with scratch(target) as folder:
-        new = folder / target.name
-        try:
-            path.rename(target)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
+    try:
+        put(path, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with placed(target) as new:
             shutil.copyfile(path, new)
-            sync_tree(folder)
-            new.rename(target)
-            sync_folder(target.parent)
-            path.unlink()
-    sync_folder(target.parent)
+        path.unlink()
     sync_folder(path.parent)

@@ -99,6 +99,20 @@ def locked(path: Path) -> Iterator[RunDirectory]:
         yield RunDirectory(path)
 
 
+def compacted(directory: RunDirectory) -> tuple[Store, int]:
+    """Open a dataset, bring in the finished blocks beside it, and count them; remove what killed ones have left.
+
+    The caller holds the lock.
+    """
+    directory.recover()
+    store = Store(directory.data)
+    store.require_current()
+    count = len(store.blocks.numbers())
+    store.fold_all()
+    store.remove_leftovers()
+    return store, count
+
+
 def settle(store: Store, tell: Callable[[str], object]) -> None:
     """Make pending what a power cut has torn, and say so; bring in what a killed run has left beside the dataset.
 

@@ -141,7 +141,8 @@ def sync_tree(path: Path) -> None:
     """Bring a directory with all that is in it to the disk."""
     for folder, _, names in os.walk(path):
         for name in names:
-            sync_file(Path(folder, name))
+            if stat.S_ISREG(Path(folder, name).lstat().st_mode):  # a link, or what no disk keeps, is in its folder
+                sync_file(Path(folder, name))
         sync_folder(Path(folder))
 
 

@@ -43,21 +43,12 @@ _opened: dict[tuple[object, ...], "tempfile.TemporaryDirectory[str]"] = {}
 
 
 def write(directory: RunDirectory, new: Path, summary: Mapping[str, Any]) -> None:
-    """Pack a run directory that nobody changes into a new file, which is on the disk then."""
-    with new.open("xb") as file:
-        with zipfile.ZipFile(file, "w", strict_timestamps=False) as archive:
-            archive.writestr(SUMMARY, json.dumps(summary, indent=1))
-            for name, path in _members(directory):
-                text = path.suffix in _TEXT
-                archive.write(path, name, zipfile.ZIP_DEFLATED if text else zipfile.ZIP_STORED)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def refuse_existing(target: Path) -> None:
-    """Refuse to write where something is."""
-    if os.path.lexists(target):
-        raise QbsweepError(f"{target} exists already; move it away, or give another name")
+    """Pack a run directory that nobody changes into a new file."""
+    with zipfile.ZipFile(new, "x", strict_timestamps=False) as archive:
+        archive.writestr(SUMMARY, json.dumps(summary, indent=1))
+        for name, path in _members(directory):
+            text = path.suffix in _TEXT
+            archive.write(path, name, zipfile.ZIP_DEFLATED if text else zipfile.ZIP_STORED)
 
 
 def _members(directory: RunDirectory) -> Iterator[tuple[str, Path]]:
@@ -84,8 +75,8 @@ def _is_file(path: Path) -> bool:
 
 def summary(pack: Path) -> dict[str, Any]:
     """Return what was written down of a run when it was packed."""
-    with _reading(pack), zipfile.ZipFile(pack) as archive:
-        return dict(json.loads(archive.read(SUMMARY)))
+    with _reading(pack), zipfile.ZipFile(pack) as archive, archive.open(SUMMARY) as file:
+        return dict(json.loads(file.read(_PIECE)))  # somebody else's may be of any length
 
 
 def extract(pack: Path, folder: Path) -> None:

@@ -4,6 +4,7 @@ Whoever works there holds a lock beside what he makes, so what a killed one has 
 """
 
 import contextlib
+import os
 import re
 import shutil
 import tempfile
@@ -12,7 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from qbsweep.errors import QbsweepError
-from qbsweep.store.disk import PARTIAL, sync_tree
+from qbsweep.store.directory import RunDirectory
+from qbsweep.store.disk import PARTIAL, sync_folder, sync_tree
 from qbsweep.store.lock import Lock
 from qbsweep.store.replace import put_in_place, recover_tree
 
@@ -48,6 +50,46 @@ def replace_tree(path: Path, write: Callable[[Path], object]) -> None:
             recover_tree(path)
 
 
+@contextlib.contextmanager
+def placed(target: Path) -> Iterator[Path]:
+    """Give a path for a new file or directory that is at `target` in the end, whole and on the disk, or not at all."""
+    with scratch(target) as folder:
+        yield folder / target.name
+        sync_tree(folder)
+        put(folder / target.name, target)
+
+
+def put(new: Path, target: Path) -> None:
+    """Rename a file or directory to where nothing is, nor has come just now."""
+    refuse_existing(target)
+    try:
+        if new.is_dir():
+            new.rename(target)
+        else:
+            _rename_file(new, target)
+    except OSError:
+        refuse_existing(target)
+        raise
+    sync_folder(target.parent)
+
+
+def refuse_existing(target: Path) -> None:
+    """Refuse to write where something is."""
+    if os.path.lexists(target):
+        raise QbsweepError(f"{target} exists already; move it away, or give another name")
+
+
+def _rename_file(new: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(new)  # replaces nothing
+    except FileExistsError:
+        raise
+    except OSError:  # not every file system has links
+        new.rename(target)
+    else:
+        new.unlink()
+
+
 def clear(target: Path) -> None:
     """Remove the folders near `target` of those who were killed."""
     name = re.compile(rf"\.{re.escape(target.name)}\.[a-z0-9_]{{8}}{re.escape(PARTIAL)}")
@@ -67,7 +109,7 @@ def _require_left(outer: Path) -> None:
 
 
 def _lock(outer: Path) -> Path:
-    return outer / "lock"
+    return RunDirectory(outer).lock_file
 
 
 def _content(outer: Path) -> Path:

@@ -23,7 +23,7 @@ import qbsweep.store.allocate
 import qbsweep.store.reading  # noqa: F401
 
 from .judging import SOLVED, judge, load, points, solving
-from .operations import OPERATIONS, Operation
+from .operations import OPERATIONS, PLACE, Operation
 
 _ROOT = Path(__file__).parents[2]
 
@@ -71,20 +71,21 @@ def kills(operation: Operation, per_chunk: int, count: int, seed: int) -> Iterat
         assert server.stdin is not None
         assert server.stdout is not None
         folder = Path(name)
-        operation.before(folder / "before")
-        promised = set() if operation.is_damaged or not (folder / "before").exists() else _solved(folder / "before")
+        before = folder / "before"
+        operation.before(before / PLACE)
+        promised = set() if operation.is_damaged or not before.exists() else _solved(before / PLACE)
         total = 0
         for number in range(count + 1):
-            out = folder / f"{number}"
-            if (folder / "before").exists():
-                shutil.copytree(folder / "before", out)
+            out = folder / f"{number}" / PLACE
+            if before.exists():
+                shutil.copytree(before, folder / f"{number}")
             left = chance.randrange(1, total + 1) if total else 0  # the first is not killed, to count
             print(left, out, file=server.stdin, flush=True)
             made = int(server.stdout.readline())
             assert made or total
             total = total or made
             yield left, judge(out, operation.goal, promised, chance, operation.finish, operation.is_damaged)
-            shutil.rmtree(out)
+            shutil.rmtree(folder / f"{number}")
         server.stdin.close()
 
 

@@ -1,5 +1,6 @@
 """What a power cut may interrupt. Another one is a record in `OPERATIONS`."""
 
+import os
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,10 +12,13 @@ from qbsweep.api import keep, move
 from qbsweep.runs import opening
 from qbsweep.runs.block import Task, solve_block
 from qbsweep.runs.state import pending_blocks
+from qbsweep.store.scratch import clear
 
 from .judging import BLOCK_SECONDS, failing, run, solving
 from .sweeps import larger, moments
 
+PLACE = Path("runs", "crash")
+"""The run directory, in what is watched; those above it are made by the run too, and others are beside it."""
 FORMAT_2 = Path(__file__).with_name("format2.tar.xz")
 
 
@@ -77,7 +81,7 @@ def _repair_and_run(goal: dict[str, Any], out: Path) -> Any:
 
 
 def _pack(out: Path) -> None:
-    move.pack(out, out / "packed.qbz")
+    move.pack(out, out.with_name("packed.qbz"))
 
 
 def _packed(out: Path) -> None:
@@ -86,55 +90,58 @@ def _packed(out: Path) -> None:
 
 
 def _unpack(out: Path) -> None:
-    move.unpack(out / "packed.qbz", out / "other")
+    move.unpack(out.with_name("packed.qbz"), out.with_name("other"))
 
 
 def _with_another(out: Path) -> None:
     run(moments(), out)
-    run(moments([16e-3]), out / "other")
+    run(moments([16e-3]), out.with_name("other"))
 
 
 def _merge(out: Path) -> None:
-    qb.merge(out, out / "other", out=out / "both", tell=lambda _: None)
+    qb.merge(out, out.with_name("other"), out=out.with_name("both"), tell=lambda _: None)
 
 
 def _again(act: Callable[[Path], Any], made: str) -> Callable[[dict[str, Any], Path], Any]:
     """Go on by doing it once more, unless it is done: what it makes is there whole, or not at all."""
 
     def finish(goal: dict[str, Any], out: Path) -> Any:
-        is_new = not (out / made).exists()
-        if is_new:
+        target = out.with_name(made)
+        for folder in out.parent.glob(f".{made}.*"):
+            os.utime(folder, (0, 0))  # long ago
+        if target.exists():
+            clear(target)
+        else:
             act(out)
-        assert qb.open(out / made).check().exit_code == 0, "check"
-        assert qb.open(out / made).complete, "not complete"
-        left = [path for path in out.iterdir() if path.name.startswith(f".{made}.")]
-        assert not (left if is_new else [path for folder in left for path in folder.iterdir()]), "something was left"
+        assert qb.open(target).check().exit_code == 0, "check"
+        assert qb.open(target).complete, "not complete"
+        assert not list(out.parent.glob(f".{made}.*")), "something was left"
         return run(goal, out)
 
     return finish
 
 
 def _remove(out: Path) -> None:
-    move.remove(out / "other")
+    move.rm(out.with_name("other"))
 
 
 def _is_whole_or_gone(goal: dict[str, Any], out: Path) -> Any:
-    if (out / "other").exists():
-        assert qb.open(out / "other").check().exit_code == 0
+    if out.with_name("other").exists():
+        assert qb.open(out.with_name("other")).check().exit_code == 0
         _remove(out)
     return run(goal, out)
 
 
 def _move(out: Path) -> None:
-    move.mv(out / "other", out / "moved")
+    move.mv(out.with_name("other"), out.with_name("moved"))
 
 
 def _is_at_one_place(goal: dict[str, Any], out: Path) -> Any:
-    assert (out / "other").exists() != (out / "moved").exists()
-    if (out / "other").exists():
+    assert out.with_name("other").exists() != out.with_name("moved").exists()
+    if out.with_name("other").exists():
         _move(out)
-    assert qb.open(out / "moved").check().exit_code == 0
-    assert qb.open(out / "moved").status()["state"] == "complete"
+    assert qb.open(out.with_name("moved")).check().exit_code == 0
+    assert qb.open(out.with_name("moved")).status()["state"] == "complete"
     return run(goal, out)
 
 

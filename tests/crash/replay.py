@@ -12,10 +12,8 @@ from unittest import mock
 
 from .disk import Cut
 from .judging import SOLVED, Point, judge, load, points, solving
-from .operations import Operation
+from .operations import PLACE, Operation
 from .recording import Recording, recorded
-
-PLACE = Path("runs", "crash")  # the run directory; those above it are made by the run too
 
 
 def record(operation: Operation, per_chunk: int) -> Recording:

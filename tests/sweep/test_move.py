@@ -19,6 +19,8 @@ import qbsweep as qb
 from qbsweep.runs import opening
 from qbsweep.runs.block import Task, solve_block
 from qbsweep.store import packs
+from qbsweep.store import scratch as scratches
+from qbsweep.store.directory import RunDirectory
 from qbsweep.store.lock import lock_holder
 from qbsweep.store.scratch import scratch
 
@@ -113,13 +115,21 @@ def test_a_pack_does_not_change(command: str, packed: Path) -> None:
     assert said == f"out.qbz is a pack, which does not change; `qbsweep unpack {packed.name}` makes a directory of it"
 
 
-def test_what_is_finished_but_in_no_chunk_yet_is_packed(tmp_path: Path) -> None:
+def not_ours(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `path` be a directory that we cannot write to; a superuser can write to all."""
+    monkeypatch.setattr(os, "access", lambda asked, mode, **_: asked != path or mode != os.W_OK)
+
+
+def test_what_is_finished_but_in_no_chunk_yet_is_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     with opening.locked(out) as directory:
         store = opening.prepare(qb.sweep(SWEEP), directory, 1e-4)
         assert store.grid.is_grouped
         assert not solve_block(Task(str(out), store.id, 1)).error
     assert list((out / "blocks").rglob("*.block"))
+    with monkeypatch.context() as patch:
+        not_ours(out, patch)
+        assert "ask its owner to pack it" in qbsweep("pack", out).sentence(out)
     run = qb.open(qb.open(out).pack())
     assert run.status()["blocks_done"] == 1
     assert run.status()["state"] == "interrupted"
@@ -156,6 +166,58 @@ def test_nothing_is_overwritten(out: Path, packed: Path) -> None:
     assert "must end in .qbz" in qbsweep("pack", out, out.with_name("x.zip")).sentence(out)
     assert "is not a directory" in qbsweep("unpack", packed, out / "a" / "b").sentence(out)
     assert "does not exist" in qbsweep("unpack", out.with_name("none.qbz")).sentence(out.parent)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_has_come_meanwhile_is_not_overwritten(
+    links: bool, out: Path, packed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse = scratches.refuse_existing
+    there = out.with_name("there.qbz")
+
+    def late(target: Path) -> None:
+        if target == there and links and not there.exists():
+            there.write_text("mine")
+        else:
+            refuse(target)
+
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(scratches, "refuse_existing", late)
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+        assert qb.open(out).pack(there).is_file()
+        assert qbsweep("mv", there, out.with_name("b.qbz"))[0] == 0
+        return
+    mine = shutil.copy(packed, out.with_name("a.qbz"))
+    for command in (["pack", out, there], ["mv", mine, there]):
+        assert "exists already" in qbsweep(*command).sentence(there)
+        assert there.read_text() == "mine"
+        there.unlink()
+    assert left(out.parent) == ["a.qbz", "out"]
+
+
+def test_a_run_that_is_not_ours_is_packed(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    not_ours(out, monkeypatch)
+    before = files(out)
+    assert same(qb.open(qb.open(out).pack()).dataset, qb.open(out).dataset)
+    assert (files(out), left(out.parent)) == (before, ["out", "out.qbz"])
+    with opening.locked(out):
+        assert "is being run by its owner" in qbsweep("pack", out, out.with_name("b.qbz")).sentence(out)
+
+
+def test_a_run_that_is_not_ours_may_change_meanwhile(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = packs.write
+
+    def late(directory: RunDirectory, *rest: Any) -> None:
+        next((out / "data.zarr" / "energy_terminal").glob("c.*")).unlink()
+        write(directory, *rest)
+
+    monkeypatch.setattr(packs, "write", late)
+    not_ours(out, monkeypatch)
+    assert "somebody has changed it meanwhile; pack it again" in qbsweep("pack", out).sentence(out)
+    assert left(out.parent) == ["out"]
 
 
 def evil(folder: Path, name: str, content: bytes = b"x", mode: int = stat.S_IFREG | 0o644) -> Path:
@@ -242,25 +304,35 @@ def test_a_run_moves(out: Path, finished: Path) -> None:
 
 def far(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Let `folder` be another file system."""
-    rename = Path.rename
+    rename, link = Path.rename, Path.hardlink_to
 
-    def refusing(self: Path, target: Path) -> Path:
-        if self.is_relative_to(folder) != Path(target).is_relative_to(folder):
+    def refuse(one: Path, other: Path) -> None:
+        if one.is_relative_to(folder) != other.is_relative_to(folder):
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    def renaming(self: Path, target: Path) -> Path:
+        refuse(self, target)
         return rename(self, target)
 
-    monkeypatch.setattr(Path, "rename", refusing)
+    def linking(self: Path, target: Path) -> None:
+        refuse(self, target)
+        link(self, target)
+
+    monkeypatch.setattr(Path, "rename", renaming)
+    monkeypatch.setattr(Path, "hardlink_to", linking)
 
 
 def test_a_run_moves_to_another_file_system(out: Path, packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = out.parent / "other"
     other.mkdir()
     before = files(out / "data.zarr")
+    (out / "notes").symlink_to("/etc/hostname")
     far(monkeypatch, other)
     assert qb.open(out).mv(other / "b").path == other / "b"
     assert files(other / "b" / "data.zarr") == before
     assert (left(out.parent), left(other)) == (["other"], ["b"])
     assert not list((other / "b").glob("*lock*"))
+    assert (other / "b" / "notes").is_symlink()
     pack = Path(shutil.copy(packed, out.with_name("p.qbz")))
     assert qbsweep("mv", pack, other / "p.qbz")[0] == 0
     assert (left(out.parent), left(other)) == (["other"], ["b", "p.qbz"])
@@ -369,3 +441,8 @@ def test_jobs_that_wait_are_not_left_without_their_run(out: Path, monkeypatch: p
 def test_summary(packed: Path) -> None:
     found = packs.summary(packed)
     assert (found["name"], found["points"]["ok"]) == ("small", 24)
+
+
+def test_a_strangers_summary_is_not_read_whole(tmp_path: Path) -> None:
+    with pytest.raises(qb.QbsweepError, match="is not a whole pack of a run"):
+        packs.summary(evil(tmp_path, packs.SUMMARY, b"{" + b" " * (1 << 20) + b"}"))
