@@ -1,5 +1,6 @@
 """Runs that move: into one file and out of it, to another place, away."""
 
+import os
 from pathlib import Path
 
 from qbsweep.api.result import AnyPath, Run
@@ -60,8 +61,9 @@ def export(path: Path, file: AnyPath, kind: str | None, everything: bool) -> Pat
     from qbsweep.runs import exporting  # pandas
 
     target = _place(file)
-    if target.is_dir():
-        raise QbsweepError(f"{file} is a directory; name a file")
+    if os.path.lexists(target) and (target.is_symlink() or not target.is_file()):
+        what = "a directory" if target.is_dir() else "a link" if target.is_symlink() else "a pipe or a device"
+        raise QbsweepError(f"{file} is {what}; name a file, which may be there already")
     _require_parent(target)
     ending = target.suffix.removeprefix(".")
     exporting.export(existing(path).data, kind or {"nc": "netcdf"}.get(ending, ending), target, everything)

@@ -70,9 +70,7 @@ def export_command(
     parquet: Annotated[
         Path | None, typer.Option("--parquet", help="A table; needs pyarrow.", show_default=False)
     ] = None,
-    netcdf: Annotated[
-        Path | None, typer.Option("--netcdf", help="The whole dataset; needs netCDF4 or h5netcdf.", show_default=False)
-    ] = None,
+    netcdf: Annotated[Path | None, typer.Option("--netcdf", help="The whole dataset.", show_default=False)] = None,
     everything: Annotated[bool, typer.Option("--all", help="Columns for fixed parameters too.")] = False,
 ) -> None:
     """Write a dataset for other programs.

@@ -10,23 +10,25 @@ from qbsweep.store.disk import sync_folder, sync_tree
 from qbsweep.store.readable import used
 from qbsweep.store.reading import open_dataset
 from qbsweep.store.scratch import scratch
+from qbsweep.text import size_of
 
-FORMATS = {"csv": ("pandas",), "parquet": ("pyarrow",), "netcdf": ("netCDF4", "h5netcdf")}
-"""What can be written, and packages of which one is needed."""
+FORMATS = ("csv", "parquet", "netcdf")
 _ENGINES = {"netCDF4": "netcdf4", "h5netcdf": "h5netcdf"}
+_CLASSIC = (
+    2 << 30
+)  # bytes of a dataset that scipy, which knows only the classic netCDF and keeps all of it in memory, writes
 
 
 def export(data: Path, kind: str, target: Path, everything: bool) -> None:
     """Write a dataset to a file, or replace one."""
     if kind not in FORMATS:
         raise QbsweepError(f"a run is exported to csv, parquet or netcdf, not to '{kind}'")
-    package = next((name for name in FORMATS[kind] if importlib.util.find_spec(name)), None)
-    if package is None:
-        raise QbsweepError(f"export to {kind} needs {' or '.join(FORMATS[kind])}: pip install {FORMATS[kind][-1]}")
+    if kind == "parquet" and not _has("pyarrow"):
+        raise QbsweepError("export to parquet needs pyarrow: pip install pyarrow")
     with scratch(target) as folder, used(data):
         new = folder / target.name
         if kind == "netcdf":
-            _netcdf(data, new, _ENGINES[package])
+            _netcdf(data, new)
         else:
             (_csv if kind == "csv" else _parquet)(Tables(Store(data), everything), new)
         sync_tree(folder)
@@ -34,8 +36,15 @@ def export(data: Path, kind: str, target: Path, everything: bool) -> None:
         sync_folder(target.parent)
 
 
-def _netcdf(data: Path, new: Path, engine: str) -> None:
+def _has(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _netcdf(data: Path, new: Path) -> None:
+    engine = next((engine for package, engine in _ENGINES.items() if _has(package)), "scipy")
     with open_dataset(data) as ds:
+        if engine == "scipy" and ds.nbytes > _CLASSIC:
+            raise QbsweepError(f"export of {size_of(ds.nbytes)} to netcdf needs h5netcdf: pip install h5netcdf")
         ds.to_netcdf(new, engine=engine)  # type: ignore[call-overload]
 
 

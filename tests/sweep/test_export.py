@@ -1,7 +1,8 @@
 """`export`: the dataset in files of other programs, with its units and nothing left out."""
 
-import importlib.util
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,11 +10,13 @@ import pytest
 import xarray as xr
 
 import qbsweep as qb
+from qbsweep.runs.tables import Tables
+from qbsweep.store.dataset import Store
 
 from ..command import qbsweep
 from ..datasets import put
 
-SWEEP = {
+SWEEP: dict[str, Any] = {
     "name": "small",
     "parameters": {"topology": "cascaded", "kappa": 0.003, "epsilon": 0.01},
     "sweep": {"N": [1, 2], "J": [1e-3, 2e-3, 4e-3]},
@@ -62,32 +65,74 @@ def test_a_row_for_every_mode_and_time(tmp_path: Path) -> None:
             assert float(point[name]) == row[f"{name} (omega)"]
 
 
-@pytest.mark.parametrize(("kind", "package"), [("parquet", "pyarrow"), ("netcdf", "h5netcdf")])
-def test_what_needs_a_package_says_which(
-    kind: str, package: str, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("qbsweep.runs.exporting.importlib.util.find_spec", lambda _: None)
-    said = qbsweep("export", out, f"--{kind}", tmp_path / "x").sentence(out)
-    assert said.endswith(f": pip install {package}")
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+def test_parts_of_a_chunk_are_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = {
+        "name": "small",
+        "parameters": {"topology": "cascaded", "kappa": 0.003, "epsilon": 0.01},
+        "sweep": {"J": {"linspace": [0.5, 2, 3], "unit": "J_op"}, "N": [1, 3]},
+        "outputs": ["energy_terminal", "energy_t"],
+        "times": {"linspace": [0, 10, 3], "unit": "1/kappa"},
+    }
+    run = qb.run(sweep, tmp_path / "out", executor="serial", progress=False)
+    whole = run.export(tmp_path / "whole.csv", everything=True).read_bytes()
+    monkeypatch.setattr("qbsweep.runs.tables._ROWS", 30)
+    assert max(map(len, Tables(Store(run.data), everything=False).parts())) <= 30
+    assert run.export(tmp_path / "parts.csv", everything=True).read_bytes() == whole
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("pyarrow"), reason="needs pyarrow")
+@pytest.mark.parametrize(("outputs", "rows"), [(["energy_terminal"], 1), (["energy"], 3)])
+def test_a_sweep_without_axes(outputs: list[str], rows: int, tmp_path: Path) -> None:
+    parameters = {**SWEEP["parameters"], "N": 2, "J": 1e-3}
+    sweep = {"name": "one", "parameters": parameters, "outputs": outputs}
+    run = qb.run(sweep, tmp_path / "out", executor="serial", progress=False)
+    table = pd.read_csv(run.export(tmp_path / "x.csv", everything=True))
+    assert table["J (omega)"].tolist() == [1e-3] * rows
+    assert table["status"].tolist() == ["ok"] * rows
+    np.testing.assert_array_equal(table[f"{outputs[0]} (omega)"], run.dataset[outputs[0]].values.ravel())
+
+
 def test_parquet(out: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
     run = qb.open(out)
     table = pd.read_parquet(run.export(tmp_path / "x.parquet"))
     pd.testing.assert_frame_equal(table, pd.read_csv(run.export(tmp_path / "x.csv")), check_dtype=False)
 
 
-@pytest.mark.skipif(
-    not (importlib.util.find_spec("netCDF4") or importlib.util.find_spec("h5netcdf")),
-    reason="needs netCDF4 or h5netcdf",
-)
-def test_netcdf(out: Path, tmp_path: Path) -> None:
+def without_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qbsweep.runs.exporting._has", lambda _: False)
+
+
+def test_parquet_says_what_it_needs(out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_packages(monkeypatch)
+    said = qbsweep("export", out, "--parquet", tmp_path / "x").sentence(out)
+    assert said == "export to parquet needs pyarrow: pip install pyarrow"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_netcdf(alone: bool, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if alone:  # scipy is always there
+        without_packages(monkeypatch)
     run = qb.open(out)
     with xr.open_dataset(run.export(tmp_path / "x.nc")) as ds:
         xr.testing.assert_equal(ds.load(), run.dataset.load())
         assert ds.attrs["spec_digest"] == run.spec.digest()
+    if alone:
+        monkeypatch.setattr("qbsweep.runs.exporting._CLASSIC", 10)
+        said = qbsweep("export", out, "--netcdf", tmp_path / "y.nc").sentence(out)
+        assert said.endswith(" to netcdf needs h5netcdf: pip install h5netcdf")
+
+
+def test_nothing_but_a_file_is_replaced(out: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "x.csv")
+    os.mkfifo(tmp_path / "pipe")
+    for name, what in (("link", "a link"), ("pipe", "a pipe or a device"), ("out", "a directory")):
+        said = qbsweep("export", out, "--csv", tmp_path / name).sentence(tmp_path)
+        assert f"{name} is {what}; name a file" in said
+    assert (tmp_path / "x.csv").read_text() == "old"
+    qb.open(out).export(tmp_path / "x.csv")
+    assert (tmp_path / "x.csv").read_text().startswith("N,")
 
 
 def test_what_is_refused(out: Path, tmp_path: Path) -> None:
