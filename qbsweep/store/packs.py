@@ -44,9 +44,10 @@ _opened: dict[tuple[object, ...], "tempfile.TemporaryDirectory[str]"] = {}
 
 def write(directory: RunDirectory, new: Path, summary: Mapping[str, Any]) -> None:
     """Pack a run directory that nobody changes into a new file."""
+    members = list(_members(directory))
     with zipfile.ZipFile(new, "x", strict_timestamps=False) as archive:
-        archive.writestr(SUMMARY, json.dumps(summary, indent=1))
-        for name, path in _members(directory):
+        archive.writestr(SUMMARY, json.dumps({**summary, "files": len(members)}, indent=1))
+        for name, path in members:
             text = path.suffix in _TEXT
             archive.write(path, name, zipfile.ZIP_DEFLATED if text else zipfile.ZIP_STORED)
 
@@ -74,8 +75,13 @@ def _is_file(path: Path) -> bool:
 
 
 def summary(pack: Path) -> dict[str, Any]:
-    """Return what was written down of a run when it was packed."""
-    with _reading(pack), zipfile.ZipFile(pack) as archive, archive.open(SUMMARY) as file:
+    """Return what was written down of a run when it was packed, and how many `files` of it there are."""
+    with _reading(pack), zipfile.ZipFile(pack) as archive:
+        return _summary(archive)
+
+
+def _summary(archive: zipfile.ZipFile) -> dict[str, Any]:
+    with archive.open(SUMMARY) as file:
         return dict(json.loads(file.read(_PIECE)))  # somebody else's may be of any length
 
 
@@ -91,6 +97,9 @@ def extract(pack: Path, folder: Path) -> None:
         members = [_checked(pack, info) for info in archive.infolist()]
         if f"{_HERE.data.name}/zarr.json" not in archive.namelist():
             _refuse(pack, "it has no dataset")
+        count = _summary(archive)["files"]  # a flipped bit in the table of contents can hide what follows
+        if count != len(members) - 1:
+            _refuse(pack, f"it has {len(members) - 1:,} files instead of {count}")
         needed, free = sum(info.file_size for info in members), shutil.disk_usage(folder).free
         if needed > free:
             raise QbsweepError(

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import random
+import re
 import shutil
 import socket
 import stat
@@ -287,8 +288,16 @@ def test_a_missing_chunk_is_found_by_unpack(packed: Path, tmp_path: Path) -> Non
         for info in old.infolist():
             if "energy_terminal/c" not in info.filename:
                 new.writestr(info, old.read(info))
-    assert "is missing" in qbsweep("unpack", pack, tmp_path / "a").sentence(tmp_path)
+    assert re.search(r"it has \d+ files instead of", qbsweep("unpack", pack, tmp_path / "a").sentence(tmp_path))
     assert left(tmp_path) == ["x.qbz"]
+
+
+def test_a_table_of_contents_that_ends_too_early_is_found(packed: Path, tmp_path: Path) -> None:
+    content = bytearray(packed.read_bytes())
+    entry = content.rindex(b"PK\x01\x02", 0, content.rindex(b"PK\x01\x02"))
+    content[entry + 33] ^= 0x40  # 16,384 more bytes of a comment, which is all the rest
+    (tmp_path / "x.qbz").write_bytes(content)
+    assert "files instead of" in qbsweep("status", tmp_path / "x.qbz").sentence(tmp_path)
 
 
 def test_a_run_moves(out: Path, finished: Path) -> None:
