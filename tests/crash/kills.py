@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,10 +53,12 @@ def _serve(name: str, per_chunk: int) -> None:
         if not (child := os.fork()):
             try:
                 _act(operation, Path(out), per_chunk, int(left), 1)
-            finally:
-                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
         _, status = os.waitpid(child, 0)
-        if os.WIFSIGNALED(status):
+        if status:
             os.write(1, b"0\n")
 
 
