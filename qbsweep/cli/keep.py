@@ -13,7 +13,12 @@ app = typer.Typer()
 def check_command(
     directory: Directory,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Make the points of damaged files pending, so that `run` solves them.")
+        bool,
+        typer.Option(
+            "--repair",
+            help="Make the points of damaged files pending, so that `run` solves them; put damaged samples of "
+            "`analyze --refine` aside, and remove damaged analyses.",
+        ),
     ] = False,
     recompute: Annotated[int, typer.Option(min=0, help="Solve so many random points again, and compare.")] = 0,
     as_json: AsJson = False,

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from qbsweep.runs.state import pending_blocks
 from qbsweep.solvers.status import OK, STATUS_NAMES, VERDICT_NAMES
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
+from qbsweep.store.disk import remove
 from qbsweep.store.examine import examine, examine_digest, examine_rest, examine_tree, repair, repair_rest
 from qbsweep.store.layout import labels_behind
 from qbsweep.store.seals import Seals
@@ -122,13 +122,28 @@ def check_files(directory: RunDirectory, mend: bool) -> Findings:
         found.repaired = not found.unmended
     if mend or not found.damages:
         found.notes += _books(directory, store)
-    for tree, again in ((directory.refined, "qbsweep analyze --refine"), (directory.analysis_data, "qbsweep analyze")):
-        if changed := examine_tree(tree):
-            found.damages += changed
-            found.notes.append(f"`{again}` makes {tree.name} again")
-            if mend:
-                shutil.rmtree(tree)
+    _check_results(directory, found, mend)
     return found
+
+
+def _check_results(directory: RunDirectory, found: Findings, mend: bool) -> None:
+    """Examine what `analyze` has written; samples, which take long to solve, are put aside rather than removed."""
+    for tree, again in ((directory.refined, "qbsweep analyze --refine"), (directory.analysis_data, "qbsweep analyze")):
+        changed = examine_tree(tree)
+        found.damages += changed
+        if changed:
+            what = _moved_away(directory, tree) if mend else f"{tree.name} is damaged"
+            found.notes.append(f"{what}; `{again}` makes it again")
+
+
+def _moved_away(directory: RunDirectory, tree: Path) -> str:
+    if tree != directory.refined:
+        remove(tree)
+        return f"{tree} is removed"
+    aside = tree.with_name(f"{tree.name}.damaged")
+    remove(aside)
+    tree.rename(aside)
+    return f"{tree} is put aside as {aside.name}"
 
 
 def _size(data: Path) -> int:

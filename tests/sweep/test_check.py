@@ -267,3 +267,21 @@ def test_a_run_of_format_2_is_read_and_upgraded(stored: Path, name: str) -> None
     again(out)
     assert qb.open(out).complete
     assert qbsweep("check", out, "--recompute", 5)[0] == 0
+
+
+def test_damaged_samples_are_put_aside_and_analyses_removed(out: Path) -> None:
+    qb.open(out).refine(tolerance=0.1, progress=False)
+    qb.open(out).analyze()
+    refined, analysis = out / "data.zarr/refined", out / "analysis/analysis.zarr"
+    for tree in (refined, analysis):
+        flip(next(file for file in tree.rglob("0") if file.is_file()))
+    assert len(qb.open(out).check().damages) == 2
+    assert refined.exists()
+    code, text, _ = qbsweep("check", out, "--repair")
+    assert code == 0
+    assert f"{refined} is put aside as refined.damaged; `qbsweep analyze --refine` makes it again" in text
+    assert f"{analysis} is removed; `qbsweep analyze` makes it again" in text
+    assert (out / "data.zarr/refined.damaged/energy_terminal").exists()
+    assert not refined.exists()
+    assert not analysis.exists()
+    assert not qb.open(out).check().damages
