@@ -77,11 +77,11 @@ def _is_file(path: Path) -> bool:
 def summary(pack: Path) -> dict[str, Any]:
     """Return what was written down of a run when it was packed, and how many `files` of it there are."""
     with _reading(pack), zipfile.ZipFile(pack) as archive:
-        return _summary(archive)
+        return _summary(pack, archive)
 
 
-def _summary(archive: zipfile.ZipFile) -> dict[str, Any]:
-    with archive.open(SUMMARY) as file:
+def _summary(pack: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
+    with archive.open(_checked(pack, archive.getinfo(SUMMARY))) as file:
         return dict(json.loads(file.read(_PIECE)))  # somebody else's may be of any length
 
 
@@ -97,7 +97,7 @@ def extract(pack: Path, folder: Path) -> None:
         members = [_checked(pack, info) for info in archive.infolist()]
         if f"{_HERE.data.name}/zarr.json" not in archive.namelist():
             _refuse(pack, "it has no dataset")
-        count = _summary(archive)["files"]  # a flipped bit in the table of contents can hide what follows
+        count = _summary(pack, archive)["files"]  # a flipped bit in the table of contents can hide what follows
         if count != len(members) - 1:
             _refuse(pack, f"it has {len(members) - 1:,} files instead of {count}")
         needed, free = sum(info.file_size for info in members), shutil.disk_usage(folder).free
@@ -120,6 +120,8 @@ def _checked(pack: Path, info: zipfile.ZipInfo) -> zipfile.ZipInfo:
     is_ours = name in (*_FILES, SUMMARY) or name.startswith(tuple(f"{folder}/" for folder in _FOLDERS))
     if not is_plain or not is_ours or any(part.startswith(".") for part in path.parts) or kind not in (0, stat.S_IFREG):
         _refuse(pack, f"it has {shown(name)}, which is no file of a run")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        _refuse(pack, f"{shown(name)} in it is not compressed as we do")
     return info
 
 

@@ -292,6 +292,17 @@ def test_a_missing_chunk_is_found_by_unpack(packed: Path, tmp_path: Path) -> Non
     assert left(tmp_path) == ["x.qbz"]
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, 99])
+def test_another_compression_is_refused(method: int, packed: Path, tmp_path: Path) -> None:
+    content = bytearray(packed.read_bytes())
+    for start, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        content[content.index(start) + place] = method
+    (tmp_path / "x.qbz").write_bytes(content)
+    with pytest.raises(qb.QbsweepError, match=r"'pack\.json' in it is not compressed as we do"):
+        packs.summary(tmp_path / "x.qbz")
+    assert "is not a whole pack" in qbsweep("status", tmp_path / "x.qbz").sentence(tmp_path)
+
+
 def test_a_table_of_contents_that_ends_too_early_is_found(packed: Path, tmp_path: Path) -> None:
     content = bytearray(packed.read_bytes())
     entry = content.rindex(b"PK\x01\x02", 0, content.rindex(b"PK\x01\x02"))
