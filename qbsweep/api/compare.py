@@ -1,7 +1,6 @@
 """Runs beside each other: made one, or compared."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,11 +15,12 @@ AnyPath = str | os.PathLike[str]
 AnyRun: TypeAlias = "AnyPath | Run"
 
 
-def merge(*runs: AnyRun, out: AnyPath, tell: Callable[[str], object] = print) -> Run:
+def merge(*runs: AnyRun, out: AnyPath) -> Run:
     """Make one run of several: axes have the values of all, and what was fixed to different values becomes an axis.
 
     Where several have a point, what is ok counts more than what is suspect, then failed, then pending. Points that
-    none of them has are pending: running the new sweep solves them.
+    none of them has are pending: running the new sweep solves them. Prints which values are taken as one, though they
+    differ in the last digits, and what the new run will lack.
 
     Parameters
     ----------
@@ -28,8 +28,6 @@ def merge(*runs: AnyRun, out: AnyPath, tell: Callable[[str], object] = print) ->
         Two or more; directories or packs.
     out : str or path
         The new run directory.
-    tell : callable
-        Told which values are taken as one, though they differ in the last digits.
 
     Returns
     -------
@@ -43,7 +41,7 @@ def merge(*runs: AnyRun, out: AnyPath, tell: Callable[[str], object] = print) ->
     """
     if len(runs) < 2:
         raise QbsweepError("`merge` needs two runs or more")
-    merging.merge([_path(run) for run in runs], new_place(out), tell)
+    merging.merge([_path(run) for run in runs], new_place(out), print)
     return Run(Path(out))
 
 

@@ -76,7 +76,7 @@ def run_command(
             executor=executor,
             retry_failed=retry_failed,
             block_seconds=block_seconds,
-            durability=durability,  # type: ignore[arg-type]  # `run` says what it must be
+            durability=durability,
             progress=Watcher(Console(soft_wrap=True)),
         )
     )

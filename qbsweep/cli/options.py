@@ -3,7 +3,7 @@
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,7 +20,8 @@ BlockSeconds = Annotated[
     float, typer.Option(min=1e-6, help="Longest predicted seconds of a block: what a crash can cost a worker.")
 ]
 Durability = Annotated[
-    str, typer.Option(help="safe: on the disk within a second of computing; fast: when the operating system likes.")
+    Literal["safe", "fast"],
+    typer.Option(help="safe: on the disk within a second of computing; fast: when the operating system likes."),
 ]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Solve failed points again.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

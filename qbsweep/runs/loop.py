@@ -44,7 +44,7 @@ def run_blocks(
     marked as failed with the reason. For want of room it stays pending instead.
     """
     todo = pending_blocks(store)
-    _note_unreported(directory, store, todo)
+    note_unreported(directory, store, todo)
     attempts = _Attempts(directory, store, todo)
     exhausted = attempts.exhausted()  # that failed for good while no driver was there to give them up
     for report in exhausted:
@@ -124,7 +124,7 @@ def _give_up(directory: RunDirectory, store: Store, report: Report) -> None:
             store.set_status(report.block, np.where(pending, np.int8(FAILED), status))
 
 
-def _note_unreported(directory: RunDirectory, store: Store, todo: list[int]) -> None:
+def note_unreported(directory: RunDirectory, store: Store, todo: list[int]) -> None:
     """Give every finished block its event, also those whose driver died between the two."""
     reported = {event["block"] for event in directory.events() if event.get("dataset") == store.id}
     unreported = sorted(set(range(store.grid.n_blocks)) - set(todo) - reported)

@@ -2,25 +2,28 @@
 
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.comparing import conflicts
+from qbsweep.runs.loop import note_unreported
 from qbsweep.runs.opening import open_run
 from qbsweep.runs.plan import make_grid
+from qbsweep.runs.state import pending_blocks, progress_of
+from qbsweep.solvers.status import FAILED
 from qbsweep.store.allocate import allocate
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
-from qbsweep.store.disk import sync_folder, sync_tree
 from qbsweep.store.extend import fill
 from qbsweep.store.provenance import provenance
-from qbsweep.store.records import append_line
-from qbsweep.store.scratch import refuse_existing, scratch
-from qbsweep.sweeps.joining import joined, nearly_same
+from qbsweep.store.records import append_lines
+from qbsweep.store.scratch import placed
+from qbsweep.sweeps.joining import joined, matched, nearly_same
 from qbsweep.sweeps.spec import dump_spec
-from qbsweep.text import labelled
+from qbsweep.text import command, labelled
 
 
 def merge(paths: Sequence[Path], target: Path, tell: Callable[[str], object]) -> None:
@@ -36,19 +39,54 @@ def merge(paths: Sequence[Path], target: Path, tell: Callable[[str], object]) ->
         {"path": str(path), "digest": s.digest, "dataset_id": s.id, **s.provenance}
         for path, s in zip(paths, stores, strict=True)
     ]
-    with scratch(target) as folder:
-        new = RunDirectory(folder / target.name)
+    grid = make_grid(spec)
+    for note in _missing(opened, target, grid.n_points):
+        tell(note)
+    with placed(target) as folder:
+        new = RunDirectory(folder)
         new.path.mkdir()
-        allocate(new.data, spec, make_grid(spec), {**provenance(), "merges": json.dumps(sources)})
-        fill(Store(new.data, safe=False), stores)
+        allocate(new.data, spec, grid, {**provenance(), "merges": json.dumps(sources)})
+        merged = Store(new.data, safe=False)
+        fill(merged, stores)
         new.write_sweep(spec.digest(), dump_spec(spec))
-        for directory, _ in opened:
-            for failure in directory.failures():
-                append_line(new.failures_file, failure)
-        sync_tree(new.path)
-        refuse_existing(target)
-        new.path.rename(target)
-        sync_folder(target.parent)
+        note_unreported(new, merged, pending_blocks(merged))
+        if progress_of(merged).points["failed"]:
+            append_lines(new.failures_file, itertools.chain(*(_failures(*one, merged) for one in opened)))
+
+
+def _missing(opened: Sequence[tuple[RunDirectory, Store]], target: Path, points: int) -> Iterator[str]:
+    """Say what the merged run will not have."""
+    if (none_has := points - sum(store.grid.n_points for _, store in opened)) > 0:
+        yield f"of the {points:,} points of the merged run, {none_has:,} or more are in none of these runs, and pending"
+    for directory, _ in opened:
+        if directory.refined.exists():
+            yield (
+                f"{directory.pack or directory.path}: the samples that `--refine` has added are not merged; "
+                f"`{command('analyze', '--refine', target)}` adds some to the new run"
+            )
+
+
+def _failures(directory: RunDirectory, store: Store, merged: Store) -> Iterator[dict[str, Any]]:
+    """Return the failures of a run of whose points some are failed in the merged one too, with labels of its axes."""
+    fixed = {name: store.spec.values(name)[0] for name in merged.spec.axes if name not in store.spec.axes}
+    for failure in directory.failures():
+        labels = {**fixed, **failure["labels"]}
+        if _has_failed(merged, labels):
+            yield {**{name: value for name, value in failure.items() if name != "block"}, "labels": labels}
+
+
+def _has_failed(store: Store, labels: Mapping[str, Any]) -> bool:
+    """Whether a point with these labels is failed, as far as they are understood."""
+    places = []
+    for name, axis in store.spec.axes.items():
+        here = labels.get(name, axis.values)
+        values = here if isinstance(here, list) else [here]
+        if not all(isinstance(value, str | int | float) for value in values):
+            return True
+        places.append(matched(values, axis.values))
+    if any((place < 0).any() for place in places):
+        return True
+    return bool((store.select(places, ["status"])["status"] == FAILED).any())
 
 
 def _require_agreement(one: Path, first: Store, other: Path, second: Store) -> None:

@@ -105,7 +105,33 @@ def test_the_better_of_two_points(tmp_path: Path) -> None:
         merged = qb.merge(*runs, out=tmp_path / f"{number}")
         assert merged.status()["ok"] == 6
         assert merged.dataset.energy_terminal.max() < 7
-        assert merged.failures()[0]["error"] == "why"
+        assert merged.failures() == []  # another run has solved its points
+
+
+def test_failures_of_both_know_their_new_axis(tmp_path: Path) -> None:
+    a, b = run(tmp_path / "a"), run(tmp_path / "b", kappa=0.004)
+    put(b, "status", np.s_[0, 1], 2)
+    lines = [
+        {"block": 0, "attempt": 1, "labels": labels, "points": 1, "error": "why"}
+        for labels in ({"J": 0.001, "n_th": 1}, {"J": 0.002, "n_th": [0, 1]}, {}, {"J": [{}]}, {"J": 7.0})
+    ]
+    for out in (a, b):
+        (out / "failures.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    merged = qb.merge(a, b, out=tmp_path / "c")
+    of_b = [failure["labels"] for failure in merged.failures() if failure["labels"]["kappa"] == 0.004]
+    assert of_b == [{"kappa": 0.004, **lines[i]["labels"]} for i in (0, 2, 3, 4)]
+    assert qb.open(tmp_path / "c").check().notes == []
+
+
+def test_what_the_new_run_lacks_is_said(tmp_path: Path) -> None:
+    a, b = run(tmp_path / "a"), run(tmp_path / "b", J=[5e-3, 6e-3], kappa=0.004)
+    qb.open(a).refine(tolerance=0.5, progress=False)
+    code, text, _ = qbsweep("merge", a, b, "--out", tmp_path / "c")
+    assert code == 0
+    assert "of the 20 points of the merged run, 10 or more are in none of these runs, and pending\n" in text
+    assert f"{a}: the samples that `--refine` has added are not merged; `qbsweep analyze --refine {tmp_path}/c`" in text
+    assert str(b) not in text
+    assert text.splitlines()[-2] == "10 ok, 0 suspect, 0 failed, 10 pending"
 
 
 def test_contradictions_are_named_and_nothing_is_written(a: Path, tmp_path: Path) -> None:
