@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from qbsweep.physics.network import Network as Network
     from qbsweep.physics.topologies import cascaded as cascaded
     from qbsweep.physics.topologies import parallel as parallel
+    from qbsweep.runs.check import Findings as Findings
+    from qbsweep.runs.comparing import Difference as Difference
     from qbsweep.runs.plan import Plan as Plan
     from qbsweep.sweeps.given import sweep as sweep
     from qbsweep.sweeps.spec import SweepSpec as SweepSpec
@@ -60,6 +62,8 @@ _HOMES = {
     "json_schema": "sweeps.syntax",
     "Run": "api.result",
     "Plan": "runs.plan",
+    "Findings": "runs.check",
+    "Difference": "runs.comparing",
     "SweepSpec": "sweeps.spec",
     "Network": "physics.network",
     "Edge": "physics.network",

@@ -14,9 +14,7 @@ from qbsweep.text import size_of
 
 FORMATS = ("csv", "parquet", "netcdf")
 _ENGINES = {"netCDF4": "netcdf4", "h5netcdf": "h5netcdf"}
-_CLASSIC = (
-    2 << 30
-)  # bytes of a dataset that scipy, which knows only the classic netCDF and keeps all of it in memory, writes
+_CLASSIC = 2 << 30  # bytes; scipy knows only the classic netCDF, and keeps all of it in memory
 
 
 def export(data: Path, kind: str, target: Path, everything: bool) -> None:
