@@ -157,7 +157,8 @@ class Store:
         if content is None:
             return np.full((*(s.stop - s.start for s in region), *tail), variable.fill, variable.dtype)
         whole = decode(name, content, variable.dtype, (*self.grid.chunk_shape, *tail))
-        return whole[tuple(slice(s.stop - s.start) for s in region)].copy()
+        here: tuple[Any, ...] = (*(slice(s.stop - s.start) for s in region), ...)  # an array, without axes too
+        return whole[here].copy()
 
     def require_there(self) -> None:
         """Raise UnreadableError if it was moved away, or another has taken its place."""

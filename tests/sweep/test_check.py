@@ -138,6 +138,16 @@ def test_other_numbers_are_found_by_solving_again(out: Path) -> None:
     assert text.count("n_th 1 is 0.5, and ") == 2
 
 
+def test_a_sweep_without_axes(tmp_path: Path) -> None:
+    parameters = {"topology": "cascaded", "kappa": 0.003, "epsilon": 0.01, "N": 1, "J": 1e-3}
+    sweep = {"name": "one", "parameters": parameters, "outputs": ["energy_terminal", "energy"]}
+    run = qb.run(sweep, tmp_path / "out", executor="serial", progress=False)
+    assert run.check(recompute=1).recomputed == 1
+    put(run.path, "energy_terminal", (), 0.5)
+    (other,) = run.check(recompute=1).differ
+    assert (other["labels"], other["before"]) == ({}, 0.5)
+
+
 def test_numbers_that_json_has_no_word_for(out: Path) -> None:
     put(out, "energy_t", (slice(None), slice(None), slice(None), 1, 2), np.nan)
     code, text, _ = qbsweep("check", out, "--recompute", 24, "--json")
