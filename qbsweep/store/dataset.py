@@ -158,7 +158,8 @@ class Store:
             return np.full((*(s.stop - s.start for s in region), *tail), variable.fill, variable.dtype)
         whole = decode(name, content, variable.dtype, (*self.grid.chunk_shape, *tail))
         here: tuple[Any, ...] = (*(slice(s.stop - s.start) for s in region), ...)  # an array, without axes too
-        return whole[here].copy()
+        found: NDArray[Any] = whole[here].copy()
+        return found
 
     def require_there(self) -> None:
         """Raise UnreadableError if it was moved away, or another has taken its place."""
