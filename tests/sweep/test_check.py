@@ -6,6 +6,7 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -253,7 +254,7 @@ def stored(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["finished", "half", "moments", "extended"])
-def test_a_run_of_format_2_is_read_and_upgraded(stored: Path, name: str) -> None:
+def test_a_run_of_format_2_is_read_and_upgraded(stored: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     out = stored / name
     status = json.loads(qbsweep("status", out, "--json")[1])
     with xr.open_zarr(out / "data.zarr") as plain:
@@ -273,10 +274,13 @@ def test_a_run_of_format_2_is_read_and_upgraded(stored: Path, name: str) -> None
     assert [after[key] for key in ("ok", "pending", "verdicts")] == [
         status[key] for key in ("ok", "pending", "verdicts")
     ]
-    assert qbsweep("check", out, "--recompute", 5)[0] == 0
-    again(out)
-    assert qb.open(out).complete
-    assert qbsweep("check", out, "--recompute", 5)[0] == 0
+    more = ["--recompute", 5] if name == "moments" else []  # the truncated points of the others take seconds
+    assert qbsweep("check", out, *more)[0] == 0
+    pending = qb.open(out).status()["pending"]
+    monkeypatch.setattr(loop, "serial", lambda tasks: map(solve_block, islice(tasks, 2)))
+    assert qbsweep("run", out / "sweep.yaml", "--out", out, "--executor", "serial")[0] == (1 if pending else 0)
+    assert qb.open(out).status()["pending"] < pending or not pending
+    assert qbsweep("check", out)[0] == 0
 
 
 def test_damaged_samples_are_put_aside_and_analyses_removed(out: Path) -> None:
