@@ -23,12 +23,17 @@ def shown(value: object) -> str:
     if isinstance(value, (dict, list)):
         return "a mapping" if isinstance(value, dict) else "a list"
     try:
-        text = "".join(c if c.isprintable() else "?" for c in " ".join(str(value).split()))
+        text = printable(" ".join(str(value).split()))
     except ValueError:  # Python does not print integers of thousands of digits
         return "a number of thousands of digits"
     if len(text) > _LONGEST:
         text = f"{text[:_LONGEST]}..."
     return f"the text '{text}'" if isinstance(value, str) else text
+
+
+def printable(text: str) -> str:
+    """Return a line without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def unknown(what: str, name: object, valid: Iterable[str]) -> str:
@@ -54,6 +59,11 @@ def labelled(labels: Mapping[str, object]) -> str:
 def in_brackets(unit: str) -> str:
     """Write a unit behind a name; nothing for a pure number."""
     return "" if unit == "1" else f" ({unit.strip('[]')})"
+
+
+def counted(count: int, noun: str) -> str:
+    """Write how many there are: 0 blocks, 1 block, 1,000 blocks."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

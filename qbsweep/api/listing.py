@@ -11,9 +11,9 @@ from qbsweep.runs.state import progress_in
 from qbsweep.slurm.files import JobFiles
 from qbsweep.store import packs
 from qbsweep.store.directory import PACK, RunDirectory, run_at
-from qbsweep.store.lock import lock_holder
+from qbsweep.store.lock import is_of_lock, lock_holder
 from qbsweep.store.metadata import read_metadata
-from qbsweep.text import Table, duration, size_of
+from qbsweep.text import Table, duration, printable, size_of
 
 AnyPath = str | os.PathLike[str]
 _HEADER = ("run", "name", "state", "points", "done", "size", "age")
@@ -36,9 +36,9 @@ class Listed:
     failed : int
         How many of them have failed.
     bytes : int
-        On the disk.
+        Of all its files, as long as they are.
     changed : float
-        When it was changed last, in seconds since the epoch.
+        When it was changed last, in seconds since the epoch; that somebody held its lock is no change.
     note : str
         Why it is unreadable.
     """
@@ -61,8 +61,8 @@ class Runs(list[Listed]):
         """Return the table."""
         rows = [
             (
-                str(run.path),
-                run.name,
+                printable(str(run.path)),
+                printable(run.name),
                 run.state + (f", {run.failed:,} failed" if run.failed else ""),
                 f"{run.points:,}",
                 f"{run.done / run.points:.0%}" if run.points else "",
@@ -71,7 +71,11 @@ class Runs(list[Listed]):
             )
             for run in self
         ]
-        return Table(_HEADER, rows, note="\n".join(run.note for run in self if run.note) or ("" if rows else "no runs"))
+        return Table(
+            _HEADER,
+            rows,
+            note="\n".join(printable(run.note) for run in self if run.note) or ("" if rows else "no runs"),
+        )
 
     def __str__(self) -> str:
         return str(self.table())
@@ -160,5 +164,6 @@ def _measured(directory: RunDirectory) -> tuple[int, float]:
                 except FileNotFoundError:  # a run goes on
                     continue
                 size += found.st_size
-                changed = max(changed, found.st_mtime)
+                if Path(where) != directory.lock_file and not is_of_lock(directory.lock_file, Path(where, name)):
+                    changed = max(changed, found.st_mtime)
     return size, changed

@@ -208,7 +208,7 @@ class Run(Tabulated):
         return existing(self.path).failures()
 
     def logs(self, lines: int = 10) -> dict[Path, str]:
-        """Return the end of the logs of the run's Slurm jobs, the driver's first.
+        """Return the end of the logs of the run's Slurm jobs, the driver's first; of a pack, of those that are in it.
 
         Raises
         ------
@@ -217,9 +217,13 @@ class Run(Tabulated):
         """
         from qbsweep.slurm.submitted import log_files
 
-        existing(self.path)
-        texts = {file: file.read_text(encoding="utf-8", errors="replace") for file in log_files(self.path)}
-        return {file: "\n".join(text.splitlines()[-lines:]) for file, text in texts.items()}
+        where = existing(self.path).path
+        texts = {file: file.read_text(encoding="utf-8", errors="replace") for file in log_files(where)}
+        if not texts:
+            raise QbsweepError(f"{self.path} has no logs of jobs: it was not submitted, or none of its jobs has begun")
+        return {
+            self.path / file.relative_to(where): "\n".join(text.splitlines()[-lines:]) for file, text in texts.items()
+        }
 
     def cancel(self) -> list[str]:
         """Cancel the run's Slurm jobs and return their ids; what is finished stays, and `submit` goes on from there.

@@ -175,7 +175,8 @@ def watcher(progress: bool | Watcher, talks: bool = True) -> Watcher:
 def run_path(spec: SweepSpec, out: AnyPath | None) -> Path:
     """Return the directory of a run; raises QbsweepError if a new one must not be there."""
     path = Path("runs") / spec.name if out is None else Path(out)
-    if not RunDirectory(path).data.exists() and not is_pack(path):  # of a pack it is said why it cannot go on
+    is_there = os.path.exists(RunDirectory(path).data)  # noqa: PTH110 - whose name may be too long
+    if not is_there and not is_pack(path):  # of a pack it is said elsewhere why it cannot go on
         refuse_place(path)
     return path
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from qbsweep.cli.options import AsJson, Directory, example
+from qbsweep.cli.options import AsJson, DirectoryOrPack, example
 from qbsweep.errors import QbsweepError
 
 app = typer.Typer()
@@ -32,7 +32,7 @@ def _window(text: str) -> tuple[int, int]:
 
 @app.command("analyze", cls=_Command, epilog=example("analyze", "runs/fig1", "--refine", "1e-9", "--window", "10,50"))
 def analyze_command(
-    directory: Directory,
+    directory: DirectoryOrPack,
     tolerance: Annotated[
         float | None,
         typer.Option("--refine", help="Sample around the maxima until J_op is known to this relative tolerance."),

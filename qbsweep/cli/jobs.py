@@ -11,6 +11,7 @@ from qbsweep.cli.options import (
     AsJson,
     BlockSeconds,
     Directory,
+    DirectoryOrPack,
     Durability,
     Out,
     RetryFailed,
@@ -59,7 +60,7 @@ def submit_command(
 
 @app.command("status", epilog=example("status", "runs/fig3", "--watch"))
 def status_command(
-    directory: Directory,
+    directory: DirectoryOrPack,
     as_json: AsJson = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again and again until the run has ended.")] = False,
 ) -> None:
@@ -79,7 +80,7 @@ def status_command(
 
 
 @app.command("failures", epilog=example("failures", "runs/fig5"))
-def failures_command(directory: Directory) -> None:
+def failures_command(directory: DirectoryOrPack) -> None:
     """Show which points failed, and why."""
     from qbsweep.api.result import Run
 
@@ -98,7 +99,7 @@ def _label(value: Any) -> str:
 
 @app.command("logs", epilog=example("logs", "runs/fig3", "--lines", "50"))
 def logs_command(
-    directory: Directory,
+    directory: DirectoryOrPack,
     lines: Annotated[int, typer.Option(min=1, help="Lines of each log, from its end.")] = 10,
 ) -> None:
     """Show the end of the logs of a run's Slurm jobs."""

@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from qbsweep.cli.options import AsJson, Directory, example, json_of
+from qbsweep.cli.options import AsJson, Directory, DirectoryOrPack, example, json_of
 
 app = typer.Typer()
 
 
 @app.command("check", epilog=example("check", "runs/fig1", "--recompute", "100"))
 def check_command(
-    directory: Directory,
+    directory: DirectoryOrPack,
     repair: Annotated[
         bool,
         typer.Option(
@@ -43,9 +43,14 @@ def compact_command(directory: Directory) -> None:
     A run that ends does so itself.
     """
     import qbsweep
+    from qbsweep.text import counted
 
     count = qbsweep.open(directory).compact()
-    print(f"{count:,} blocks are in the dataset now" if count else "nothing to do: all finished blocks are there")
+    print(
+        f"brought {counted(count, 'block')} into the dataset"
+        if count
+        else "nothing to do: all finished blocks are there"
+    )
 
 
 @app.command("upgrade", epilog=example("upgrade", "runs/fig1"))

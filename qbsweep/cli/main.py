@@ -6,6 +6,7 @@ Here and in its other modules a command imports what it needs when it is called:
 import contextlib
 import json
 import sys
+import traceback
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,7 @@ from qbsweep.cli.options import BlockSeconds, Durability, Out, RetryFailed, Swee
 from qbsweep.errors import QbsweepError
 from qbsweep.store.grid import BLOCK_SECONDS
 
+_REFUSED = 4
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
@@ -93,7 +95,7 @@ for _room in (jobs, analyze, show, keep, move, compare, verify):
 
 
 def main() -> None:
-    """Run a command; a user's mistake is one sentence and exit code 2, a refusal of the system one and exit code 1."""
+    """Run a command; a user's mistake is one sentence and exit code 2, a refusal of the system one and exit code 4."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # a terminal that lacks a character is no reason to stop
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
@@ -112,8 +114,11 @@ def main() -> None:
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         print(f"qbsweep: the system refused: {error.strerror or error}{where}; nothing is lost", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(_REFUSED)
     except MemoryError as error:
         print(f"qbsweep: out of memory: {error or 'the sweep is too large for this machine'}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(_REFUSED)
+    except Exception:  # a fault of ours: 1 would mean that two runs differ, say
+        traceback.print_exc()
+        sys.exit(_REFUSED)
     sys.exit(code)

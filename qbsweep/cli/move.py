@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
-from qbsweep.cli.options import AsJson, Directory, example
+from qbsweep.cli.options import AsJson, Directory, DirectoryOrPack, example
 from qbsweep.errors import QbsweepError
 from qbsweep.text import command, size_of
 
 app = typer.Typer()
-_Run = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory, or a pack.", show_default=False)]
 
 
 @app.command("ls", epilog=example("ls", "runs"))
@@ -65,7 +64,7 @@ def unpack_command(
 
 @app.command("export", epilog=example("export", "runs/fig1", "--csv", "fig1.csv"))
 def export_command(
-    directory: _Run,
+    directory: DirectoryOrPack,
     csv: Annotated[Path | None, typer.Option("--csv", help="A table as text.", show_default=False)] = None,
     parquet: Annotated[
         Path | None, typer.Option("--parquet", help="A table; needs pyarrow.", show_default=False)
@@ -89,7 +88,7 @@ def export_command(
 
 @app.command("mv", epilog=example("mv", "runs/fig1", "/scratch/fig1"))
 def mv_command(
-    directory: _Run,
+    directory: DirectoryOrPack,
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its new name.", show_default=False)],
 ) -> None:
     """Move a run, to another file system too.

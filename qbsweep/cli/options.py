@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="The sweep file (YAML).", show_default=False)]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
+DirectoryOrPack = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory, or a pack.", show_default=False)]
 Out = Annotated[Path | None, typer.Option("--out", help="The run directory; default runs/<name>.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; default: one per core.")]
 BlockSeconds = Annotated[

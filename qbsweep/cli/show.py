@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from qbsweep.cli.options import Directory, example
+from qbsweep.cli.options import DirectoryOrPack, example
 from qbsweep.store.directory import RunDirectory, existing
 
 app = typer.Typer()
@@ -14,7 +14,7 @@ _DIR = RunDirectory(Path("DIR"))
 
 @app.command("report", epilog=example("report", "runs/fig1", "--png"))
 def report_command(
-    directory: Directory,
+    directory: DirectoryOrPack,
     out: Annotated[Path | None, typer.Option("--out", help=f"The page; default {_DIR.report}.")] = None,
     png: Annotated[
         bool, typer.Option("--png", help=f"Write figures for print, 86 mm wide, to {_DIR.figures} too.")
@@ -35,7 +35,7 @@ def report_command(
 
 @app.command("explore", epilog=example("explore", "runs/quickstart", "--port", "5006"))
 def explore_command(
-    directory: Directory,
+    directory: DirectoryOrPack,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 0,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
 ) -> None:

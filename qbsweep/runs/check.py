@@ -21,7 +21,7 @@ from qbsweep.store.examine import examine, examine_digest, examine_rest, examine
 from qbsweep.store.layout import labels_behind
 from qbsweep.store.seals import Seals
 from qbsweep.sweeps.variables import VARIABLES
-from qbsweep.text import duration, labelled, size_of
+from qbsweep.text import counted, duration, labelled, size_of
 
 
 @dataclass(slots=True, repr=False)
@@ -64,16 +64,20 @@ class Findings:
     notes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
+        read = f"{size_of(self.bytes)} read in {duration(self.seconds)}"
         rate = f", {size_of(self.bytes / self.seconds)}/s" if self.seconds else ""
-        lines = [f"{len(self.damages):,} damaged files; {size_of(self.bytes)} read in {duration(self.seconds)}{rate}"]
+        lines = [f"{counted(len(self.damages), 'damaged file')}; {read}{rate}"]
         lines += self.damages
         lines += [f"cannot be mended: {what}; run the sweep anew, in another directory" for what in self.unmended]
         if self.damages and self.repaired:
-            lines.append(f"mended; {self.blocks:,} blocks are pending, `qbsweep run` solves them again")
+            again = f"`qbsweep run` has {counted(self.blocks, 'block')} to solve again"
+            lines.append(f"mended; {again if self.blocks else 'no point has to be solved again'}")
         elif self.damages and not self.unmended:
-            lines.append("`--repair` makes their points pending")
+            lines.append("`--repair` mends that; what it cannot write again is pending then, and `run` solves it")
         if self.recomputed:
-            lines.append(f"{self.recomputed:,} points solved again: the largest difference is {self.worst:.1e}")
+            lines.append(
+                f"{counted(self.recomputed, 'point')} solved again: the largest difference is {self.worst:.1e}"
+            )
         lines += map(_other, self.differ)
         return "\n".join([*lines, *self.notes])
 
@@ -163,9 +167,9 @@ def _books(directory: RunDirectory, store: Store) -> list[str]:
     notes = []
     log = directory.events_file.name
     if unsaid := store.grid.n_blocks - len(pending | events):
-        notes.append(f"{unsaid:,} finished blocks have no line in {log}; the next `run` adds it")
+        notes.append(f"{log} lacks {counted(unsaid, 'finished block')}, which the next `run` adds")
     if again := events & pending:
-        notes.append(f"{len(again):,} blocks that {log} calls finished are pending, to be solved again")
+        notes.append(f"{log} has {counted(len(again), 'block')} as finished that `run` has to solve again")
         files = {store.chunks.file("status", store.grid.chunk_of(block)) for block in again}
         notes += [f"{file} is missing" for file in sorted(files) if not file.exists()]
     return notes

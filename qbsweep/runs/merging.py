@@ -23,7 +23,7 @@ from qbsweep.store.records import append_lines
 from qbsweep.store.scratch import placed
 from qbsweep.sweeps.joining import joined, matched, nearly_same
 from qbsweep.sweeps.spec import dump_spec
-from qbsweep.text import command, labelled
+from qbsweep.text import command, counted, labelled
 
 
 def merge(paths: Sequence[Path], target: Path, tell: Callable[[str], object]) -> None:
@@ -98,6 +98,6 @@ def _require_agreement(one: Path, first: Store, other: Path, second: Store) -> N
             worst = f"`{name}`{where}", apart
     if count:
         raise QbsweepError(
-            f"{one} and {other} contradict each other in {count:,} numbers: {worst[0]} differs by {worst[1]:.1e}, "
-            "relative to the energies there; nothing was written"
+            f"{one} and {other} contradict each other in {counted(count, 'number')}: {worst[0]} differs by "
+            f"{worst[1]:.1e}, relative to the energies there; nothing was written"
         )

@@ -15,7 +15,7 @@ from qbsweep.store.lock import Lock
 from qbsweep.store.provenance import provenance
 from qbsweep.sweeps.changes import check_extends
 from qbsweep.sweeps.spec import SweepSpec, dump_spec
-from qbsweep.text import command
+from qbsweep.text import command, counted
 
 
 def open_run(path: Path) -> tuple[RunDirectory, Store]:
@@ -93,9 +93,11 @@ def locked(path: Path) -> Iterator[RunDirectory]:
             for lock in RunDirectory(path).locks():
                 stack.enter_context(Lock(lock))
         except (FileExistsError, NotADirectoryError):
-            raise QbsweepError(f"{path} is or lies in a file, not a directory; give another --out") from None
+            raise QbsweepError(f"{path} is or lies in a file, not a directory; take another place") from None
         except OSError as error:
-            raise QbsweepError(f"{path} cannot be written: {error.strerror}; give another --out") from None
+            raise QbsweepError(
+                f"{path} cannot be written: {error.strerror}; mend that, or take another directory"
+            ) from None
         yield RunDirectory(path)
 
 
@@ -119,7 +121,8 @@ def settle(store: Store, tell: Callable[[str], object]) -> None:
     The caller holds the lock.
     """
     if count := store.drop_torn():
-        tell(f"{count:,} blocks were torn, by a power cut or by somebody, and are solved again")
+        verb = "was" if count == 1 else "were"
+        tell(f"{counted(count, 'block')} {verb} torn, by a power cut or by somebody, to be solved again")
     with surviving_a_full_disk():  # blocks are read where they are
         store.fold_all()
 

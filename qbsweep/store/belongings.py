@@ -1,5 +1,6 @@
 """What in a directory is a run's own: what removes a run must not take anything else with it."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -58,5 +59,6 @@ def refuse_place(path: Path) -> None:
         raise QbsweepError(f"{path} ends in {PACK}, as the name of a pack does; give a run directory another name")
     parent = path.parent.resolve()
     for folder in (parent, *parent.parents):
-        if is_run(folder) and RunDirectory(folder).sweep_file.exists():  # not where a dataset lies that is linked to
-            raise QbsweepError(f"{path} is in the directory of another run, {folder}; give a place outside it")
+        with contextlib.suppress(OSError):  # what cannot be looked at is made by nobody, and the one who tries is told
+            if is_run(folder) and RunDirectory(folder).sweep_file.exists():  # not where a dataset is that is linked to
+                raise QbsweepError(f"{path} is in the directory of another run, {folder}; give a place outside it")

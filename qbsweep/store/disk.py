@@ -18,7 +18,7 @@ from typing import TypeAlias
 from qbsweep.errors import QbsweepError
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
-_NOT_A_FILE = "{} is a link or a pipe, and nothing is written through one; remove it, or give another --out"
+_NOT_A_FILE = "{} is a link or a pipe, and nothing is written through one; remove it, or take another directory"
 PARTIAL = ".partial"
 """Ends the names of files on their way; `remove_partial` removes those of writers that were killed."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)

@@ -245,8 +245,7 @@ class Lock:
 
     def _refuse(self, owner: _Owner | None) -> NoReturn:
         raise QbsweepError(
-            f"{self._path.parent} is being run by {owner or 'another process'}; "
-            "wait for it, stop it, or give another --out"
+            f"{self._path.parent} is being run by {owner or 'another process'}; wait until it has ended, or stop it"
         )
 
     def _beat(self) -> None:

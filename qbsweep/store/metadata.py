@@ -128,7 +128,7 @@ def read_metadata(path: Path) -> Metadata:
     if version not in READABLE:
         raise QbsweepError(
             f"{path} has format {version}, but this version of qbsweep reads the formats "
-            f"{' and '.join(map(str, READABLE))}; use the version named in its attributes, or another --out"
+            f"{' and '.join(map(str, READABLE))}; use the version named in its attributes, or another directory"
         )
     if version == FORMAT or Seals(path).folder.is_dir():
         document = Seals(path).metadata()

@@ -23,8 +23,8 @@ def readable(path: Path) -> Iterator[None]:
         raise
     except DamagedError as error:
         raise UnreadableError(
-            f"{path} is damaged: {error}; `qbsweep check --repair {path.parent}` makes its points pending, "
-            "and `run` solves them again"
+            f"{path} is damaged: {error}; `qbsweep check --repair {path.parent}` mends it; what it cannot "
+            "write again is pending then, and `run` solves it"
         ) from error
     except OSError as error:
         if error.errno in _UNREACHABLE:  # the file system is to blame, not the dataset
@@ -56,7 +56,7 @@ def _is_of_reading(error: Exception) -> bool:
 def _damaged(path: Path, error: Exception) -> str:
     return (
         f"{path} is damaged or not a qbsweep dataset ({_one_line(error)}); "
-        "nothing was changed; move it away or give another --out"
+        "nothing was changed; move it away, or take another directory"
     )
 
 

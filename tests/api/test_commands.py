@@ -72,3 +72,15 @@ def test_a_window_that_is_none_is_said() -> None:
     assert qbsweep("analyze", "x", "--window", "2").sentence() == (
         "`--window` must be the smallest and the largest N, like 10,50, but is '2'"
     )
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError(), RuntimeError("a fault")])
+def test_a_fault_is_not_taken_for_a_finding(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of `check` and `diff` exit code 1 is an answer."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("qbsweep.diff", fail)
+    code, _, text = qbsweep("diff", "a", "b")
+    assert (code, "Traceback" in text) == (4, isinstance(error, RuntimeError))

@@ -102,6 +102,6 @@ def test_what_a_power_cut_leaves_is_no_damage(tmp_path: Path) -> None:
     found = keep.check(tmp_path, repair=False, points=0)
     assert found.damages == []
     assert found.notes == [
-        "1 blocks that events.jsonl calls finished are pending, to be solved again",
+        "events.jsonl has 1 block as finished that `run` has to solve again",
         f"{status} is missing",
     ]

@@ -600,14 +600,14 @@ def test_a_directory_in_a_file(qbsweep: Callable[..., Outcome], fake: FakeSlurm,
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path / "file/out"):
         sentence = qbsweep("submit", sweep, "--out", path).sentence()
-        assert sentence == f"{path} is or lies in a file, not a directory; give another --out"
+        assert sentence == f"{path} is or lies in a file, not a directory; take another place"
     assert fake.submitted == 0
 
 
 def test_a_directory_that_cannot_be_made(qbsweep: Callable[..., Outcome], fake: FakeSlurm, sweep: Path) -> None:
     path = Path("/proc/out")  # where not even root may write
     sentence = qbsweep("submit", sweep, "--out", path).sentence()
-    assert re.fullmatch(r"/proc/out cannot be written: [A-Z][a-z ]+; give another --out", sentence)
+    assert re.fullmatch(r"/proc/out cannot be written: [A-Z][a-z ]+; mend that, or take another directory", sentence)
     assert fake.submitted == 0
 
 

@@ -515,13 +515,13 @@ def test_out_is_a_file(qbsweep: Callable[..., Outcome], good: Path, tmp_path: Pa
     file.write_text("precious")
     for out in (file, file / "below", file / "far" / "below"):
         sentence = qbsweep("run", good, "--executor", "serial", "--out", out).sentence(out)
-        assert re.search(r"is or lies in a file, not a directory; give another --out", sentence)
+        assert re.search(r"is or lies in a file, not a directory; take another place", sentence)
     assert file.read_text() == "precious"
 
 
 def test_out_has_a_name_that_no_file_system_takes(qbsweep: Callable[..., Outcome], good: Path, tmp_path: Path) -> None:
     outcome = qbsweep("run", good, "--executor", "serial", "--out", tmp_path / ("a" * 300))
-    assert re.search(r"--out", outcome.err)
+    assert "cannot be written: File name too long" in outcome.err
     assert outcome.code == 2
     assert outcome.err.count("\n") == 1
 
@@ -532,7 +532,7 @@ def test_out_is_not_writable(qbsweep: Callable[..., Outcome], good: Path, tmp_pa
     closed.mkdir(mode=0o500)
     for out in (closed, closed / "below"):
         sentence = qbsweep("run", good, "--executor", "serial", "--out", out).sentence(out)
-        assert re.search(r"cannot be written: Permission denied; give another --out", sentence)
+        assert re.search(r"cannot be written: Permission denied; mend that, or take another directory", sentence)
 
 
 @pytest.mark.filterwarnings("ignore")  # of Dask's connections that fail
@@ -687,7 +687,7 @@ def test_a_running_directory_is_left_alone(qbsweep: Callable[..., Outcome], good
         before = contents(existing)
         sentence = qbsweep("run", good, "--executor", "serial", "--out", existing).sentence(existing)
         assert re.search(
-            rf"existing is being run by process {os.getpid()} on .*; wait for it, stop it, or give", sentence
+            rf"existing is being run by process {os.getpid()} on .*; wait until it has ended, or stop it", sentence
         )
         assert contents(existing) == before
         status = json.loads(qbsweep("status", existing, "--json").out)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -178,7 +179,7 @@ def test_what_is_no_file_of_the_dataset_is_removed(out: Path) -> None:
     (out / "data.zarr/status/.nfs0001").write_bytes(b"of a file server")
     assert qb.open(out).check().damages == [f"{file} is no file of this dataset" for file in reversed(strangers)]
     code, text, _ = qbsweep("check", out, "--repair")
-    assert (code, "mended; 0 blocks are pending" in text) == (0, True)
+    assert (code, "mended; no point has to be solved again" in text) == (0, True)
     assert not any(file.exists() for file in strangers)
     assert qb.open(out).check().damages == []
 
@@ -242,7 +243,7 @@ def test_torn_chunks_are_solved_again(out: Path, finished: Path) -> None:
         (out / "data.zarr" / file).write_bytes(b"")
         code, text, _ = qbsweep("run", out / "sweep.yaml", "--out", out)
         assert code == 0
-        assert "blocks were torn" in text
+        assert re.search(r"blocks? (was|were) torn", text)
         xr.testing.assert_identical(numbers(out), numbers(finished))
 
 

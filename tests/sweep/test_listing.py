@@ -1,6 +1,7 @@
 """`ls`: which runs there are, whatever state they are in."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -66,6 +67,21 @@ def test_without_a_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_run_that_goes_on(folder: Path) -> None:
     with opening.locked(folder / "begun"):
         assert qb.ls(folder / "begun")[0].state == "running"
+
+
+def test_the_age_is_that_of_the_last_change(folder: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(folder / "a" / "done", tmp_path / "out"))
+    for file in out.rglob("*"):
+        os.utime(file, (1e9, 1e9))
+    qb.open(out).pack()
+    assert qb.ls(out)[0].changed == 1e9
+    with opening.locked(out):
+        assert qb.ls(out)[0].changed == 1e9
+
+
+def test_names_do_not_command_a_terminal(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "begun", tmp_path / "x\x1b[2Jy")
+    assert "x?[2Jy" in qbsweep("ls", tmp_path)[1]
 
 
 def test_it_is_quick(folder: Path) -> None:

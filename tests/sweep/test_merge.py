@@ -141,7 +141,7 @@ def test_contradictions_are_named_and_nothing_is_written(a: Path, tmp_path: Path
     qb.merge(a, b, out=tmp_path / "c")
     put(b, "energy_terminal", np.s_[1, 0], value * 1.5)
     said = qbsweep("merge", a, b, "--out", tmp_path / "d").sentence(a, b)
-    assert "contradict each other in 1 numbers: `energy_terminal` at J 0.002, n_th 0 differs by" in said
+    assert "contradict each other in 1 number: `energy_terminal` at J 0.002, n_th 0 differs by" in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "c"]
 
 
@@ -230,7 +230,7 @@ def test_a_sweep_without_axes(tmp_path: Path) -> None:
     found = qb.diff(a, b).variables
     assert found.keys() == {"energy"}
     assert found["energy"]["absolute"]["labels"] == {"mode": 1}
-    assert "in 1 numbers: `energy` differs by" in qbsweep("merge", a, b, "--out", tmp_path / "d").sentence(a, b)
+    assert "in 1 number: `energy` differs by" in qbsweep("merge", a, b, "--out", tmp_path / "d").sentence(a, b)
 
 
 def test_what_differs(a: Path, tmp_path: Path) -> None:

@@ -104,6 +104,11 @@ def test_results_of_a_pack_are_written_beside_it(packed: Path, tmp_path: Path) -
     assert left(tmp_path) == ["x.analysis", "x.qbz"]
 
 
+def test_logs_are_read_in_a_pack(packed: Path, out: Path) -> None:
+    assert qb.open(packed).logs() == {packed / "slurm" / "logs" / "driver.log": "a log"}
+    assert "out has no logs of jobs" in qbsweep("logs", out).sentence(out)
+
+
 def test_xarray_reads_a_pack_without_us(finished: Path, packed: Path) -> None:
     with xr.open_zarr(f"zip://data.zarr::{packed}") as ds:
         assert same(ds, xr.open_zarr(finished / "data.zarr"))
@@ -166,6 +171,7 @@ def test_nothing_is_overwritten(out: Path, packed: Path) -> None:
     assert there.read_text() == "mine"
     assert "must end in .qbz" in qbsweep("pack", out, out.with_name("x.zip")).sentence(out)
     assert "is not a directory" in qbsweep("unpack", packed, out / "a" / "b").sentence(out)
+    assert "out is a directory; `qbsweep pack DIR`" in qbsweep("unpack", out).sentence(out)
     assert "does not exist" in qbsweep("unpack", out.with_name("none.qbz")).sentence(out.parent)
 
 

@@ -104,7 +104,7 @@ def test_a_directory_that_is_not_the_groups_is_refused_in_a_sentence(qbsweep: Co
 
     def refused() -> None:
         said = run(qbsweep, shared, "0.0003, 0.0005").sentence(shared)
-        assert "cannot be written: Permission denied; give another --out" in said
+        assert "cannot be written: Permission denied; mend that, or take another directory" in said
         assert qbsweep("status", shared / "run").code == 0
 
     assert as_user(ANN, 0o022, start) == 0
