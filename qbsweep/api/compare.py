@@ -1,17 +1,15 @@
 """Runs beside each other: made one, or compared."""
 
-import os
 from pathlib import Path
 from typing import TypeAlias
 
 from qbsweep.api.move import new_place
-from qbsweep.api.result import Run
+from qbsweep.api.result import AnyPath, Run
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import comparing, merging
 from qbsweep.runs.comparing import Difference
 from qbsweep.runs.opening import open_run
 
-AnyPath = str | os.PathLike[str]
 AnyRun: TypeAlias = "AnyPath | Run"
 
 

@@ -3,8 +3,8 @@
 import shlex
 from pathlib import Path
 
-from qbsweep.api.result import Run
-from qbsweep.api.running import AnyPath, Durability, is_safe, require_positive, run_path, watcher, write_plan
+from qbsweep.api.result import AnyPath, Run
+from qbsweep.api.running import Durability, is_safe, require_positive, run_path, watcher, write_plan
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import opening
 from qbsweep.runs.state import progress_of

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from qbsweep.api.result import AnyPath
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.state import progress_in
 from qbsweep.slurm.files import JobFiles
@@ -15,7 +16,6 @@ from qbsweep.store.lock import is_of_lock, lock_holder
 from qbsweep.store.metadata import read_metadata
 from qbsweep.text import Table, duration, printable, size_of
 
-AnyPath = str | os.PathLike[str]
 _HEADER = ("run", "name", "state", "points", "done", "size", "age")
 
 

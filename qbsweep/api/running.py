@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from rich.console import Console
 
-from qbsweep.api.result import Run
+from qbsweep.api.result import AnyPath, Run
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import executors, loop, opening
 from qbsweep.runs.caller import main_hidden, single_threaded
@@ -22,7 +22,6 @@ from qbsweep.sweeps.given import sweep as given
 from qbsweep.sweeps.spec import SweepSpec
 from qbsweep.text import aligned, duration
 
-AnyPath = str | os.PathLike[str]
 Durability = Literal["safe", "fast"]
 
 

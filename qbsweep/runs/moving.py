@@ -17,7 +17,7 @@ from qbsweep.store import packs
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory, existing
 from qbsweep.store.disk import remove, sync_folder
-from qbsweep.store.lock import Lock, is_of_lock, lock_holder
+from qbsweep.store.lock import Lock, held, is_of_lock, lock_holder
 from qbsweep.store.scratch import placed, put, scratch
 
 
@@ -96,13 +96,9 @@ def _require_sound(directory: RunDirectory, path: Path, what: str) -> None:
 @contextlib.contextmanager
 def _held(path: Path, require: Callable[[Path], object]) -> Iterator[Lock]:
     """Hold all locks of a run directory that may be taken away, and give the one that lies in it."""
-    own, *others = RunDirectory(path).locks()
-    with contextlib.ExitStack() as stack:
-        for other in others:
-            stack.enter_context(Lock(other))
-        lock = stack.enter_context(Lock(own))
+    with held(RunDirectory(path).locks()) as (own, *_):
         require(path)  # again: before, somebody may have been quicker
-        yield lock
+        yield own
 
 
 def move(path: Path, target: Path, require: Callable[[Path], object]) -> None:

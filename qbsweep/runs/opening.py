@@ -11,7 +11,7 @@ from qbsweep.store.directory import FORMAT, RunDirectory, existing, is_pack
 from qbsweep.store.disk import make_folder, surviving_a_full_disk
 from qbsweep.store.extend import extended
 from qbsweep.store.grid import BLOCK_SECONDS
-from qbsweep.store.lock import Lock
+from qbsweep.store.lock import held
 from qbsweep.store.provenance import provenance
 from qbsweep.sweeps.changes import check_extends
 from qbsweep.sweeps.spec import SweepSpec, dump_spec
@@ -90,8 +90,7 @@ def locked(path: Path) -> Iterator[RunDirectory]:
     with contextlib.ExitStack() as stack:
         try:
             make_folder(path)
-            for lock in RunDirectory(path).locks():
-                stack.enter_context(Lock(lock))
+            stack.enter_context(held(RunDirectory(path).locks()))
         except (FileExistsError, NotADirectoryError):
             raise QbsweepError(f"{path} is or lies in a file, not a directory; take another place") from None
         except OSError as error:

@@ -20,7 +20,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Self
@@ -258,6 +258,13 @@ class Lock:
                 return
             except OSError:  # a file server that does not answer now
                 pass
+
+
+@contextlib.contextmanager
+def held(paths: Iterable[Path]) -> Iterator[list[Lock]]:
+    """Hold several locks."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(Lock(path)) for path in paths]
 
 
 def _clock(lock: Path) -> Path:
