@@ -105,8 +105,8 @@ def run(
         Longest predicted time of a block: what a crash can cost a worker.
     durability : str
         'safe': what is finished is on the disk within a second of computing, and survives a power cut. 'fast': the
-        operating system writes it when it likes, half a minute later at most; a power cut then costs more, but
-        makes no number wrong.
+        operating system writes it when it likes, or the run at its end; a power cut then costs more, but nothing that
+        was there before, and makes no number wrong.
     progress : bool
         Whether to show a bar.
 

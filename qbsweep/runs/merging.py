@@ -46,7 +46,7 @@ def merge(paths: Sequence[Path], target: Path, tell: Callable[[str], object]) ->
         new = RunDirectory(folder)
         new.path.mkdir()
         allocate(new.data, spec, grid, {**provenance(), "merges": json.dumps(sources)})
-        merged = Store(new.data, safe=False)
+        merged = Store(new.data)
         fill(merged, stores)
         new.write_sweep(spec.digest(), dump_spec(spec))
         note_unreported(new, merged, pending_blocks(merged))

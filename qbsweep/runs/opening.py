@@ -6,6 +6,7 @@ from pathlib import Path
 
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.plan import make_grid
+from qbsweep.store import mending
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import FORMAT, RunDirectory, existing, is_pack
 from qbsweep.store.disk import make_folder, surviving_a_full_disk
@@ -109,6 +110,7 @@ def compacted(directory: RunDirectory) -> tuple[Store, int]:
     store = Store(directory.data)
     store.require_current()
     count = len(store.blocks.numbers())
+    mending.drop_torn(store)
     store.fold_all()
     store.remove_leftovers()
     return store, count
@@ -119,7 +121,7 @@ def settle(store: Store, tell: Callable[[str], object]) -> None:
 
     The caller holds the lock.
     """
-    if count := store.drop_torn():
+    if count := mending.drop_torn(store):
         verb = "was" if count == 1 else "were"
         tell(f"{counted(count, 'block')} {verb} torn, by a power cut or by somebody, to be solved again")
     with surviving_a_full_disk():  # blocks are read where they are
@@ -129,4 +131,4 @@ def settle(store: Store, tell: Callable[[str], object]) -> None:
 def reset_failed(directory: RunDirectory, store: Store) -> int:
     """Make failed points pending again, with all their attempts; returns how many. The caller holds the lock."""
     directory.attempts_file.unlink(missing_ok=True)
-    return store.reset_failed()
+    return mending.reset_failed(store)

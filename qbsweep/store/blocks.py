@@ -7,6 +7,7 @@ write safely in a millisecond; when all blocks of a chunk are there, the chunk i
 import contextlib
 import json
 import math
+import os
 import shutil
 import zlib
 from collections.abc import Iterable, Mapping
@@ -14,9 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qbsweep.solvers.status import OK, SUSPECT
 from qbsweep.store.disk import remove, stage, sync_file, sync_folder
+from qbsweep.store.grid import Grid
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 _MAGIC = b"qbsweep block 3\n"
@@ -33,10 +37,13 @@ class Finished:
     layout : dict
         Type, shape and place in `content` of every array.
     content : memoryview
+    seen : tuple of int
+        What the file system said of the file.
     """
 
     layout: dict[str, tuple[str, tuple[int, ...], slice]]
     content: memoryview
+    seen: tuple[int, ...] = ()
 
     def codes(self, name: str) -> bytes:
         """Return an array of one byte a point, as bytes; empty if the block has none of this name."""
@@ -92,7 +99,8 @@ class BlockFiles:
     def read(self, number: int) -> Finished | None:
         """Return a block, or None if there is none, or not a whole one."""
         try:
-            content = self.path(number).read_bytes()
+            with self.path(number).open("rb") as file:
+                seen, content = _seen(os.fstat(file.fileno())), file.read()
         except (FileNotFoundError, IsADirectoryError):
             return None
         body = content[:-4]
@@ -107,7 +115,7 @@ class BlockFiles:
             stop = start + itemsize * math.prod(shape)
             layout[name] = (dtype, tuple(shape), slice(start, stop))
             start = stop
-        return Finished(layout, memoryview(body))
+        return Finished(layout, memoryview(body), seen)
 
     def is_whole(self, number: int) -> bool:
         """Whether the file of a block can be read."""
@@ -155,9 +163,22 @@ class BlockFiles:
         self._seconds = 0.0
 
     def remove(self, numbers: Iterable[int]) -> None:
-        """Remove blocks that are in the dataset by now."""
+        """Remove the files of blocks."""
         for number in numbers:
             remove(self.path(number))
+        self._sync_removals()
+
+    def remove_read(self, finished: Mapping[int, Finished]) -> None:
+        """Remove blocks that are in the dataset by now, unless another file than the one that was read is there."""
+        for number, block in finished.items():
+            with contextlib.suppress(FileNotFoundError):
+                if _seen(self.path(number).stat()) == block.seen:
+                    self.path(number).unlink()
+        self._sync_removals()
+
+    def _sync_removals(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            sync_folder(self.folder)
 
     def remove_others(self) -> None:
         """Remove the blocks of other datasets, and the folder if it is empty."""
@@ -168,3 +189,21 @@ class BlockFiles:
         for folder in (self.folder, self.folder.parent):
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+def bring_in(
+    finished: Mapping[int, Finished], grid: Grid, arrays: "Mapping[str, NDArray[Any]]", status: "NDArray[np.int8]"
+) -> None:
+    """Put finished blocks into the arrays of a chunk, but for the points that its `status` calls solved.
+
+    The file of a block that is in its chunk may come back: by a power cut, or by a worker that slept.
+    """
+    for number, block in finished.items():
+        within = grid.within(number)
+        is_new = (status[within] != OK) & (status[within] != SUSPECT)
+        for name, array in arrays.items():
+            array[within][is_new] = block.array(name)[is_new]
+
+
+def _seen(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_dev, found.st_ino, found.st_mtime_ns

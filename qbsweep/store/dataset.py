@@ -6,7 +6,7 @@ or pending, never half done.
 """
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qbsweep.errors import QbsweepError
-from qbsweep.solvers.status import FAILED, PENDING
+from qbsweep.solvers.status import OK, SUSPECT
+from qbsweep.store.blocks import bring_in
 from qbsweep.store.chunks import LAST
 from qbsweep.store.directory import FORMAT, REFINED
 from qbsweep.store.disk import remove_partial
@@ -23,6 +24,7 @@ from qbsweep.store.encoding import decode, encode
 from qbsweep.store.metadata import read_metadata
 from qbsweep.store.readable import readable
 from qbsweep.store.scratch import clear
+from qbsweep.store.seals import Seal
 from qbsweep.store.status import StatusFiles, Tally
 from qbsweep.sweeps.spec import SweepSpec, parse_spec
 from qbsweep.sweeps.variables import VARIABLES
@@ -114,20 +116,21 @@ class Store:
     def read(self, number: int) -> dict[str, NDArray[Any]]:
         """Return all variables of a block, `status` included."""
         with readable(self.path):
-            if finished := self.blocks.read(number):
-                return {name: finished.array(name).copy() for name in self.variables}
-            arrays, within = self._arrays(self.grid.chunk_of(number), self.variables), self.grid.within(number)
+            finished = self.blocks.read(number)
+            chunk, within = self.grid.chunk_of(number), self.grid.within(number)
+            arrays = self._arrays(chunk, self.variables)
+            if finished:
+                bring_in({number: finished}, self.grid, arrays, arrays[LAST].copy())
             return {name: array[within].copy() for name, array in arrays.items()}
 
     def read_chunk(self, chunk: int, names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
         """Return variables, by default all, of a chunk."""
         with readable(self.path):
             finished = {number: block for number in self._finished(chunk) if (block := self.blocks.read(number))}
+            status = self._arrays(chunk, [LAST])[LAST] if finished else None
             arrays = self._arrays(chunk, names or self.variables)  # after the blocks: one that has gone is in it by now
-            for number, block in finished.items():
-                within = self.grid.within(number)
-                for name, array in arrays.items():
-                    array[within] = block.array(name)
+            if status is not None:
+                bring_in(finished, self.grid, arrays, status)
         return arrays
 
     def _finished(self, chunk: int) -> list[int]:
@@ -137,7 +140,7 @@ class Store:
         return sorted(self.blocks.numbers() & set(self.grid.blocks_of(chunk)))
 
     def _arrays(self, chunk: int, names: Collection[str]) -> dict[str, NDArray[Any]]:
-        """Return variables of a chunk, `status` first: what it calls solved has its values by then."""
+        """Return variables of a chunk as it is, `status` first: what it calls solved has its values by then."""
         contents: dict[str, bytes | None] = dict.fromkeys(names)
         for name in sorted(names, key=lambda name: name != LAST):
             contents[name] = self.chunks.content(name, chunk)
@@ -146,10 +149,6 @@ class Store:
                 contents = dict.fromkeys(names)
                 break
         return {name: self._decoded(name, chunk, content) for name, content in contents.items()}
-
-    def _chunk(self, name: str, chunk: int) -> NDArray[Any]:
-        """Return a variable of a chunk, without the blocks that are not in it yet."""
-        return self._decoded(name, chunk, self.chunks.content(name, chunk))
 
     def _decoded(self, name: str, chunk: int, content: bytes | None) -> NDArray[Any]:
         variable, region = VARIABLES[name], self.grid.chunks.region(chunk)
@@ -221,18 +220,32 @@ class Store:
         A worker that outlived its run must not write into a dataset that has taken the place of its own, so the
         dataset's id is read again.
         """
-        if not self.chunks.identity.is_there():
-            raise QbsweepError(f"{self.path} was replaced while it was being run; nothing was written to it")
+        self._require_there()
         ordered = {name: arrays[name] for name in self.variables}
         if self.grid.is_grouped:
             self.blocks.write(number, ordered, seconds, self.safe)
         else:
             self.write_chunk(number, ordered)
 
-    def write_chunk(self, chunk: int, arrays: Arrays) -> None:
-        """Write variables of a chunk, `status` last. For a driver, or the only one whose block is in it."""
+    def write_chunk(self, chunk: int, arrays: Arrays, before: Seal | None = None, safe: bool = False) -> bool:
+        """Write variables of a chunk, `status` last. For a driver, or the only one whose block is in it.
+
+        If `before` is not any more what it is sealed with, nothing is written, and False returned: this driver slept
+        while another one took over. If `safe`, it is on the disk also in a run that does not wait for that.
+        """
+
+        def is_due() -> bool:
+            if before is None:
+                return True
+            self._require_there()
+            return self.chunks.sealed(chunk) == before
+
         contents = {name: encode(name, self._padded(name, values)) for name, values in arrays.items()}
-        self.chunks.commit(chunk, contents, self.safe)
+        return self.chunks.commit(chunk, contents, self.safe or safe, is_due)
+
+    def _require_there(self) -> None:
+        if not self.chunks.identity.is_there():
+            raise QbsweepError(f"{self.path} was replaced while it was being run; nothing was written to it")
 
     def _padded(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
         shape = (*self.grid.chunk_shape, *self._metadata.tail(name))
@@ -243,26 +256,31 @@ class Store:
         return whole
 
     def fold(self, chunk: int) -> None:
-        """Bring the finished blocks of a chunk into it. For a driver."""
-        with readable(self.path):
-            # By their names, one by one: a file server's list of a directory may be old.
-            finished = {number: block for number in self.grid.blocks_of(chunk) if (block := self.blocks.read(number))}
-            arrays = {name: self._chunk(name, chunk) for name in self.variables} if finished else {}
-        for number, block in finished.items():
-            within = self.grid.within(number)
-            for name, array in arrays.items():
-                array[within] = block.array(name)
-        if finished:
-            self.write_chunk(chunk, arrays)
-            self.blocks.remove(finished)
+        """Bring the finished blocks of a chunk into it, and onto the disk, before their files go. For a driver."""
+        while True:
+            before = self.chunks.sealed(chunk)
+            with readable(self.path):
+                # By their names, one by one: a file server's list of a directory may be old.
+                blocks = ((number, self.blocks.read(number)) for number in self.grid.blocks_of(chunk))
+                finished = {number: block for number, block in blocks if block}
+                if not finished:
+                    return
+                arrays = self._arrays(chunk, self.variables)
+            bring_in(finished, self.grid, arrays, arrays[LAST].copy())
+            if self.write_chunk(chunk, arrays, before, safe=True):
+                self.blocks.remove_read(finished)
+                return
 
     def fold_all(self) -> None:
-        """Bring all finished blocks into their chunks."""
+        """Bring all finished blocks into their chunks, and what was written without waiting for the disk onto it."""
         if self.grid.is_grouped:
             self.blocks.refresh()
         for chunk in sorted({self.grid.chunk_of(number) for number in self.blocks.numbers()}):
             self.fold(chunk)
         self.blocks.remove_others()
+        if not self.safe:
+            for chunk in range(self.grid.chunks.number):
+                self.chunks.confirm(chunk)
 
     def require_current(self) -> None:
         """Refuse to write to a dataset of an earlier format."""
@@ -274,32 +292,29 @@ class Store:
 
     def set_status(self, number: int, status: NDArray[np.int8]) -> None:
         """Write the status of a block whose other variables stay. For a driver."""
+        chunk, within = self.grid.chunk_of(number), self.grid.within(number)
+
+        def change(whole: NDArray[np.int8]) -> None:
+            whole[within] = status
+
         with readable(self.path):
-            is_there = not self.grid.is_grouped and self.chunks.content(LAST, number) is not None
-        if is_there:
-            self.write_chunk(number, {LAST: status})
-        else:
+            there = self._arrays(chunk, [LAST])[LAST][within]
+        counts_as_block = self.grid.is_grouped and not np.isin(there, (OK, SUSPECT)).any()
+        if counts_as_block or not self.change_status(chunk, change):
             self.write(number, {**self.read(number), LAST: status})
 
-    def reset_failed(self) -> int:
-        """Make failed points pending again; returns how many. For a driver, while nobody else writes."""
-        count = 0
-        for number in self.blocks_with(FAILED):
-            status = self.block_status(number)
-            failed = status == FAILED
-            self.set_status(number, np.where(failed, np.int8(PENDING), status))
-            count += int(failed.sum())
-        return count
-
-    def drop_torn(self) -> int:
-        """Make the points of chunks pending whose files a power cut has left empty or missing; returns how many blocks.
-
-        For a driver. Only sizes are looked at: what is of full length and wrong is found by whoever reads it.
-        """
-        torn = [chunk for chunk in range(self.grid.chunks.number) if self.chunks.is_torn(chunk)]
-        for chunk in torn:
-            self.chunks.clear(chunk)
-        return len({block for chunk in torn for block in self.grid.blocks_of(chunk)} - self.blocks.numbers())
+    def change_status(self, chunk: int, change: Callable[[NDArray[np.int8]], None]) -> bool:
+        """Change the status in a chunk, where it is; returns whether it has one. For a driver."""
+        self.fold(chunk)
+        while True:
+            before = self.chunks.sealed(chunk)
+            with readable(self.path):
+                if self.chunks.content(LAST, chunk) is None:
+                    return False
+                whole = self._arrays(chunk, [LAST])[LAST]
+            change(whole)
+            if self.write_chunk(chunk, {LAST: whole}, before):
+                return True
 
     def remove_leftovers(self) -> None:
         """Remove the temporary files of writers that were killed, and the blocks of datasets that are gone."""

@@ -33,7 +33,7 @@ def extended(store: Store, spec: SweepSpec, grid: Grid, path: Path, provenance: 
     latest = dict(store.provenance)
     before = [*structured(latest.pop("extends", None), []), latest]
     allocate(path, spec, grid, {**provenance, "extends": json.dumps(before)}, store.generation + 1)
-    fill(Store(path, store.safe), [store])
+    fill(Store(path), [store])
     recover_tree(store.path / REFINED)
     if (store.path / REFINED).exists():  # its samples know their own labels
         shutil.copytree(store.path / REFINED, path / REFINED)

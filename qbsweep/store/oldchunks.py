@@ -5,9 +5,10 @@ It was written without a sync: what a power cut has left of a chunk is pending, 
 
 import contextlib
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from qbsweep.errors import QbsweepError
 from qbsweep.solvers.status import OK, SUSPECT
@@ -77,7 +78,9 @@ class OldChunks(Chunks):
         """Whether something has to be made pending: nothing has, since what is torn counts as never written."""
         return False
 
-    def commit(self, chunk: int, contents: Mapping[str, bytes], safe: bool) -> None:
+    def commit(
+        self, chunk: int, contents: Mapping[str, bytes], safe: bool, is_due: Callable[[], bool] = lambda: True
+    ) -> bool:
         """Refuse to write."""
         self._refuse()
 
@@ -85,7 +88,7 @@ class OldChunks(Chunks):
         """Refuse to remove."""
         self._refuse()
 
-    def _refuse(self) -> None:
+    def _refuse(self) -> NoReturn:
         raise QbsweepError(f"{self.path} has format 2, which is not written any more; nothing was changed")
 
 

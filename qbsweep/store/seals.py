@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import google_crc32c
 
@@ -23,6 +23,13 @@ SEALED = "sealed"
 """An attribute of arrays that were written at once: those of an earlier version have no seal."""
 Checks = dict[str, list[int]]
 """Checksums by variable; two while a chunk is being replaced, when the old file and the new one are both right."""
+
+
+class Seal(NamedTuple):
+    """What is known of the files of a chunk: their checksums, and whether they were synced before it counts as done."""
+
+    checks: Checks
+    is_synced: bool = True
 
 
 class DamagedError(ValueError):
@@ -77,8 +84,8 @@ class Seals:
         """Where that of a chunk lies."""
         return self.folder / f"{self.dataset[:8]}-{chunk}.json"
 
-    def read(self, chunk: int) -> Checks | None:
-        """Return the checksums of the files of a chunk; None if it was never written.
+    def read(self, chunk: int) -> Seal | None:
+        """Return what is known of a chunk; None if it was never written.
 
         Raises
         ------
@@ -88,11 +95,12 @@ class Seals:
         found = self._read(self.path(chunk))
         if found is not None and found["chunk"] != chunk:
             raise DamagedError(f"{self.path(chunk)} is the seal of another chunk")
-        return None if found is None else dict(found["checks"])
+        return None if found is None else Seal(dict(found["checks"]), found.get("synced", True))
 
-    def write(self, chunk: int, checks: Mapping[str, list[int]], safe: bool) -> None:
-        """Seal a chunk."""
-        self._write(self.path(chunk), {"chunk": chunk, "checks": dict(checks)}, safe)
+    def write(self, chunk: int, seal: Seal) -> None:
+        """Seal a chunk; on the disk, or what comes after it would count for nothing after a power cut."""
+        record = {"chunk": chunk, "checks": seal.checks, **({} if seal.is_synced else {"synced": False})}
+        self._write(self.path(chunk), record, safe=True)
 
     def seal_rest(self) -> None:
         """Seal what is there before the first chunk, and does not change any more: metadata and labels."""

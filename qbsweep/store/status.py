@@ -67,10 +67,9 @@ class StatusFiles:
 
     def block(self, number: int) -> bytes:
         """Return the status of every point of a block."""
-        if finished := self.blocks.read(number):
-            return finished.codes("status")
-        whole = self._codes("status", self.grid.chunk_of(number))
-        return self._cut(whole, number)
+        finished = self.blocks.read(number)
+        there = self._cut(self._codes("status", self.grid.chunk_of(number)), number)
+        return _joined(there, there, finished.codes("status")) if finished else there
 
     def _finished(self) -> dict[int, list[int]]:
         """Return the blocks that have a file, by the chunk that they are to be in."""
@@ -95,7 +94,8 @@ class StatusFiles:
         there = {number: block.codes("status") for number in finished if (block := self.blocks.read(number))}
         whole = self._codes("status", chunk)  # after the blocks: one that has gone since is in it by now
         for number in self.grid.blocks_of(chunk):
-            yield number, there[number] if number in there else self._cut(whole, number)
+            status = self._cut(whole, number)
+            yield number, _joined(status, status, there[number]) if number in there else status
 
     def _tally(self, chunk: int, finished: Collection[int], with_verdicts: bool) -> Tally:
         if not finished:
@@ -117,16 +117,27 @@ class StatusFiles:
         judged = self._codes("verdict", chunk) if with_verdicts and whole else None
         points, verdicts, pending = Counter[int](), Counter[int](), []
         for number in self.grid.blocks_of(chunk):
+            status, verdict = self._cut(whole, number), self._cut(judged, number) if judged else b""
             if found := there.get(number):
-                status, verdict = found.codes("status"), found.codes("verdict") if with_verdicts else b""
-            else:
-                status, verdict = self._cut(whole, number), self._cut(judged, number) if judged else b""
+                verdict = _joined(status, verdict, found.codes("verdict")) if with_verdicts else b""
+                status = _joined(status, status, found.codes("status"))
             count = counted(status, STATUS_NAMES)
             points.update(count)
             verdicts.update(_verdicts(count, status, verdict))
             if count[PENDING]:
                 pending.append(number)
         return Tally(points, verdicts, tuple(pending))
+
+
+def _joined(status: bytes, codes: bytes, new: bytes) -> bytes:
+    """Return the codes in the file of a block, but in their place those of a chunk where that has the point solved.
+
+    The file of a block that is in its chunk may come back: by a power cut, or by a worker that slept.
+    """
+    solved = status.translate(_SOLVED)
+    if not any(solved):
+        return new
+    return bytes(old if is_solved else code for old, code, is_solved in zip(codes, new, solved, strict=True))
 
 
 def _box(whole: bytes, shape: tuple[int, ...], region: Slices) -> bytes:

@@ -144,7 +144,7 @@ DAMAGE = {
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_what_looks_other_than_a_run_left_it_is_damaged(tmp_path: Path, damage: str) -> None:
     directory, store = allocated(tmp_path / "out", parse_spec(SWEEPS["cube"]), (2, 7, 3))
-    store.set_status(0, np.ones((2, 7, 3), np.int8))
+    Store(store.path).set_status(0, np.ones((2, 7, 3), np.int8))
     assert progress_in(directory).complete
     DAMAGE[damage](directory.data)
     with pytest.raises(QbsweepError, match=r"is damaged: .* is "):

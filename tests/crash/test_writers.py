@@ -1,0 +1,194 @@
+"""Writers that sleep, come late, or find no room: what they do to a dataset that others go on with."""
+
+import errno
+import itertools
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import qbsweep as qb
+from qbsweep.api.running import given
+from qbsweep.errors import QbsweepError
+from qbsweep.runs import opening
+from qbsweep.runs.block import Task, solve_block
+from qbsweep.runs.box import Solution
+from qbsweep.solvers.status import FAILED, OK
+from qbsweep.store import chunks, mending
+from qbsweep.store.chunks import LAST, Chunks
+from qbsweep.store.dataset import Store
+from qbsweep.store.disk import PARTIAL
+from qbsweep.store.grid import Indices
+from qbsweep.sweeps.spec import SweepSpec
+
+from .judging import BLOCK_SECONDS, SOLVED, failing, judge, load, points, remembered, run, solving
+from .sweeps import larger, moments
+
+
+def started(out: Path, blocks: tuple[int, ...] = ()) -> Store:
+    """Allocate the dataset, and solve some blocks."""
+    with opening.locked(out) as directory:
+        store = opening.prepare(given(moments()), directory, BLOCK_SECONDS)
+    for number in blocks:
+        written(out, store, number)
+    return store
+
+
+def written(out: Path, store: Store, number: int) -> None:
+    assert not solve_block(Task(str(out), store.id, number)).error
+
+
+def goes_on(out: Path, promised: int) -> None:
+    there = points(load(out), *SOLVED)
+    assert len(there) >= promised
+    assert judge(out, moments(), there, random.Random(1)) == []
+
+
+def at(monkeypatch: pytest.MonkeyPatch, variable: str, act: Callable[[], Any]) -> None:
+    """Do something once, after a file of a variable was renamed into its place."""
+    rename, acted = Path.replace, []
+
+    def replace(self: Path, target: Path) -> Path:
+        done = rename(self, target)
+        if Path(target).parent.name == variable and not acted:
+            acted.append(True)
+            act()
+        return done
+
+    monkeypatch.setattr(Path, "replace", replace)
+
+
+def test_a_driver_that_slept_while_another_finished_undoes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, slept = chunks.stage, []
+
+    def sleepy(path: Path, content: Any, safe: bool) -> Path:
+        staged = stage(path, content, safe)
+        if not slept:
+            slept.append(True)
+            run(moments(), tmp_path)
+        return staged
+
+    with solving(per_chunk=4):
+        store = started(tmp_path, (0, 1))
+        monkeypatch.setattr(chunks, "stage", sleepy)
+        store.fold(0)
+        assert slept
+        goes_on(tmp_path, 16)
+
+
+def test_a_driver_that_slept_while_the_dataset_was_replaced_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = Chunks.commit
+    with solving(per_chunk=4):
+        store = started(tmp_path, (0, 1))
+
+        def sleepy(*arguments: Any) -> bool:
+            monkeypatch.undo()
+            run(larger(), tmp_path)
+            return commit(*arguments)
+
+        monkeypatch.setattr(Chunks, "commit", sleepy)
+        with solving(per_chunk=4), pytest.raises(QbsweepError, match="was replaced"):
+            store.fold(0)
+        assert qb.open(tmp_path).check().damages == []
+
+
+def test_a_driver_that_slept_removes_no_file_that_it_has_not_read(tmp_path: Path) -> None:
+    with solving(per_chunk=4):
+        store = started(tmp_path, (0,))
+        read = store.blocks.read(0)
+        assert read is not None
+        path = store.blocks.path(0)
+        content = path.read_bytes()
+        path.rename(tmp_path / "old")
+        path.write_bytes(content)  # of another driver
+        store.blocks.remove_read({0: read})
+        assert path.exists()
+
+
+def test_a_new_driver_leaves_a_worker_alone_that_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start() -> None:
+        with opening.locked(tmp_path) as directory:
+            store = Store(directory.data)
+            store.remove_leftovers()
+            opening.settle(store, pytest.fail)
+
+    with solving(per_chunk=1):
+        store = started(tmp_path)
+        at(monkeypatch, "numerical_error", start)
+        written(tmp_path, store, 0)
+        assert (store.block_status(0) == OK).all()
+        goes_on(tmp_path, 2)
+
+
+def test_two_workers_at_a_partly_filled_chunk_leave_it_readable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count()
+
+    def timed(spec: SweepSpec, indices: Indices) -> Solution:
+        found = remembered(spec, indices)
+        found.arrays["solve_seconds"][...] = next(clock)
+        return found
+
+    with solving(timed, per_chunk=1):
+        store = started(tmp_path, (0,))
+        store.set_status(0, np.zeros_like(store.block_status(0)))
+        at(monkeypatch, "solve_seconds", lambda: written(tmp_path, store, 0))
+        written(tmp_path, store, 0)
+        goes_on(tmp_path, 2)
+
+
+def test_a_block_that_comes_back_counts_for_nothing(tmp_path: Path) -> None:
+    with solving(failing, per_chunk=4):
+        store = started(tmp_path, (0, 1, 2, 3))
+    shutil.copytree(store.blocks.folder, tmp_path / "before")
+    store.fold(0)
+    store.fold(1)
+    with solving(per_chunk=4):
+        run(moments(), tmp_path, retry_failed=True)
+        shutil.copytree(tmp_path / "before", store.blocks.folder)
+        assert qb.open(tmp_path).status()["ok"] == 16
+        assert (Store(store.path).block_status(3) == OK).all()
+        np.testing.assert_array_equal(Store(store.path).read(3)[LAST], OK)
+        goes_on(tmp_path, 16)
+
+
+def test_failed_points_of_a_chunk_are_reset_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with solving(failing, per_chunk=8):
+        run(moments(), tmp_path)
+    commit, commits = Chunks.commit, []
+
+    def counted(self: Chunks, chunk: int, contents: dict[str, bytes], *rest: Any) -> bool:
+        commits.append((chunk, [*contents]))
+        return commit(self, chunk, contents, *rest)
+
+    monkeypatch.setattr(Chunks, "commit", counted)
+    store = Store(tmp_path / "data.zarr")
+    failed = len(store.blocks_with(FAILED))
+    assert failed > 1
+    assert mending.reset_failed(store) == 4
+    assert commits == [(0, [LAST])]
+    assert not store.blocks_with(FAILED)
+
+
+def test_a_full_disk_leaves_nothing_of_what_was_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = chunks.stage
+
+    def full(path: Path, content: Any, safe: bool) -> Path:
+        if path.parent.name == "solve_seconds":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return stage(path, content, safe)
+
+    with solving(per_chunk=1):
+        store = started(tmp_path)
+        monkeypatch.setattr(chunks, "stage", full)
+        assert solve_block(Task(str(tmp_path), store.id, 0)).cause == "full"
+    assert not list(tmp_path.rglob(f"*{PARTIAL}"))
