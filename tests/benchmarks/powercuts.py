@@ -1,7 +1,8 @@
-"""Cut the power of runs: `python -m tests.benchmarks.powercuts [COUNT [SEED]]`, with root for the second half.
+"""Cut the power of runs: `python -m tests.benchmarks.powercuts [COUNT [SEED]]`, with root for the last third.
 
-Once by replaying what an operation did to files, with all that POSIX lets be missing, and once for real: on a file
-system in a file, which is copied while a run goes on. The copy is what a disk holds after a power cut.
+Operations are killed before a random change to a file, which costs no power; then it is cut, once by replaying what an
+operation did to files, with all that POSIX lets be missing, and once for real: on a file system in a file, which is
+copied while a run goes on. The copy is what a disk holds after a power cut.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..crash.judging import SOLVED, failing, judge, load, points, run, solving
+from ..crash.kills import kills
 from ..crash.operations import OPERATIONS, Operation
 from ..crash.replay import PLACE, cuts, told
 from ..crash.sweeps import COUPLINGS, moments
@@ -126,7 +128,7 @@ def _replayed(operation: Operation, per_chunk: int, count: int, seed: int) -> li
 
 def _print(what: str, found: list[list[str]], seconds: float) -> None:
     bad = sum(map(bool, found))
-    print(f"{what:36} {len(found):5} power cuts, {bad:3} bad, {seconds:6.0f} s", flush=True)
+    print(f"{what:50} {len(found):5} times, {bad:3} bad, {seconds:6.0f} s", flush=True)
     for problem, times in Counter(problem for problems in found for problem in problems).most_common(10):
         print(f"    {times} x {problem[:300]}", flush=True)
 
@@ -137,6 +139,9 @@ def main(count: int = 40, seed: int = 1) -> None:
             started = time.perf_counter()
             found = _replayed(operation, per_chunk, count, seed)
             _print(f"{operation.name}, {per_chunk} blocks a chunk", found, time.perf_counter() - started)
+            started = time.perf_counter()
+            killed = [problems for _, problems in kills(operation, per_chunk, count, seed)]
+            _print(f"{operation.name}, {per_chunk} blocks a chunk, killed", killed, time.perf_counter() - started)
     if not is_possible():
         print("no real power cuts: they need root and loop devices")
         return

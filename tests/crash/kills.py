@@ -41,7 +41,7 @@ def _act(operation: Operation, out: Path, per_chunk: int, left: int, answer: int
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(hook)
-    with solving(per_chunk=per_chunk):
+    with solving(per_chunk=per_chunk, seconds=operation.seconds):
         operation.act(out)
     os.write(answer, b"%d\n" % changes)
 

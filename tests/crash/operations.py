@@ -14,7 +14,7 @@ from qbsweep.runs.block import Task, solve_block
 from qbsweep.runs.state import pending_blocks
 from qbsweep.store.scratch import clear
 
-from .judging import BLOCK_SECONDS, failing, run, solving
+from .judging import BLOCK_SECONDS, WORTH, failing, run, solving
 from .sweeps import larger, moments
 
 PLACE = Path("runs", "crash")
@@ -145,6 +145,19 @@ def _is_at_one_place(goal: dict[str, Any], out: Path) -> Any:
     return run(goal, out)
 
 
+def _extend(out: Path, **options: Any) -> None:
+    run(larger(), out, **options)
+
+
+def _retry_moments(out: Path, **options: Any) -> None:
+    run(moments(), out, retry_failed=True, **options)
+
+
+def _fast(name: str, act: Callable[..., Any], *rest: Any, **options: Any) -> "Operation":
+    """Do it without waiting for the disk."""
+    return Operation(f"{name}, fast", lambda out: act(out, durability="fast"), *rest, **options, is_fast=True)
+
+
 def _retry(goal: dict[str, Any], out: Path) -> Any:
     return run(goal, out, retry_failed=True)
 
@@ -166,6 +179,10 @@ class Operation:
         Goes on after the power cut: with `goal`, in a directory.
     is_damaged : bool
         Whether it has damaged files before.
+    is_fast : bool
+        Whether it does not wait for the disk.
+    seconds : float
+        What every block counts for: less than `WORTH` may be lost again.
     """
 
     name: str
@@ -174,14 +191,21 @@ class Operation:
     goal: dict[str, Any] = field(default_factory=moments)
     finish: Callable[[dict[str, Any], Path], Any] = run
     is_damaged: bool = False
+    is_fast: bool = False
+    seconds: float = WORTH
+
+    @property
+    def may_lose(self) -> bool:
+        """Whether what is told to be finished may be lost with the power, unless it was on the disk before."""
+        return self.is_fast or self.seconds < WORTH
 
 
 OPERATIONS = [
     Operation("first run", _run_moments),
     Operation("resume", _run_moments, _solve_some),
-    Operation("extension", lambda out: run(larger(), out), _run_moments, larger()),
-    Operation("extension of a half", lambda out: run(larger(), out), _solve_some, larger()),
-    Operation("retry", lambda out: run(moments(), out, retry_failed=True), _fail_some, finish=_retry),
+    Operation("extension", _extend, _run_moments, larger()),
+    Operation("extension of a half", _extend, _solve_some, larger()),
+    Operation("retry", _retry_moments, _fail_some, finish=_retry),
     Operation("compaction", lambda out: keep.compact(out), _solve_some),
     Operation("repair", _repair, _damage_some, finish=_repair_and_run, is_damaged=True),
     Operation("pack", _pack, _run_moments, finish=_again(_pack, "packed.qbz")),
@@ -190,4 +214,11 @@ OPERATIONS = [
     Operation("removal", _remove, _with_another, finish=_is_whole_or_gone),
     Operation("move", _move, _with_another, finish=_is_at_one_place),
     Operation("upgrade", upgrade, _unpack_format_2, finish=_upgrade_and_run),
+    _fast("first run", _run_moments),
+    _fast("resume", _run_moments, _solve_some),
+    _fast("extension of a half", _extend, _solve_some, larger()),
+    _fast("retry", _retry_moments, _fail_some, finish=_retry),
+    Operation("first run, in pieces", _run_moments, seconds=WORTH / 3),
+    Operation("resume, in pieces", _run_moments, _solve_some, seconds=WORTH / 3),
+    Operation("retry, in pieces", _retry_moments, _fail_some, finish=_retry, seconds=WORTH / 3),
 ]

@@ -22,7 +22,11 @@ def record(operation: Operation, per_chunk: int) -> Recording:
         root = Path(folder)
         operation.before(root / PLACE)
         # By another process than this one, as far as its lock can tell.
-        with mock.patch("psutil.Process.create_time", return_value=1.0), recorded(root) as recording:
+        with (
+            solving(per_chunk=per_chunk, seconds=operation.seconds),
+            mock.patch("psutil.Process.create_time", return_value=1.0),
+            recorded(root) as recording,
+        ):
             operation.act(root / PLACE)
     return recording
 
@@ -56,14 +60,21 @@ def _judged(operation: Operation, cut: Cut, folder: Path, per_chunk: int, chance
         promised = _solved(folder / "least" / PLACE)
         problems = []
         there = _solved(folder / "all" / PLACE)
-        if (number := min(told(folder / "all" / PLACE), len(there))) > len(promised):
+        number = 0 if operation.may_lose else min(told(folder / "all" / PLACE), len(there))
+        if number > len(promised):
             problems.append(f"{number} points are told to be finished, of which {len(promised)} are on the disk")
         if cut.length == len(cut.recording.log) and promised != there:
             problems.append("what the whole operation has done is not on the disk")
         cut.some(folder / "cut", chance)
         shutil.copytree(folder / "cut", folder / "judged")
         return problems + judge(
-            folder / "judged" / PLACE, operation.goal, promised, chance, operation.finish, operation.is_damaged
+            folder / "judged" / PLACE,
+            operation.goal,
+            promised,
+            chance,
+            operation.finish,
+            operation.is_damaged,
+            operation.is_fast,
         )
 
 

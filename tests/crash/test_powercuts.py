@@ -9,9 +9,8 @@ from ..benchmarks import powercuts
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-@pytest.mark.parametrize("kind", ["first run", "extension", "retry"])
-def test_copies_of_a_disk(kind: str) -> None:
+def test_copies_of_a_disk() -> None:
     if not powercuts.is_possible():
         pytest.skip("making a file system needs root and loop devices")
-    found = powercuts.real_cut(random.Random(kind), kind, cuts_per_run=2)
+    found = powercuts.real_cut(random.Random(1), "extension", cuts_per_run=2)
     assert [problems for problems in found if problems] == []
