@@ -46,7 +46,7 @@ def prepare(spec: SweepSpec, directory: RunDirectory, block_seconds: float = BLO
         return Store(directory.data, safe)
     store = Store(directory.data, safe)
     store.require_current()
-    store.remove_leftovers()
+    mending.remove_leftovers(store)
     if store.spec.digest() != spec.digest():
         check_extends(store.spec, spec, directory.path)
         store = _rewritten(store, spec, directory, block_seconds)
@@ -77,7 +77,7 @@ def _rewritten(store: Store, spec: SweepSpec, directory: RunDirectory, block_sec
         raise
     directory.swap()
     store = Store(directory.data, store.safe)
-    store.remove_leftovers()
+    mending.remove_leftovers(store)
     return store
 
 
@@ -112,7 +112,7 @@ def compacted(directory: RunDirectory) -> tuple[Store, int]:
     count = len(store.blocks.numbers())
     mending.drop_torn(store)
     store.fold_all()
-    store.remove_leftovers()
+    mending.remove_leftovers(store)
     return store, count
 
 

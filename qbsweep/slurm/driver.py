@@ -28,6 +28,7 @@ from qbsweep.slurm.connection import listening_client, load_credentials
 from qbsweep.slurm.files import AGAIN, JobFiles, Record
 from qbsweep.slurm.pool import JobPool, StrandedError
 from qbsweep.slurm.registry import SCHEDULERS
+from qbsweep.store import mending
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.records import append_line, read_lines
@@ -65,7 +66,7 @@ def drive(path: Path, console: Console) -> int:
             directory.recover()
             store = Store(directory.data, record.safe)
             store.require_current()  # the package may be newer than the submission
-            store.remove_leftovers()
+            mending.remove_leftovers(store)
             opening.settle(store, print)
             for note in files.take_notes():  # of workers that ended while no driver was there
                 if note.block is not None and (cause := note.cause(note.block)):

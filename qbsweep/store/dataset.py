@@ -18,12 +18,10 @@ from qbsweep.errors import QbsweepError
 from qbsweep.solvers.status import OK, SUSPECT
 from qbsweep.store.blocks import bring_in
 from qbsweep.store.chunks import LAST
-from qbsweep.store.directory import FORMAT, REFINED
-from qbsweep.store.disk import remove_partial
+from qbsweep.store.directory import FORMAT
 from qbsweep.store.encoding import decode, encode
 from qbsweep.store.metadata import read_metadata
 from qbsweep.store.readable import readable
-from qbsweep.store.scratch import clear
 from qbsweep.store.seals import Seal
 from qbsweep.store.status import StatusFiles, Tally
 from qbsweep.sweeps.spec import SweepSpec, parse_spec
@@ -315,11 +313,3 @@ class Store:
             change(whole)
             if self.write_chunk(chunk, {LAST: whole}, before):
                 return True
-
-    def remove_leftovers(self) -> None:
-        """Remove the temporary files of writers that were killed, and the blocks of datasets that are gone."""
-        for folder in (self.path, self.blocks.folder):
-            remove_partial(folder)
-        for target in (self.path.resolve(), self.path / REFINED):
-            clear(target)
-        self.blocks.remove_others()

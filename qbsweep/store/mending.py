@@ -1,9 +1,12 @@
-"""What a driver does to a dataset before it goes on: points that have to be solved again become pending."""
+"""What a driver does to a dataset before it goes on."""
 
 from typing import TYPE_CHECKING
 
 from qbsweep.solvers.status import FAILED, PENDING
 from qbsweep.store.dataset import Store
+from qbsweep.store.directory import REFINED
+from qbsweep.store.disk import remove_partial
+from qbsweep.store.scratch import clear
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,3 +41,12 @@ def drop_torn(store: Store) -> int:
         else:
             store.chunks.confirm(chunk)
     return len({block for chunk in torn for block in store.grid.blocks_of(chunk)} - store.blocks.numbers())
+
+
+def remove_leftovers(store: Store) -> None:
+    """Remove the temporary files of writers that were killed, and the blocks of datasets that are gone."""
+    for folder in (store.path, store.blocks.folder):
+        remove_partial(folder)
+    for target in (store.path.resolve(), store.path / REFINED):
+        clear(target)
+    store.blocks.remove_others()

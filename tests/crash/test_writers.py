@@ -117,7 +117,7 @@ def test_a_new_driver_leaves_a_worker_alone_that_writes(tmp_path: Path, monkeypa
     def start() -> None:
         with opening.locked(tmp_path) as directory:
             store = Store(directory.data)
-            store.remove_leftovers()
+            mending.remove_leftovers(store)
             opening.settle(store, pytest.fail)
 
     with solving(per_chunk=1):
