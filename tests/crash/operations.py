@@ -99,7 +99,7 @@ def _with_another(out: Path) -> None:
 
 
 def _merge(out: Path) -> None:
-    qb.merge(out, out.with_name("other"), out=out.with_name("both"), tell=lambda _: None)
+    qb.merge(out, out.with_name("other"), out=out.with_name("both"))
 
 
 def _again(act: Callable[[Path], Any], made: str) -> Callable[[dict[str, Any], Path], Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ..benchmarks import flips, mutations
-from .damage import STATES, WRONG, Table, files, kind, subject
+from .damage import WRONG, Table, files, kind, subject
 from .judging import solving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -19,13 +19,13 @@ def assert_nothing_passes_for_right(table: Table) -> None:
     assert not bad
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", ["lindblad, finished"])
 def test_flipped_bits(state: str) -> None:
     table = flips.table(state, count=2, seed=1)
     assert not table.bad
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", ["moments, half"])
 def test_damaged_files(state: str) -> None:
     by_file, _ = mutations.tables(state, every=400, analyze=5)
     assert_nothing_passes_for_right(by_file)

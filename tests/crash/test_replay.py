@@ -12,9 +12,8 @@ pytestmark = pytest.mark.timeout(600)
 NAMED = {operation.name: operation for operation in OPERATIONS}
 FEW = [
     ("resume", 4),
-    ("extension of a half", 1),
+    ("extension of a half", 4),
     ("retry", 1),
-    ("compaction", 4),
     ("upgrade", 4),
     ("first run, fast", 1),
     ("resume, fast", 4),
