@@ -215,15 +215,12 @@ class Run(Tabulated):
         QbsweepError
             If there are none.
         """
-        from qbsweep.slurm.submitted import log_files
+        from qbsweep.slurm.submitted import ends_of_logs
 
-        where = existing(self.path).path
-        texts = {file: file.read_text(encoding="utf-8", errors="replace") for file in log_files(where)}
-        if not texts:
+        found = ends_of_logs(existing(self.path).path, lines)
+        if not found:
             raise QbsweepError(f"{self.path} has no logs of jobs: it was not submitted, or none of its jobs has begun")
-        return {
-            self.path / file.relative_to(where): "\n".join(text.splitlines()[-lines:]) for file, text in texts.items()
-        }
+        return {self.path / file: text for file, text in found.items()}
 
     def cancel(self) -> list[str]:
         """Cancel the run's Slurm jobs and return their ids; what is finished stays, and `submit` goes on from there.

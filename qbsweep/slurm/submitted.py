@@ -106,7 +106,9 @@ def cancel(path: Path) -> list[str]:
     return active
 
 
-def log_files(path: Path) -> list[Path]:
-    """Return the logs of the jobs of a run, the driver's first."""
+def ends_of_logs(path: Path, lines: int) -> dict[Path, str]:
+    """Return the last lines of the logs of a run's jobs, the driver's first, by their places in the run directory."""
     files = JobFiles(path)
-    return sorted(files.logs.glob("*.log"), key=lambda file: (file != files.log("driver"), len(file.name), file.name))
+    found = sorted(files.logs.glob("*.log"), key=lambda file: (file != files.log("driver"), len(file.name), file.name))
+    texts = {file.relative_to(path): file.read_text(encoding="utf-8", errors="replace") for file in found}
+    return {file: "\n".join(text.splitlines()[-lines:]) for file, text in texts.items()}
