@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 from qbsweep.api.move import new_place
-from qbsweep.api.result import AnyPath, Run
+from qbsweep.api.result import Run
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import comparing, merging
 from qbsweep.runs.comparing import Difference
 from qbsweep.runs.opening import open_run
+from qbsweep.store.directory import AnyPath
 
 AnyRun: TypeAlias = "AnyPath | Run"
 

@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from qbsweep.api.result import AnyPath, Run
+from qbsweep.api.result import Run
 from qbsweep.api.running import Durability, is_safe, require_positive, run_path, watcher, write_plan
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import opening
@@ -14,7 +14,7 @@ from qbsweep.slurm import submitted
 from qbsweep.slurm.files import Record
 from qbsweep.slurm.interface import MAX_WORKERS
 from qbsweep.slurm.profile import load_profile, parse_minutes
-from qbsweep.store.directory import RunDirectory
+from qbsweep.store.directory import AnyPath, RunDirectory
 from qbsweep.store.grid import BLOCK_SECONDS
 from qbsweep.sweeps.given import Source
 from qbsweep.sweeps.given import sweep as given

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from qbsweep.api.result import AnyPath
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.state import progress_in
 from qbsweep.slurm.files import JobFiles
 from qbsweep.store import packs
-from qbsweep.store.directory import PACK, RunDirectory, run_at
+from qbsweep.store.directory import PACK, AnyPath, RunDirectory, run_at
 from qbsweep.store.lock import is_of_lock, lock_holder
 from qbsweep.store.metadata import read_metadata
 from qbsweep.text import Table, duration, printable, size_of

@@ -3,12 +3,12 @@
 import os
 from pathlib import Path
 
-from qbsweep.api.result import AnyPath, Run
+from qbsweep.api.result import Run
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import moving
 from qbsweep.slurm.submitted import refuse_if_awaited
 from qbsweep.store.belongings import refuse_place, refuse_strangers, require_run
-from qbsweep.store.directory import PACK, existing, is_pack
+from qbsweep.store.directory import PACK, AnyPath, existing, is_pack
 from qbsweep.store.packs import summary
 from qbsweep.store.scratch import refuse_existing
 

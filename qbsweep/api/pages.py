@@ -11,7 +11,7 @@ from qbsweep.store.replace import replace_text
 if TYPE_CHECKING:
     import xarray as xr
 
-    from qbsweep.api.result import AnyPath
+    from qbsweep.store.directory import AnyPath
 
 
 def report(path: Path, out: "AnyPath | None", png: bool) -> Path:

@@ -1,12 +1,11 @@
 """A run: a directory with a dataset, and what can be asked of it."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.state import progress_in, state, state_rows
-from qbsweep.store.directory import existing
+from qbsweep.store.directory import AnyPath, existing
 from qbsweep.text import Table, Tabulated
 
 if TYPE_CHECKING:
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from qbsweep.api.results import Results
     from qbsweep.runs.check import Findings
     from qbsweep.sweeps.spec import SweepSpec
-
-AnyPath = str | os.PathLike[str]
 
 
 class Status(Tabulated, dict[str, Any]):

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from rich.console import Console
 
-from qbsweep.api.result import AnyPath, Run
+from qbsweep.api.result import Run
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import executors, loop, opening
 from qbsweep.runs.caller import main_hidden, single_threaded
@@ -15,7 +15,7 @@ from qbsweep.runs.state import pending_blocks, progress_of
 from qbsweep.runs.watch import Watcher
 from qbsweep.store.belongings import refuse_place
 from qbsweep.store.dataset import Store
-from qbsweep.store.directory import RunDirectory, is_pack
+from qbsweep.store.directory import AnyPath, RunDirectory, is_pack
 from qbsweep.store.grid import BLOCK_SECONDS
 from qbsweep.sweeps.given import Source
 from qbsweep.sweeps.given import sweep as given

@@ -16,6 +16,8 @@ from qbsweep.store.disk import refuse_link, remove
 from qbsweep.store.records import NUMBER, Kind, has_types, read_json, read_lines, sealed
 from qbsweep.store.replace import put_in_place, recover_tree, replace_text, standing
 
+AnyPath = str | os.PathLike[str]
+
 FORMAT = 3
 """Version of the run directory; a dataset of another version is refused."""
 PACK = ".qbz"
