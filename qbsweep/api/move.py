@@ -7,7 +7,7 @@ from qbsweep.api.result import Run
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import moving
 from qbsweep.slurm.submitted import refuse_if_awaited
-from qbsweep.store.belongings import refuse_place, refuse_strangers, require_run
+from qbsweep.store.belongings import refuse_place, refuse_strangers, refuse_within, require_run
 from qbsweep.store.directory import PACK, AnyPath, existing, is_pack
 from qbsweep.store.packs import summary
 from qbsweep.store.scratch import refuse_existing
@@ -23,6 +23,7 @@ def pack(path: Path, file: AnyPath | None = None) -> Path:
     if target.suffix != PACK:
         raise QbsweepError(f"the name of a pack must end in {PACK}, but is {target.name}")
     _require_room(target)
+    refuse_within(target)
     moving.pack(source, target)
     return _as_given(target, path.parent / target.name if file is None else file)
 
@@ -64,7 +65,10 @@ def export(path: Path, file: AnyPath, kind: str | None, everything: bool) -> Pat
     if os.path.lexists(target) and (target.is_symlink() or not target.is_file()):
         what = "a directory" if target.is_dir() else "a link" if target.is_symlink() else "a pipe or a device"
         raise QbsweepError(f"{file} is {what}; name a file, which may be there already")
+    if is_pack(target):
+        raise QbsweepError(f"{file} ends in {PACK}, as the name of a pack does; give what is exported another name")
     _require_parent(target)
+    refuse_within(target)
     ending = target.suffix.removeprefix(".")
     exporting.export(existing(path).data, kind or {"nc": "netcdf"}.get(ending, ending), target, everything)
     return Path(file)
@@ -75,6 +79,7 @@ def mv(path: Path, target: AnyPath) -> Path:
     source, place = _named(path), _place(target)
     if is_pack(source):
         _require_room(place)
+        refuse_within(place)
         if place.suffix != PACK:
             raise QbsweepError(f"the name of a pack must end in {PACK}, but is {place.name}")
         moving.move_pack(source, place)

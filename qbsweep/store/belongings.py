@@ -54,11 +54,16 @@ def _is_own(name: str) -> bool:
 
 
 def refuse_place(path: Path) -> None:
-    """Refuse a place where no new run directory should be: what moves or removes another run would take it along."""
+    """Refuse a place where no new run directory should be."""
     if path.suffix == PACK:
         raise QbsweepError(f"{path} ends in {PACK}, as the name of a pack does; give a run directory another name")
+    refuse_within(path)
+
+
+def refuse_within(path: Path) -> None:
+    """Refuse a place in the directory of a run: what moves or removes that would take along what is there."""
     parent = path.parent.resolve()
     for folder in (parent, *parent.parents):
         with contextlib.suppress(OSError):  # what cannot be looked at is made by nobody, and the one who tries is told
             if is_run(folder) and RunDirectory(folder).sweep_file.exists():  # not where a dataset is that is linked to
-                raise QbsweepError(f"{path} is in the directory of another run, {folder}; give a place outside it")
+                raise QbsweepError(f"{path} is in the directory of a run, {folder}; give a place outside it")

@@ -135,6 +135,18 @@ def test_nothing_but_a_file_is_replaced(out: Path, tmp_path: Path) -> None:
     assert (tmp_path / "x.csv").read_text().startswith("N,")
 
 
+def test_runs_and_packs_are_not_replaced_by_tables(out: Path, tmp_path: Path) -> None:
+    pack = qb.open(out).pack()
+    before = pack.read_bytes()
+    assert "ends in .qbz" in qbsweep("export", out, "--csv", pack).sentence(out, pack)
+    for inside in (out / "sweep.yaml", out / "data.zarr" / "zarr.json", out / "analysis.csv"):
+        assert "is in the directory of a run" in qbsweep("export", out, "--csv", inside).sentence(out)
+    assert "is in the directory of a run" in qbsweep("pack", out, out / "data.zarr" / "x.qbz").sentence(out)
+    assert "is in the directory of a run" in qbsweep("mv", pack, out / "x.qbz").sentence(out)
+    assert pack.read_bytes() == before
+    assert qbsweep("check", out)[0] == 0
+
+
 def test_what_is_refused(out: Path, tmp_path: Path) -> None:
     assert "needs one of" in qbsweep("export", out).sentence(out)
     assert "is a directory" in qbsweep("export", out, "--csv", tmp_path).sentence(tmp_path)

@@ -82,7 +82,7 @@ def test_no_run_is_made_in_a_run(out: Path) -> None:
         ["run", out / "sweep.yaml", "--out"],
     ):
         said = qbsweep(*command, out / "figures" / ".." / "inner").sentence(out.parent)
-        assert "is in the directory of another run, " in said
+        assert "is in the directory of a run, " in said
         assert "as the name of a pack does" in qbsweep(*command, out.with_name("b.qbz")).sentence(out.parent)
     assert files(out) == before
 
