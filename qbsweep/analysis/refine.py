@@ -22,21 +22,22 @@ from qbsweep.analysis.inputs import in_memory, require_axis
 from qbsweep.analysis.optimal_coupling import curves, optimal_coupling, with_dims
 from qbsweep.analysis.peaks import EDGE, LOCATED, PLATEAU, find_optimum, sorted_samples
 from qbsweep.arrays import FloatArray
-from qbsweep.errors import QbsweepError
+from qbsweep.errors import QbsweepError, UnreadableError
 from qbsweep.runs.box import solve_box
 from qbsweep.runs.opening import locked, open_run
 from qbsweep.solvers.status import OK
-from qbsweep.store.directory import existing
+from qbsweep.store.directory import RunDirectory, existing
 from qbsweep.store.provenance import provenance
 from qbsweep.store.readable import readable
 from qbsweep.store.reading import open_dataset
 from qbsweep.store.replace import standing
 from qbsweep.store.scratch import replace_tree
-from qbsweep.store.seals import require_unchanged
+from qbsweep.store.seals import DamagedError, is_sealed, require_unchanged
 from qbsweep.sweeps.axes import Axis
 from qbsweep.sweeps.changes import check_extends
 from qbsweep.sweeps.spec import SweepSpec, dump_spec, parse_spec
 from qbsweep.sweeps.variables import STEADY_SCALARS, VARIABLES, VERDICT
+from qbsweep.text import command
 
 _POINTS = 8  # per round and curve
 _ROUNDS = 12
@@ -59,9 +60,10 @@ def open_refined(directory: Path) -> xr.Dataset | None:
     path = standing(run.refined)
     if path is None:
         return None
-    with readable(run.data), xr.open_zarr(path, chunks=None) as opened:
-        require_unchanged(path)
-        samples: xr.Dataset = opened.load()
+    with readable(run.data if is_sealed(path) else path):
+        _require_sound(path, run)
+        with xr.open_zarr(path, chunks=None) as opened:
+            samples: xr.Dataset = opened.load()
         spec = parse_spec(samples.attrs["spec"])
     try:
         check_extends(spec, open_run(directory)[1].spec, directory)
@@ -70,6 +72,14 @@ def open_refined(directory: Path) -> xr.Dataset | None:
             f"{path} has samples of another sweep than {path.parent.name} ({error}); move it away"
         ) from None
     return samples
+
+
+def _require_sound(path: Path, run: RunDirectory) -> None:
+    try:
+        require_unchanged(path)
+    except DamagedError as error:
+        aside = command("check", "--repair", run.path)
+        raise UnreadableError(f"{path} is damaged: {error}; `{aside}` puts it aside") from error
 
 
 def refine(

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qbsweep.errors import QbsweepError, UnreadableError
-from qbsweep.store.seals import DamagedError
+from qbsweep.store.seals import DamagedError, Seals
+from qbsweep.text import command
 
 _UNREACHABLE = (errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN)
 _READERS = ("qbsweep.store.", "zarr.", "numcodecs.", "xarray.backends.", "xarray.coding.", "xarray.conventions")
@@ -23,7 +24,7 @@ def readable(path: Path) -> Iterator[None]:
         raise
     except DamagedError as error:
         raise UnreadableError(
-            f"{path} is damaged: {error}; `qbsweep check --repair {path.parent}` mends it; what it cannot "
+            f"{path} is damaged: {error}; {_repair(path)} mends it; what it cannot "
             "write again is pending then, and `run` solves it"
         ) from error
     except OSError as error:
@@ -54,10 +55,13 @@ def _is_of_reading(error: Exception) -> bool:
 
 
 def _damaged(path: Path, error: Exception) -> str:
-    return (
-        f"{path} is damaged or not a qbsweep dataset ({_one_line(error)}); "
-        "nothing was changed; move it away, or take another directory"
-    )
+    if Seals(path).folder.is_dir():  # ours, for sure: nobody is to move away what may have nothing but a flipped bit
+        return f"{path} is damaged ({_one_line(error)}); {_repair(path)} says which files, and mends them"
+    return f"{path} is damaged or not a qbsweep dataset ({_one_line(error)}); move it away, or give another directory"
+
+
+def _repair(path: Path) -> str:
+    return f"`{command('check', '--repair', path.parent)}`"
 
 
 def _one_line(error: Exception) -> str:

@@ -291,7 +291,9 @@ def test_damaged_samples_are_put_aside_and_analyses_removed(out: Path) -> None:
     for tree in (refined, analysis):
         flip(next(file for file in tree.rglob("0") if file.is_file()))
     assert len(qb.open(out).check().damages) == 2
-    assert refined.exists()
+    said = qbsweep("analyze", out).sentence(out)
+    assert said.startswith("out/data.zarr/refined is damaged: out/data.zarr/refined/")
+    assert said.endswith("`qbsweep check --repair out` puts it aside")
     code, text, _ = qbsweep("check", out, "--repair")
     assert code == 0
     assert f"{refined} is put aside as refined.damaged; `qbsweep analyze --refine` makes it again" in text
