@@ -40,7 +40,7 @@ def merge(*runs: AnyRun, out: AnyPath) -> Run:
     """
     if len(runs) < 2:
         raise QbsweepError("`merge` needs two runs or more")
-    merging.merge([_path(run) for run in runs], new_place(out), print)
+    merging.merge([_path(run) for run in runs], new_place(out), Path(out), print)
     return Run(Path(out))
 
 

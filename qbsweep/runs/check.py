@@ -21,7 +21,7 @@ from qbsweep.store.examine import examine, examine_digest, examine_rest, examine
 from qbsweep.store.layout import labels_behind
 from qbsweep.store.seals import Seals
 from qbsweep.sweeps.variables import VARIABLES
-from qbsweep.text import counted, duration, labelled, size_of
+from qbsweep.text import command, counted, duration, labelled, size_of
 
 
 @dataclass(slots=True, repr=False)
@@ -132,7 +132,11 @@ def check_files(directory: RunDirectory, mend: bool) -> Findings:
 
 def _check_results(directory: RunDirectory, found: Findings, mend: bool) -> None:
     """Examine what `analyze` has written; samples, which take long to solve, are put aside rather than removed."""
-    for tree, again in ((directory.refined, "qbsweep analyze --refine"), (directory.analysis_data, "qbsweep analyze")):
+    analyze = ("analyze", directory.pack or directory.path)
+    for tree, again in (
+        (directory.refined, command(*analyze, "--refine", "1e-9")),
+        (directory.analysis_data, command(*analyze)),
+    ):
         changed = examine_tree(tree)
         found.damages += changed
         if changed:

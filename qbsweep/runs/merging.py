@@ -26,8 +26,11 @@ from qbsweep.sweeps.spec import dump_spec
 from qbsweep.text import command, counted, labelled
 
 
-def merge(paths: Sequence[Path], target: Path, tell: Callable[[str], object]) -> None:
-    """Make a run directory with the points of several; nothing is written if they contradict each other."""
+def merge(paths: Sequence[Path], target: Path, named: Path, tell: Callable[[str], object]) -> None:
+    """Make a run directory with the points of several; nothing is written if they contradict each other.
+
+    `named` is what its user calls `target`.
+    """
     opened = [open_run(path) for path in paths]
     stores = [store for _, store in opened]
     spec = reduce(joined, (store.spec for store in stores))
@@ -40,7 +43,7 @@ def merge(paths: Sequence[Path], target: Path, tell: Callable[[str], object]) ->
         for path, s in zip(paths, stores, strict=True)
     ]
     grid = make_grid(spec)
-    for note in _missing(opened, target, grid.n_points):
+    for note in _missing(opened, named, grid.n_points):
         tell(note)
     with placed(target) as folder:
         new = RunDirectory(folder)
@@ -54,16 +57,16 @@ def merge(paths: Sequence[Path], target: Path, tell: Callable[[str], object]) ->
             append_lines(new.failures_file, itertools.chain(*(_failures(*one, merged) for one in opened)))
 
 
-def _missing(opened: Sequence[tuple[RunDirectory, Store]], target: Path, points: int) -> Iterator[str]:
+def _missing(opened: Sequence[tuple[RunDirectory, Store]], named: Path, points: int) -> Iterator[str]:
     """Say what the merged run will not have."""
     if (none_has := points - sum(store.grid.n_points for _, store in opened)) > 0:
         yield f"of the {points:,} points of the merged run, {none_has:,} or more are in none of these runs, and pending"
-    for directory, _ in opened:
-        if directory.refined.exists():
-            yield (
-                f"{directory.pack or directory.path}: the samples that `--refine` has added are not merged; "
-                f"`{command('analyze', '--refine', target)}` adds some to the new run"
-            )
+    if refined := [str(run.pack or run.path) for run, _ in opened if run.refined.exists()]:
+        again = command("analyze", named, "--refine", "1e-9")
+        yield (
+            f"the samples that `analyze --refine` has added to {', '.join(refined)} are not merged; "
+            f"`{again}` adds some to the new run"
+        )
 
 
 def _failures(directory: RunDirectory, store: Store, merged: Store) -> Iterator[dict[str, Any]]:
