@@ -121,8 +121,10 @@ class Chunks:
         if not content and (variable == LAST or not read_file(self.file(LAST, chunk))):
             return None
         seal = self.seals.read(chunk)  # after the file: a new one is sealed before it is there
-        if seal is not None and not seal.is_synced and not self._is_verified(chunk, seal):
-            return None
+        while seal is not None and not seal.is_synced and not self._is_verified(chunk, seal):
+            before, seal = seal, self.seals.read(chunk)
+            if seal == before:  # else the chunk has just been replaced
+                return None
         if not content:
             raise DamagedError(f"{file} is {'missing' if content is None else 'empty'}")
         try:
