@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from qbsweep.errors import QbsweepError
+from qbsweep.errors import QbsweepError, UnreadableError
 from qbsweep.store.blocks import BlockFiles
 from qbsweep.store.chunks import LAST, Chunks
 from qbsweep.store.directory import FORMAT, RunDirectory
@@ -22,6 +22,8 @@ from qbsweep.store.status import StatusFiles
 
 READABLE = (2, FORMAT)
 """Formats that are read; only `FORMAT` is written."""
+_NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+_OPENINGS = 5  # at most, of a dataset that is replaced while it is read
 
 
 @dataclass(frozen=True)
@@ -109,16 +111,35 @@ def read_metadata(path: Path) -> Metadata:
     ------
     QbsweepError
         If it is of another format.
+    UnreadableError
+        If it was replaced whenever it was read.
     DamagedError
         If it is not what was written.
     """
+    for _ in range(_OPENINGS):
+        found = _seen(path)
+        try:
+            metadata = _read(path, found)
+        except (OSError, ValueError):  # half of what was read may be of one dataset, half of the next
+            if _seen(path) == found:
+                raise
+        else:
+            if _seen(path) == found:
+                return metadata
+    raise UnreadableError(f"{path} was replaced again and again while it was being opened; open it again")
+
+
+def _seen(path: Path) -> Seen:
     exists(path)  # wait for one that is being replaced
-    found = seen(path)
+    return seen(path)
+
+
+def _read(path: Path, found: Seen) -> Metadata:
     try:
         document = json.loads((path / METADATA).read_text(encoding="utf-8"))
         version = document["attributes"]["qbsweep_format"]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError | NotADirectoryError):
+        if isinstance(error, OSError) and not isinstance(error, _NO_FILE):
             raise
         what = f"{path / METADATA} is missing, or does not say what this is"
         raise DamagedError(what) if Seals(path).folder.is_dir() else ValueError(what) from None

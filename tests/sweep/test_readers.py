@@ -14,8 +14,10 @@ from qbsweep.errors import UnreadableError
 from qbsweep.runs import opening
 from qbsweep.runs.block import Task, solve_block
 from qbsweep.runs.state import progress_of
+from qbsweep.store import metadata, replace
 from qbsweep.store.chunks import Chunks
 from qbsweep.store.dataset import Store
+from qbsweep.store.seals import Seals
 from qbsweep.sweeps.spec import parse_spec
 
 from ..datasets import to_format_2
@@ -48,9 +50,9 @@ def out(finished: Path, tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def started(path: Path, per_chunk: int) -> Store:
+def started(path: Path, per_chunk: int, block_seconds: float = 2e-5) -> Store:
     with opening.locked(path) as directory, mock.patch("qbsweep.runs.plan._CHUNK_BLOCKS", per_chunk):
-        store = opening.prepare(parse_spec(TEXT), directory, block_seconds=2e-5)
+        store = opening.prepare(parse_spec(TEXT), directory, block_seconds)
     assert store.grid.n_blocks > 1
     assert store.grid.is_grouped == (per_chunk > 1)
     return store
@@ -103,6 +105,61 @@ def test_a_chunk_that_is_made_pending_while_it_is_read(out: Path, monkeypatch: p
 
 def extend(out: Path) -> None:
     run(LARGER, out)
+
+
+def once_after(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, act: Callable[[], object]) -> list[bool]:
+    """Do something after the first call of a function; returns whether it was done."""
+    function, done = getattr(owner, name), list[bool]()
+
+    def acting(*arguments: Any) -> Any:
+        found = function(*arguments)
+        if not done:
+            done.append(True)
+            act()
+        return found
+
+    monkeypatch.setattr(owner, name, acting)
+    return done
+
+
+@pytest.mark.parametrize(("owner", "name"), [(Seals, "_rest_read"), (Seals, "recorded"), (metadata, "_read")])
+def test_a_dataset_that_is_replaced_while_it_is_opened(
+    out: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
+) -> None:
+    """What is read first is of the old one, what is read then of the new one, if anything is."""
+    done = once_after(monkeypatch, owner, name, lambda: extend(out))
+    ds = qb.open(out).dataset.load()
+    assert done
+    assert dict(ds.sizes)["J"] == 4
+    assert (ds.status == 1).all()
+
+
+def test_a_dataset_that_is_opened_between_two_renames(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, previous = out / "data.zarr", out / ".data.zarr.previous"
+    away = once_after(monkeypatch, metadata, "exists", lambda: data.rename(previous))
+    monkeypatch.setattr(replace.time, "sleep", lambda _: previous.rename(data))
+    assert (Store(data).status() == 1).all()
+    assert away
+
+
+def test_a_chunk_that_is_not_on_the_disk_yet_and_replaced_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that does not wait for the disk solves the failed point of a chunk while the others are read."""
+    store = started(tmp_path / "out", per_chunk=1, block_seconds=2e-4)
+    store.safe = False
+    task = Task(str(tmp_path / "out"), store.id, 0, safe=False)
+    assert not solve_block(task).error
+    status = store.block_status(0)
+    status.flat[0] = 0
+    store.set_status(0, status)
+    assert status.any()
+    assert not store.chunks.sealed(0).is_synced
+    reader = Store(store.path)
+    done = once_after(monkeypatch, Seals, "read", lambda: solve_block(task))
+    assert (reader.block_status(0).flat[1:] == 1).all()
+    assert done
+    assert (reader.block_status(0) == 1).all()
 
 
 def move(out: Path) -> None:
