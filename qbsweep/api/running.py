@@ -10,6 +10,7 @@ from qbsweep.api.result import Run
 from qbsweep.errors import QbsweepError
 from qbsweep.runs import executors, loop, opening
 from qbsweep.runs.caller import main_hidden, single_threaded
+from qbsweep.runs.events import note_unreported
 from qbsweep.runs.plan import Plan, make_grid, make_plan, predicted_blocks
 from qbsweep.runs.state import pending_blocks, progress_of
 from qbsweep.runs.watch import Watcher
@@ -132,6 +133,7 @@ def run(
         if retry_failed:
             watch.detail(f"{opening.reset_failed(directory, store):,} failed points will be solved again")
         if progress_of(store).complete:
+            note_unreported(directory, store)
             watch.detail("all points are solved already")
         else:
             _run_pending(directory, store, watch, executor, workers)

@@ -12,6 +12,7 @@ import numpy as np
 from qbsweep.arrays import Array
 from qbsweep.runs.agreement import AGREE, apart, per_point
 from qbsweep.runs.box import solve_box
+from qbsweep.runs.events import reported
 from qbsweep.runs.state import pending_blocks
 from qbsweep.solvers.status import OK, STATUS_NAMES, VERDICT_NAMES
 from qbsweep.store.dataset import Store
@@ -19,6 +20,7 @@ from qbsweep.store.directory import RunDirectory
 from qbsweep.store.disk import remove
 from qbsweep.store.examine import examine, examine_digest, examine_rest, examine_tree, repair, repair_rest
 from qbsweep.store.layout import labels_behind
+from qbsweep.store.lock import lock_holder
 from qbsweep.store.seals import Seals
 from qbsweep.sweeps.variables import VARIABLES
 from qbsweep.text import command, counted, duration, labelled, size_of
@@ -124,7 +126,7 @@ def check_files(directory: RunDirectory, mend: bool) -> Findings:
         found.blocks = len(repair(store, damages))
         found.unmended = [damage.what for damage in damages if not damage.can_be_mended]
         found.repaired = not found.unmended
-    if mend or not found.damages:
+    if mend or not (found.damages or lock_holder(directory.lock_file)):  # of a run that goes on it lags behind
         found.notes += _books(directory, store)
     _check_results(directory, found, mend)
     return found
@@ -165,13 +167,13 @@ def _size(data: Path) -> int:
 
 
 def _books(directory: RunDirectory, store: Store) -> list[str]:
-    """Compare the log with `status`; the log is for people, so nothing depends on what it lacks."""
-    events = {event["block"] for event in directory.events() if event.get("dataset") == store.id}
-    pending = set(pending_blocks(store))
+    """Compare the log with `status`."""
+    events, pending = reported(directory, store), set(pending_blocks(store))
     notes = []
     log = directory.events_file.name
     if unsaid := store.grid.n_blocks - len(pending | events):
-        notes.append(f"{log} lacks {counted(unsaid, 'finished block')}, which the next `run` adds")
+        lacking = counted(unsaid, "finished block")
+        notes.append(f"{log} lacks {lacking}, which the next `run` adds; no number depends on it")
     if again := events & pending:
         notes.append(f"{log} has {counted(len(again), 'block')} as finished that `run` has to solve again")
         files = {store.chunks.file("status", store.grid.chunk_of(block)) for block in again}

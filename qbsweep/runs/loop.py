@@ -16,6 +16,7 @@ from qbsweep.errors import QbsweepError
 from qbsweep.runs.attempts import _Attempts, best_effort
 from qbsweep.runs.block import Report, Task, solve_block
 from qbsweep.runs.box import Failure
+from qbsweep.runs.events import note_unreported
 from qbsweep.runs.state import Progress, pending_blocks, progress_of
 from qbsweep.solvers.status import FAILED, PENDING
 from qbsweep.store.dataset import Store
@@ -43,8 +44,8 @@ def run_blocks(
     attempts for one cause, those of earlier runs included, reach the limit of `attempts_allowed`; then it is
     marked as failed with the reason. For want of room it stays pending instead.
     """
+    note_unreported(directory, store)
     todo = pending_blocks(store)
-    note_unreported(directory, store, todo)
     attempts = _Attempts(directory, store, todo)
     exhausted = attempts.exhausted()  # that failed for good while no driver was there to give them up
     for report in exhausted:
@@ -122,14 +123,3 @@ def _give_up(directory: RunDirectory, store: Store, report: Report) -> None:
     if report.cause != "full":
         with surviving_a_full_disk():
             store.set_status(report.block, np.where(pending, np.int8(FAILED), status))
-
-
-def note_unreported(directory: RunDirectory, store: Store, todo: list[int]) -> None:
-    """Give every finished block its event, also those whose driver died between the two."""
-    reported = {event["block"] for event in directory.events() if event.get("dataset") == store.id}
-    unreported = sorted(set(range(store.grid.n_blocks)) - set(todo) - reported)
-    with best_effort():
-        append_lines(
-            directory.events_file,
-            ({"block": block, "recovered": True, "dataset": store.id} for block in unreported),
-        )

@@ -9,10 +9,10 @@ from typing import Any
 
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.comparing import conflicts
-from qbsweep.runs.loop import note_unreported
+from qbsweep.runs.events import note_unreported
 from qbsweep.runs.opening import open_run
 from qbsweep.runs.plan import make_grid
-from qbsweep.runs.state import pending_blocks, progress_of
+from qbsweep.runs.state import progress_of
 from qbsweep.solvers.status import FAILED
 from qbsweep.store.allocate import allocate
 from qbsweep.store.dataset import Store
@@ -52,7 +52,7 @@ def merge(paths: Sequence[Path], target: Path, named: Path, tell: Callable[[str]
         merged = Store(new.data)
         fill(merged, stores)
         new.write_sweep(spec.digest(), dump_spec(spec))
-        note_unreported(new, merged, pending_blocks(merged))
+        note_unreported(new, merged)
         if progress_of(merged).points["failed"]:
             append_lines(new.failures_file, itertools.chain(*(_failures(*one, merged) for one in opened)))
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from qbsweep.errors import QbsweepError
+from qbsweep.runs.events import note_unreported
 from qbsweep.runs.plan import make_grid
 from qbsweep.store import mending
 from qbsweep.store.dataset import Store
@@ -63,8 +64,9 @@ def upgrade(directory: RunDirectory) -> bool:
     store = Store(directory.data)
     if store.version == FORMAT:
         return False
-    _rewritten(store, store.spec, directory, BLOCK_SECONDS)
+    new = _rewritten(store, store.spec, directory, BLOCK_SECONDS)
     directory.write_sweep(store.digest, dump_spec(store.spec))
+    note_unreported(directory, new)
     return True
 
 
@@ -113,6 +115,7 @@ def compacted(directory: RunDirectory) -> tuple[Store, int]:
     mending.drop_torn(store)
     store.fold_all()
     mending.remove_leftovers(store)
+    note_unreported(directory, store)
     return store, count
 
 

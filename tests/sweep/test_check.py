@@ -238,6 +238,16 @@ def test_blocks_of_a_killed_run(tmp_path: Path) -> None:
         np.testing.assert_array_equal(plain.energy_t, before.energy_t)
 
 
+def test_a_log_that_lacks_blocks_gets_them(out: Path) -> None:
+    for command in (["run", out / "sweep.yaml", "--out", out], ["compact", out]):
+        (out / "events.jsonl").unlink()
+        assert re.search(r"events.jsonl lacks \d+ finished blocks, which the next `run` adds", qbsweep("check", out)[1])
+        with opening.locked(out):
+            assert qb.open(out).check().notes == []
+        assert qbsweep(*command)[0] == 0
+        assert qb.open(out).check().notes == []
+
+
 def test_torn_chunks_are_solved_again(out: Path, finished: Path) -> None:
     for file in ("energy_t/c.0.0.0.0.0", "status/c.0.0.0"):
         (out / "data.zarr" / file).write_bytes(b"")
@@ -269,6 +279,7 @@ def test_a_run_of_format_2_is_read_and_upgraded(stored: Path, name: str, monkeyp
     assert refined == (name == "moments")
     assert "has the current format now" in qbsweep("upgrade", out)[1]
     assert "nothing to do" in qbsweep("upgrade", out)[1]
+    assert qb.open(out).check().notes == []
     xr.testing.assert_identical(qb.open(out).dataset.drop_attrs(deep=False).load(), expected)
     assert (out / "data.zarr/refined").exists() == refined
     after = json.loads(qbsweep("status", out, "--json")[1])
