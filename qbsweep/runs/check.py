@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from qbsweep.arrays import Array
+from qbsweep.errors import UnreadableError
 from qbsweep.runs.agreement import AGREE, apart, per_point
 from qbsweep.runs.box import solve_box
 from qbsweep.runs.events import reported
@@ -21,7 +22,7 @@ from qbsweep.store.disk import remove
 from qbsweep.store.examine import examine, examine_digest, examine_rest, examine_tree, repair, repair_rest
 from qbsweep.store.layout import labels_behind
 from qbsweep.store.lock import lock_holder
-from qbsweep.store.seals import Seals
+from qbsweep.store.seals import DamagedError, Seals
 from qbsweep.sweeps.variables import VARIABLES
 from qbsweep.text import command, counted, duration, labelled, size_of
 
@@ -109,7 +110,7 @@ def check_files(directory: RunDirectory, mend: bool) -> Findings:
     """
     found = Findings(repaired=mend)
     if not Seals(directory.data).folder.is_dir():
-        Store(directory.data).require_current()
+        _require_current(directory.data)
     rest = examine_rest(directory.data)
     found.damages += [damage.what for damage in rest]
     if rest and not mend:
@@ -130,6 +131,15 @@ def check_files(directory: RunDirectory, mend: bool) -> Findings:
         found.notes += _books(directory, store)
     _check_results(directory, found, mend)
     return found
+
+
+def _require_current(data: Path) -> None:
+    """Refuse a dataset of an earlier format, which has no seals; one that has lost them is to be examined."""
+    try:
+        Store(data).require_current()
+    except UnreadableError as error:
+        if not isinstance(error.__cause__, DamagedError):
+            raise
 
 
 def _check_results(directory: RunDirectory, found: Findings, mend: bool) -> None:

@@ -79,20 +79,26 @@ class BlockFiles:
         return self.folder / f"{number}{_SUFFIX}"
 
     def refresh(self) -> None:
-        """See what workers on other hosts have written.
+        """See what workers on other hosts have written, and make sure that they can write.
 
         A network file system remembers for up to a minute what was in a folder, but not of one that it has changed
         itself.
         """
         with contextlib.suppress(OSError):
+            if self.folder in self.in_the_way():
+                self.folder.unlink()
             self.folder.mkdir(parents=True, exist_ok=True)
             stage(self.folder / "refresh", [], safe=False).unlink()
+
+    def in_the_way(self) -> list[Path]:
+        """Return what is in the place of a folder, and none of ours."""
+        return [path for path in (self.folder.parent, self.folder) if path.exists() and not path.is_dir()]
 
     def numbers(self) -> set[int]:
         """Return the numbers of the blocks that have a file, whole or not."""
         try:
             names = [entry.name for entry in self.folder.iterdir() if entry.name.endswith(_SUFFIX)]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return set()
         return {int(name.removesuffix(_SUFFIX)) for name in names if name.removesuffix(_SUFFIX).isdecimal()}
 
@@ -101,7 +107,7 @@ class BlockFiles:
         try:
             with self.path(number).open("rb") as file:
                 seen, content = _seen(os.fstat(file.fileno())), file.read()
-        except (FileNotFoundError, IsADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         body = content[:-4]
         if not content.startswith(_MAGIC) or zlib.crc32(body) != int.from_bytes(content[-4:], "big"):

@@ -195,6 +195,8 @@ class RunDirectory:
         for path in (self.events_file, self.failures_file, self.attempts_file, self.blocks, self.slurm):
             refuse_link(path)
         is_run = self.data.exists()
+        if self.blocks.is_file():
+            raise QbsweepError(f"{self.blocks} is not from a run and in the way; move it away, or give another --out")
         for path, is_own in ((self.sweep_file, self._owns_sweep(is_run)), (self.plan_file, self._owns_plan(is_run))):
             if path.exists() and not is_own:
                 raise QbsweepError(f"{path} is not from a run and would be overwritten; give another --out")

@@ -116,8 +116,10 @@ def _wrong(store: Store, name: str, content: bytes) -> str:
 
 
 def _strangers(store: Store) -> Iterator[Damage]:
-    """Say of files among the chunks that they are none."""
+    """Say of files among the chunks that they are none, and of one that is in the place of a folder of blocks."""
     chunks = store.chunks
+    for file in store.blocks.in_the_way():
+        yield Damage(f"{file} is a file, where the folder of finished blocks is to be", stranger=file)
     for name in store.variables:
         known = {chunks.file(name, chunk).name for chunk in range(store.grid.chunks.number)} | {"zarr.json"}
         for file in sorted((store.path / name).iterdir()):
@@ -174,7 +176,9 @@ def repair_rest(data: Path) -> None:
             if not target.is_file() or target.read_bytes() != file.read_bytes():
                 if target.is_dir():
                     shutil.rmtree(target)
-                target.parent.mkdir(exist_ok=True)
+                if not target.parent.is_dir():
+                    remove(target.parent)
+                    target.parent.mkdir()
                 replace_file(target, file.read_bytes(), safe=True)
 
 

@@ -118,6 +118,44 @@ def test_mutated_files_are_named_and_mended(out: Path, finished: Path, mutation:
         xr.testing.assert_identical(numbers(out), expected)
 
 
+@pytest.mark.parametrize("folder", ["seals", "N", "energy_t", "status"])
+@pytest.mark.parametrize("is_file", [False, True])
+def test_folders_that_are_gone_or_files_are_mended(out: Path, finished: Path, folder: str, is_file: bool) -> None:
+    path = out / "data.zarr" / folder
+    shutil.rmtree(path)
+    if is_file:
+        path.write_text("not ours")
+    found = qb.open(out).check()
+    assert found.exit_code == 1
+    assert any(str(path) in damage for damage in found.damages)
+    assert qb.open(out).check(repair=True).exit_code == 0
+    again(out)
+    assert not qb.open(out).check().damages
+    xr.testing.assert_identical(numbers(out), numbers(finished))
+
+
+@pytest.mark.parametrize(("is_own", "is_repaired"), [(True, False), (True, True), (False, True)])
+def test_a_file_in_the_place_of_finished_blocks(
+    tmp_path: Path, finished: Path, is_own: bool, is_repaired: bool
+) -> None:
+    out = tmp_path / "out"
+    with opening.locked(out) as directory:
+        store = opening.prepare(parse_spec(SWEEP), directory, block_seconds=2e-5)
+    path = store.blocks.folder if is_own else store.blocks.folder.parent
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("not ours")
+    assert qb.open(out).status()["pending"] == 24
+    assert qb.open(out).check().damages == [f"{path} is a file, where the folder of finished blocks is to be"]
+    if not is_own:  # it may be somebody's
+        told = qbsweep("run", out / "sweep.yaml", "--out", out).sentence(out)
+        assert told == "out/blocks is not from a run and in the way; move it away, or give another --out"
+    if is_repaired:
+        assert qb.open(out).check(repair=True).exit_code == 0
+        assert not path.exists()
+    again(out)
+    xr.testing.assert_identical(numbers(out), numbers(finished))
+
+
 def test_chunks_of_the_same_variable_are_not_taken_for_each_other(tmp_path: Path) -> None:
     spec = parse_spec(SWEEP)
     grid = make_grid(spec, 2e-5)
