@@ -21,7 +21,9 @@ def check(path: Path, repair: bool, points: int) -> Findings:
     else:
         found = check_files(directory, mend=False)
     found.seconds = time.perf_counter() - started
-    if points and (repair or not found.damages):
+    if points and found.damages and not repair:
+        found.notes.append("no point was solved again, since files are damaged")
+    elif points:
         with single_threaded():
             recompute(Store(directory.data), points, found)
     return found

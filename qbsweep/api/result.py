@@ -95,7 +95,7 @@ class Run(Tabulated):
             Write metadata and labels again, and make the points of other damaged files pending: `run` solves them.
             Damaged samples of `refine` are put aside, in ``data.zarr/refined.damaged``; damaged analyses are removed.
         recompute : int
-            Solve so many random points that are ok again, and compare.
+            Solve so many random points that are ok or suspect again, and compare.
 
         Returns
         -------

@@ -15,7 +15,7 @@ from qbsweep.runs.agreement import AGREE, apart, per_point
 from qbsweep.runs.box import solve_box
 from qbsweep.runs.events import reported
 from qbsweep.runs.state import pending_blocks
-from qbsweep.solvers.status import OK, STATUS_NAMES, VERDICT_NAMES
+from qbsweep.solvers.status import OK, STATUS_NAMES, SUSPECT, VERDICT_NAMES
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.disk import remove
@@ -192,7 +192,7 @@ def _books(directory: RunDirectory, store: Store) -> list[str]:
 
 
 def recompute(store: Store, count: int, found: Findings) -> None:
-    """Solve a random sample of the points that are ok again, and compare."""
+    """Solve a random sample of the points that have numbers again, and compare."""
     for place in _sample(store, count, np.random.default_rng()):
         indices = tuple(np.array([i]) for i in place)
         kept, again = store.select(indices), solve_box(store.spec, indices).arrays
@@ -210,6 +210,8 @@ def recompute(store: Store, count: int, found: Findings) -> None:
                 values = {"before": float(kept[name][at]), "now": float(again[name][at])}
                 found.differ.append({"labels": where, "variable": name, "difference": difference, **values})
         found.differ += [{"labels": labels, **other} for other in _other_words(kept, again)]
+    if found.recomputed < count:
+        found.notes.append(f"{found.recomputed:,} of {count:,} points were solved again: no more are solved")
 
 
 def _other_words(kept: Mapping[str, Array], again: Mapping[str, Array]) -> list[dict[str, Any]]:
@@ -223,13 +225,14 @@ def _other_words(kept: Mapping[str, Array], again: Mapping[str, Array]) -> list[
 
 
 def _sample(store: Store, count: int, random: np.random.Generator) -> list[tuple[int, ...]]:
-    """Draw points that are ok, each at most once; fewer if there are not so many."""
-    good = np.array([tally.points[OK] for tally in store.tallies(with_verdicts=False)])
-    drawn = random.multivariate_hypergeometric(good, min(count, int(good.sum())), method="marginals")
+    """Draw points that are ok or suspect, each at most once; fewer if there are not so many."""
+    tallies = store.tallies(with_verdicts=False)
+    solved = np.array([tally.points[OK] + tally.points[SUSPECT] for tally in tallies])
+    drawn = random.multivariate_hypergeometric(solved, min(count, int(solved.sum())), method="marginals")
     places: list[tuple[int, ...]] = []
     for chunk in np.flatnonzero(drawn):
         start = [s.start for s in store.grid.chunks.region(int(chunk))]
-        here = np.argwhere(store.read_chunk(int(chunk), ["status"])["status"] == OK)
+        here = np.argwhere(np.isin(store.read_chunk(int(chunk), ["status"])["status"], (OK, SUSPECT)))
         rows = random.choice(here, int(drawn[chunk]), replace=False) if here.shape[1] else here
         places += [tuple(int(i) + s for i, s in zip(row, start, strict=True)) for row in rows]
     return places

@@ -209,6 +209,18 @@ def test_another_word_is_found_by_solving_again(out: Path) -> None:
     assert " is 'converged', and 'exact' when solved again" in text
 
 
+def test_what_was_not_solved_again_is_said(out: Path) -> None:
+    put(out, "status", ..., 2)
+    code, text, _ = qbsweep("check", out, "--recompute", 5)
+    assert (code, text.splitlines()[-1]) == (0, "0 of 5 points were solved again: no more are solved")
+    put(out, "status", (0, 2, 1), 3)  # suspect, which has numbers as well
+    code, text, _ = qbsweep("check", out, "--recompute", 5)
+    assert re.search(r"other numbers: status at N 1, .* is 'suspect', and 'ok' when solved again", text)
+    assert (code, text.splitlines()[-1]) == (3, "1 of 5 points were solved again: no more are solved")
+    flip(out / "data.zarr/energy_t/c.0.0.0.0.0")
+    assert "no point was solved again, since files are damaged" in qbsweep("check", out, "--recompute", 5)[1]
+
+
 def test_what_is_no_file_of_the_dataset_is_removed(out: Path) -> None:
     """A worker that outlived an extension may leave it."""
     strangers = [out / "data.zarr/status/0.0.0", out / "data.zarr/energy_t/a folder"]
