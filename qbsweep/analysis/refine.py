@@ -65,13 +65,22 @@ def open_refined(directory: Path) -> xr.Dataset | None:
         with xr.open_zarr(path, chunks=None) as opened:
             samples: xr.Dataset = opened.load()
         spec = parse_spec(samples.attrs["spec"])
+    now = open_run(directory)[1].spec
     try:
-        check_extends(spec, open_run(directory)[1].spec, directory)
+        check_extends(spec, now, directory)
     except QbsweepError as error:
         raise QbsweepError(
             f"{path} has samples of another sweep than {path.parent.name} ({error}); move it away"
         ) from None
-    return samples
+    return _labelled_as(now, samples)
+
+
+def _labelled_as(spec: SweepSpec, samples: xr.Dataset) -> xr.Dataset:
+    """Write numbers of Fock levels as labels if 'auto' or levels by role have come to lie beside them since."""
+    levels = samples.coords.get("fock_levels")
+    if levels is None or spec.axis("fock_levels").array.dtype != object:
+        return samples
+    return samples.assign_coords(fock_levels=levels.astype(str).astype(object))
 
 
 def _require_sound(path: Path, run: RunDirectory) -> None:

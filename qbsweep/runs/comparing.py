@@ -16,7 +16,7 @@ from qbsweep.store.provenance import structured
 from qbsweep.sweeps.joining import differences, nearly_same
 from qbsweep.sweeps.spec import SweepSpec
 from qbsweep.sweeps.variables import VARIABLES
-from qbsweep.text import labelled
+from qbsweep.text import counted, labelled
 
 _NOT_NUMBERS = ("solve_seconds", "status", "verdict")
 
@@ -66,11 +66,11 @@ class Difference:
         lines = [*self.sweep, *self.notes]
         lines += [f"{name}: {one} and {other}" for name, (one, other) in self.provenance.items()]
         lines.append(
-            f"{self.points:,} points are in both, {self.only_first:,} only in the first, "
+            f"{counted(self.points, 'point')} in both, {self.only_first:,} only in the first, "
             f"{self.only_second:,} only in the second"
         )
         if self.status:
-            lines.append(f"{self.status:,} points are not in the same state")
+            lines.append(f"{counted(self.status, 'point')} in another state")
         for name, found in self.variables.items():
             for kind, most in found.items():
                 where = f", at {labelled(most['labels'])}" if most["labels"] else ""
@@ -79,7 +79,8 @@ class Difference:
         if not self.compared:
             lines.append("no point is solved in both, so no numbers were compared")
         elif not self.variables:
-            lines.append(f"the numbers are the same to the last bit, at {self.compared:,} points that both have solved")
+            where = f"{counted(self.compared, 'point')} that both have solved"
+            lines.append(f"the numbers are the same to the last bit, at {where}")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -95,7 +96,7 @@ def compare(one: Store, other: Store) -> Difference:
         points=overlap.points,
         only_first=one.grid.n_points - overlap.points,
         only_second=other.grid.n_points - overlap.points,
-        notes=list(nearly_same(one.spec, other.spec)),
+        notes=list(nearly_same(other.spec, one.spec)),
     )
     for part in overlap.parts():
         found.status += int((part.one["status"] != part.other["status"]).sum())

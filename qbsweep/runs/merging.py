@@ -7,13 +7,15 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.comparing import conflicts
 from qbsweep.runs.events import note_unreported
 from qbsweep.runs.opening import open_run
 from qbsweep.runs.plan import make_grid
 from qbsweep.runs.state import progress_of
-from qbsweep.solvers.status import FAILED
+from qbsweep.solvers.status import FAILED, OK, SUSPECT
 from qbsweep.store.allocate import allocate
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
@@ -21,7 +23,8 @@ from qbsweep.store.extend import fill
 from qbsweep.store.provenance import provenance
 from qbsweep.store.records import append_lines
 from qbsweep.store.scratch import placed
-from qbsweep.sweeps.joining import joined, matched, nearly_same
+from qbsweep.sweeps.axes import keys_of
+from qbsweep.sweeps.joining import joined, matched, nearly_same, places
 from qbsweep.sweeps.spec import dump_spec
 from qbsweep.text import command, counted, labelled
 
@@ -35,15 +38,17 @@ def merge(paths: Sequence[Path], target: Path, named: Path, tell: Callable[[str]
     stores = [store for _, store in opened]
     spec = reduce(joined, (store.spec for store in stores))
     for (one, first), (other, second) in itertools.combinations(zip(paths, stores, strict=True), 2):
-        for note in nearly_same(first.spec, second.spec):
-            tell(note)
         _require_agreement(one, first, other, second)
+    for path, store in zip(paths, stores, strict=True):
+        for note in nearly_same(store.spec, spec):
+            tell(f"{path}: {note}")
+    solved = [_solved(store) for store in stores]
     sources = [
         {"path": str(path), "digest": s.digest, "dataset_id": s.id, **s.provenance}
         for path, s in zip(paths, stores, strict=True)
     ]
     grid = make_grid(spec)
-    for note in _missing(opened, named, grid.n_points):
+    for note in _left_behind(opened, named):
         tell(note)
     with placed(target) as folder:
         new = RunDirectory(folder)
@@ -51,16 +56,36 @@ def merge(paths: Sequence[Path], target: Path, named: Path, tell: Callable[[str]
         allocate(new.data, spec, grid, {**provenance(), "merges": json.dumps(sources)})
         merged = Store(new.data)
         fill(merged, stores)
+        for store, count in zip(stores, solved, strict=True):
+            _require_all(merged, store, count)
+        points = progress_of(merged).points
+        if points["pending"]:
+            of_all = f"{points['pending']:,} of the {grid.n_points:,} points of the merged run"
+            tell(f"{of_all} are solved in none of these runs, and pending")
         new.write_sweep(spec.digest(), dump_spec(spec))
         note_unreported(new, merged)
-        if progress_of(merged).points["failed"]:
+        if points["failed"]:
             append_lines(new.failures_file, itertools.chain(*(_failures(*one, merged) for one in opened)))
 
 
-def _missing(opened: Sequence[tuple[RunDirectory, Store]], named: Path, points: int) -> Iterator[str]:
-    """Say what the merged run will not have."""
-    if (none_has := points - sum(store.grid.n_points for _, store in opened)) > 0:
-        yield f"of the {points:,} points of the merged run, {none_has:,} or more are in none of these runs, and pending"
+def _solved(store: Store) -> int:
+    points = progress_of(store).points
+    return points["ok"] + points["suspect"]
+
+
+def _require_all(merged: Store, store: Store, solved: int) -> None:
+    """Raise QbsweepError if of so many points that a dataset had solved one is not solved in the merged one."""
+    where = {name: np.maximum(places(store.spec, merged.spec, name), 0) for name in merged.spec.axes}
+    for chunk in range(store.grid.chunks.number):
+        region = dict(zip(store.spec.axes, store.grid.chunks.region(chunk), strict=True))
+        at = [index[region.get(name, slice(None))] for name, index in where.items()]
+        solved -= int(np.isin(merged.select(at, ["status"])["status"], (OK, SUSPECT)).sum())
+    if solved > 0:
+        raise QbsweepError(f"{counted(solved, 'solved point')} would be lost; nothing was written")
+
+
+def _left_behind(opened: Sequence[tuple[RunDirectory, Store]], named: Path) -> Iterator[str]:
+    """Say what of the runs the merged one will not have."""
     if refined := [str(run.pack or run.path) for run, _ in opened if run.refined.exists()]:
         again = command("analyze", named, "--refine", "1e-9")
         yield (
@@ -80,16 +105,16 @@ def _failures(directory: RunDirectory, store: Store, merged: Store) -> Iterator[
 
 def _has_failed(store: Store, labels: Mapping[str, Any]) -> bool:
     """Whether a point with these labels is failed, as far as they are understood."""
-    places = []
+    at = []
     for name, axis in store.spec.axes.items():
         here = labels.get(name, axis.values)
         values = here if isinstance(here, list) else [here]
         if not all(isinstance(value, str | int | float) for value in values):
             return True
-        places.append(matched(values, axis.values))
-    if any((place < 0).any() for place in places):
+        at.append(matched(keys_of(name, values), axis.keys))
+    if any((place < 0).any() for place in at):
         return True
-    return bool((store.select(places, ["status"])["status"] == FAILED).any())
+    return bool((store.select(at, ["status"])["status"] == FAILED).any())
 
 
 def _require_agreement(one: Path, first: Store, other: Path, second: Store) -> None:

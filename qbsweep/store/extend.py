@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from qbsweep.errors import QbsweepError
 from qbsweep.solvers.status import FAILED, OK, PENDING, STATUS_NAMES, SUSPECT
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import REFINED
@@ -15,7 +16,8 @@ from qbsweep.store.disk import sync_tree
 from qbsweep.store.grid import Grid
 from qbsweep.store.provenance import structured
 from qbsweep.store.replace import recover_tree
-from qbsweep.sweeps.joining import matched
+from qbsweep.sweeps.joining import places
+from qbsweep.sweeps.parameters import PARAMETERS
 from qbsweep.sweeps.spec import SweepSpec
 
 _RANK = np.zeros(1 + max(STATUS_NAMES), dtype=np.int8)
@@ -45,6 +47,11 @@ def fill(target: Store, sources: Sequence[Store]) -> None:
 
     Where several have a point, what is ok counts more than what is suspect, then failed, then pending; of equals, the
     first.
+
+    Raises
+    ------
+    QbsweepError
+        If it has not; nothing is dropped silently.
     """
     origins = [_origins(source.spec, target.spec) for source in sources]
     for chunk in range(target.grid.chunks.number):
@@ -72,7 +79,22 @@ def _better(
 
 def _origins(old: SweepSpec, new: SweepSpec) -> list[np.ndarray[Any, Any]]:
     """For every axis of the new grid, the index of each value in the old one, or -1."""
-    return [matched(axis.values, old.values(name)) for name, axis in new.axes.items()]
+    found = {name: _origin(old, new, name) for name in PARAMETERS}
+    return [found[name] for name in new.axes]
+
+
+def _origin(old: SweepSpec, new: SweepSpec, name: str) -> np.ndarray[Any, Any]:
+    """Return the index of each new value of a parameter in the old sweep, or -1; every old value has its place."""
+    if name in old.fixed and not old.uses(name):
+        return np.zeros(len(new.axis(name)), dtype=np.intp)  # the old results hold whatever it is
+    place = places(old, new, name)
+    if len(lost := np.flatnonzero(place < 0)):
+        raise QbsweepError(
+            f"the results at `{name}` {old.values(name)[lost[0]]} have no place in the new dataset; nothing was written"
+        )
+    origin = np.full(len(new.axis(name)), -1, dtype=np.intp)
+    origin[place] = np.arange(len(place))
+    return origin
 
 
 def _copied(
@@ -91,7 +113,8 @@ def _copied(
         if name in store.spec.axes
     ]
     for name, values in store.select(swept).items():
-        lengths = tuple(len(index) for index in kept)
+        # Of what was fixed there is one value, for all of the new axis.
+        lengths = [len(i) if name in store.spec.axes else 1 for name, i in zip(target.spec.axes, kept, strict=True)]
         part = values.reshape((*lengths, *values.shape[len(swept) :]))
         box = np.asarray(arrays[name][inside])
         # An added, larger N makes the mode dimension longer; the old rows end earlier.

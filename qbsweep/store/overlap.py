@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from qbsweep.store.dataset import Store
 from qbsweep.sweeps.axes import Scalar
-from qbsweep.sweeps.joining import matched
+from qbsweep.sweeps.joining import places
 from qbsweep.sweeps.parameters import PARAMETERS
 from qbsweep.sweeps.variables import VARIABLES
 
@@ -51,9 +51,9 @@ class Overlap:
     def __init__(self, one: Store, other: Store) -> None:
         self.one, self.other = one, other
         self._where = {
-            name: matched(one.spec.values(name), other.spec.values(name))
+            name: places(one.spec, other.spec, name)
             for name in PARAMETERS
-            if name in one.spec.axes or name in other.spec.axes or one.spec.uses(name) or other.spec.uses(name)
+            if name in one.spec.axes or name in other.spec.axes or (one.spec.uses(name) and other.spec.uses(name))
         }
         is_of_units = all(one.spec.axis(name).unit == other.spec.axis(name).unit for name in self._where)
         self.points = int(np.prod([(where >= 0).sum() for where in self._where.values()])) if is_of_units else 0

@@ -56,10 +56,21 @@ class Axis:
         return list(self.array.tolist())
 
     @cached_property
+    def keys(self) -> list[Scalar]:
+        """What the values are known by on any axis."""
+        return keys_of(self.name, self.values)
+
+    @cached_property
     def digest(self) -> str:
         """Hex digits that identify the values and their unit."""
         data = json.dumps(self.values).encode() if self.array.dtype == object else self.array.tobytes()
         return hashlib.sha256(self.unit.encode() + data).hexdigest()
+
+
+def keys_of(name: str, values: Sequence[Scalar]) -> list[Scalar]:
+    """Return what values are known by: levels are numbers on one axis, and labels on another that has 'auto'."""
+    is_levels = name in PARAMETERS and PARAMETERS[name].kind == "levels"
+    return [str(value) for value in values] if is_levels else list(values)
 
 
 def _array(name: str, values: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:

@@ -24,8 +24,8 @@ def _axis_changes(old: SweepSpec, new: SweepSpec) -> list[str]:
     for name in (*old.axes, *old.fixed):
         before = old.axes.get(name) or old.fixed[name]
         after = new.axes.get(name) or new.fixed[name]
-        kept = set(after.values)
-        missing = [value for value in before.values if value not in kept]
+        kept = set(after.keys)
+        missing = [key for key in before.keys if key not in kept]
         if before.unit != after.unit:
             changes.append(f"the unit of `{name}` was {before.unit} and is {after.unit}")
         elif name in old.axes and name not in new.axes:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from qbsweep.errors import QbsweepError
 from qbsweep.sweeps.axes import Axis, Scalar
+from qbsweep.sweeps.mistakes import GrammarError
 from qbsweep.sweeps.parameters import PARAMETERS
 from qbsweep.sweeps.spec import SweepSpec, spec_of
 from qbsweep.sweeps.variables import VERDICT
@@ -15,6 +16,11 @@ from qbsweep.sweeps.variables import VERDICT
 ULPS = 8
 """Numbers that are so many floating-point numbers apart at most are one, computed in two ways."""
 _SHOWN = 3
+
+
+def places(one: SweepSpec, other: SweepSpec, name: str) -> NDArray[np.intp]:
+    """Return for every value of a parameter in one sweep its place in another, or -1."""
+    return matched(one.axis(name).keys, other.axis(name).keys)
 
 
 def matched(values: Sequence[Scalar], among: Sequence[Scalar]) -> NDArray[np.intp]:
@@ -62,8 +68,10 @@ def differences(one: SweepSpec, other: SweepSpec) -> list[str]:
             if values != others and (one.uses(name) or other.uses(name)):
                 found.append(f"`{name}` is {values[0]} in one and {others[0]} in the other")
             continue
-        for mine, theirs, who in ((values, others, "the first"), (others, values, "the second")):
-            only = [value for value, place in zip(mine, matched(mine, theirs), strict=True) if place < 0]
+        for mine, theirs, who in ((one, other, "the first"), (other, one, "the second")):
+            only = [
+                value for value, place in zip(mine.values(name), places(mine, theirs, name), strict=True) if place < 0
+            ]
             if only:
                 more = f" and {len(only) - _SHOWN:,} more" if len(only) > _SHOWN else ""
                 found.append(f"only {who} has {', '.join(map(str, only[:_SHOWN]))}{more} of `{name}`")
@@ -71,32 +79,37 @@ def differences(one: SweepSpec, other: SweepSpec) -> list[str]:
 
 
 def nearly_same(one: SweepSpec, other: SweepSpec) -> Iterator[str]:
-    """Say which values are taken as one, though they are not the same to the last bit."""
+    """Say which values of one sweep are taken as those of another, though they are not the same to the last bit."""
     for name in PARAMETERS:
-        values, others = one.values(name), other.values(name)
-        for value, place in zip(values, matched(values, others), strict=True):
-            if place >= 0 and value != others[place]:
-                yield f"`{name}`: {value!r} and {others[place]!r} are taken as one, the first"
+        keys, others = one.axis(name).keys, other.axis(name).keys
+        pairs = [(key, others[at]) for key, at in zip(keys, matched(keys, others), strict=True) if at >= 0]
+        near = [(a, b) for a, b in pairs if isinstance(a, float) and isinstance(b, float) and a != b]
+        if len(near) == 1:
+            yield f"`{name}`: {near[0][0]!r} is taken as {near[0][1]!r}"
+        elif near:
+            value, taken = max(near, key=lambda pair: abs(pair[0] - pair[1]) / max(map(abs, pair)))
+            yield f"`{name}`: {len(near):,} values are taken as ones beside them; {value!r} and {taken!r} differ most"
 
 
 def joined(one: SweepSpec, other: SweepSpec) -> SweepSpec:
     """Return the sweep that has the points of two.
 
-    Axes have the values of both; a parameter that is fixed to different values becomes an axis.
+    Axes have the values of both; a parameter that is fixed to different values becomes an axis, unless nothing in one
+    of them depends on it.
 
     Raises
     ------
     QbsweepError
-        If they differ in what no axis can hold.
+        If they differ in what no axis can hold, or cannot be in one grid.
     """
-    if reasons := unlike(one, other):
-        raise QbsweepError(f"the runs are of sweeps that cannot be merged: {'; '.join(reasons)}")
+    if differing := unlike(one, other):
+        raise QbsweepError(f"the runs are of sweeps that cannot be merged: {'; '.join(differing)}")
     content: dict[str, Any] = {"name": one.name, "parameters": {}, "sweep": {}}
     for name in PARAMETERS:
         mine, theirs = one.axis(name), other.axis(name)
         swept = name in one.axes or name in other.axes
-        if not swept and (not (one.uses(name) or other.uses(name)) or matched(mine.values, theirs.values)[0] == 0):
-            content["parameters"][name] = mine.given
+        if not swept and (not (one.uses(name) and other.uses(name)) or places(one, other, name)[0] == 0):
+            content["parameters"][name] = (theirs if other.uses(name) and not one.uses(name) else mine).given
         else:
             content["sweep"][name] = _union(mine, theirs)
     if one.times is not None:
@@ -104,12 +117,18 @@ def joined(one: SweepSpec, other: SweepSpec) -> SweepSpec:
     content["outputs"] = [name for name in one.outputs if name not in VERDICT]
     forms = {**other.networks, **one.networks}
     content["networks"] = {name: form.model_dump(mode="json", exclude_none=True) for name, form in forms.items()}
-    return spec_of(content)
+    try:
+        return spec_of(content)
+    except GrammarError as error:
+        reasons = "; ".join(str(error).splitlines())
+        raise QbsweepError(
+            f"the runs cannot be merged: one grid with all their points is no sweep, as {reasons}; nothing was written"
+        ) from None
 
 
 def _union(one: Axis, other: Axis) -> Any:
     """Return the values of two axes as a sweep file has them, ascending if both ascend."""
-    new = np.flatnonzero(matched(other.values, one.values) < 0)
+    new = np.flatnonzero(matched(other.keys, one.keys) < 0)
     values = [*_given(one), *(_given(other)[place] for place in new)]
     if all(axis.array.dtype != object and (np.diff(axis.array) > 0).all() for axis in (one, other)):
         values.sort()

@@ -78,9 +78,16 @@ def test_values_that_differ_in_the_last_digit_are_one(a: Path, tmp_path: Path) -
     b = run(tmp_path / "b", J=[float(np.nextafter(2e-3, 1)), 3e-3])
     code, text, _ = qbsweep("merge", a, b, "--out", tmp_path / "c")
     assert code == 0
-    assert "`J`: 0.002 and 0.0020000000000000005 are taken as one, the first" in text
+    assert f"{b}: `J`: 0.0020000000000000005 is taken as 0.002\n" in text
     assert qb.open(tmp_path / "c").spec.values("J") == [1e-3, 2e-3, 3e-3, 4e-3]
     assert qb.open(tmp_path / "c").complete
+
+
+def test_many_such_values_are_one_line(a: Path, tmp_path: Path) -> None:
+    b = run(tmp_path / "b", J=[1e-3, 2e-3 * (1 + 4e-16), 4e-3 * (1 - 8e-16)])
+    said = "`J`: 2 values are taken as ones beside them; 0.003999999999999997 and 0.004 differ most\n"
+    assert qbsweep("diff", a, b)[1].startswith(said)
+    assert qbsweep("merge", a, b, b, "--out", tmp_path / "c")[1].count(f"{b}: {said}") == 2
 
 
 def test_matched() -> None:
@@ -129,7 +136,7 @@ def test_what_the_new_run_lacks_is_said(tmp_path: Path, monkeypatch: pytest.Monk
     qb.open(a).refine(tolerance=0.5, progress=False)
     code, text, _ = qbsweep("merge", a, b, "--out", "c")
     assert code == 0
-    assert "of the 20 points of the merged run, 10 or more are in none of these runs, and pending\n" in text
+    assert "10 of the 20 points of the merged run are solved in none of these runs, and pending\n" in text
     again = "`qbsweep analyze c --refine 1e-9` adds some to the new run"
     assert f"the samples that `analyze --refine` has added to a are not merged; {again}\n" in text
     assert text.splitlines()[-2] == "10 ok, 0 suspect, 0 failed, 10 pending"
@@ -166,6 +173,16 @@ def test_what_no_axis_can_hold(options: dict[str, Any], why: str, a: Path, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
+def test_a_grid_that_is_no_sweep(a: Path, tmp_path: Path) -> None:
+    content = sweep()
+    content["parameters"] |= {"solver": "lindblad", "kerr": 1e-3, "fock_levels": 2}
+    b = qb.run(content, tmp_path / "b", executor="serial", progress=False).path
+    assert qbsweep("merge", a, b, "--out", tmp_path / "c").sentence(a, b) == (
+        "the runs cannot be merged: one grid with all their points is no sweep, as `kerr` is 0.001, which needs "
+        "`solver: lindblad`: the moment solver is for Gaussian networks only; nothing was written"
+    )
+
+
 def test_packs_three_runs_and_an_earlier_format(a: Path, tmp_path: Path) -> None:
     b, c = run(tmp_path / "b", J=[8e-3]), run(tmp_path / "c", J=[9e-3])
     to_format_2(c)
@@ -186,7 +203,7 @@ def test_nothing_differs(a: Path, tmp_path: Path) -> None:
     b = run(tmp_path / "b")
     assert qbsweep("diff", a, b)[:2] == (
         0,
-        "6 points are in both, 0 only in the first, 0 only in the second\n"
+        "6 points in both, 0 only in the first, 0 only in the second\n"
         "the numbers are the same to the last bit, at 6 points that both have solved\n",
     )
     found = qb.diff(a, b)
@@ -205,7 +222,7 @@ def test_a_value_apart_by_an_ulp_differs(a: Path, tmp_path: Path) -> None:
     b = run(tmp_path / "b", J=[1e-3, float(np.nextafter(2e-3, 1)), 4e-3])
     code, text, _ = qbsweep("diff", a, b)
     assert code == 1
-    assert "are taken as one" in text
+    assert text.startswith("`J`: 0.0020000000000000005 is taken as 0.002\n")
 
 
 def test_labels_of_modes_and_times(tmp_path: Path) -> None:
@@ -243,8 +260,8 @@ def test_what_differs(a: Path, tmp_path: Path) -> None:
     code, text, _ = qbsweep("diff", a, b)
     assert code == 1
     assert "only the second has 3 of `N`" in text
-    assert "4 points are in both, 2 only in the first, 8 only in the second" in text
-    assert "1 points are not in the same state" in text
+    assert "4 points in both, 2 only in the first, 8 only in the second" in text
+    assert "\n1 point in another state\n" in text
     assert f"energy_terminal: largest relative difference 5.00e-01, at N 2, J 0.002, n_th 1: {value!r} and" in text
     assert "energy: largest absolute difference inf, at N 2, J 0.001, n_th 0, mode 1: " in text
     found = json.loads(qbsweep("diff", a, b, "--json")[1])
