@@ -13,7 +13,7 @@ from typing import NoReturn
 from qbsweep.errors import QbsweepError
 from qbsweep.solvers.status import OK, SUSPECT
 from qbsweep.store.chunks import BYTES, LAST, Chunks, read_file
-from qbsweep.store.seals import closed
+from qbsweep.store.seals import DamagedError, closed
 
 _HEADER = 16  # bytes of Blosc, of which the second and the fourth word are the sizes of what is in it and of all
 
@@ -41,7 +41,10 @@ class OldChunks(Chunks):
 
     def _content(self, variable: str, chunk: int) -> bytes | None:
         """Return what is in a file, as if it had a checksum; None if it was never written, or is not whole."""
-        content = read_file(self.file(variable, chunk))
+        try:
+            content = read_file(self.file(variable, chunk))
+        except DamagedError:  # a folder
+            content = None
         self.identity.require()  # two datasets of format 2 call their files the same
         if content is None or self._size(variable, content, len(content)) != self.sizes[variable]:
             return None
@@ -63,6 +66,8 @@ class OldChunks(Chunks):
 
             # Zarr left out what only had fill values; of a point that is solved, those of its verdict may be.
             return not is_solved or VARIABLES[variable].group == "verdict"
+        except (IsADirectoryError, NotADirectoryError):
+            return False
         return size == self.sizes[variable]
 
     def _size(self, variable: str, head: bytes, length: int) -> int:

@@ -9,7 +9,10 @@ from zarr.storage import LocalStore, WrapperStore
 
 from qbsweep.store.chunks import LAST
 from qbsweep.store.dataset import Store
+from qbsweep.store.directory import FORMAT
+from qbsweep.store.layout import Coordinate, coordinates
 from qbsweep.store.provenance import as_attribute
+from qbsweep.sweeps.spec import SweepSpec
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,10 +24,22 @@ def open_dataset(path: Path) -> "xr.Dataset":
     """Open a dataset lazily; the caller says with `readable` what is wrong with one that cannot be read."""
     import xarray as xr
 
-    ds: xr.Dataset = xr.open_zarr(_Checked(LocalStore(path, read_only=True), Store(path)), chunks=None)
+    store = Store(path)
+    # Without a checksum, what is left of labels may read as others: in format 2 those of the sweep count.
+    labels = _labels(store.spec) if store.version < FORMAT else {}
+    files = _Checked(LocalStore(path, read_only=True), store)
+    ds: xr.Dataset = xr.open_zarr(files, chunks=None, drop_variables=labels)
+    ds = ds.assign_coords(labels)
     # Who loads all of it beside a run reads one variable after the other: what `status` calls solved has values then.
     ds = ds[[LAST, *(name for name in ds.data_vars if name != LAST)]].assign_coords(ds.coords)
     return ds.assign_attrs({name: as_attribute(value) for name, value in ds.attrs.items()})
+
+
+def _labels(spec: SweepSpec) -> dict[str, Coordinate]:
+    """Return the labels of a sweep, texts as Zarr has them."""
+    found = coordinates(spec)
+    texts = {name: one for name, one in found.items() if one.values.dtype == object}
+    return found | {name: one._replace(values=one.values.astype("T")) for name, one in texts.items()}
 
 
 class _Checked(WrapperStore[LocalStore]):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import qbsweep as qb
 from qbsweep.errors import QbsweepError
@@ -21,11 +22,24 @@ def _flipped(content: bytes) -> bytes:
     return content[:2] + bytes([content[2] ^ 2]) + content[3:]
 
 
+def _folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def _file_above(file: Path) -> None:
+    file.unlink()
+    file.parent.rmdir()
+    file.parent.write_text("not ours")
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "empty": lambda file: file.write_bytes(b""),
     "half": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]),
     "zeros": lambda file: file.write_bytes(bytes(file.stat().st_size)),
     "missing": Path.unlink,
+    "below a file": _file_above,
+    "a folder": _folder,
     "not what Blosc writes": lambda file: file.write_bytes(_flipped(file.read_bytes())),
 }
 
@@ -45,8 +59,9 @@ def out(unpacked: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("name", "damage"),
-    [("energy_terminal", damage) for damage in DAMAGES]
-    + [("status", "empty"), ("status", "half"), ("verdict", "half"), ("levels_used", "half")],
+    [("energy_terminal", damage) for damage in DAMAGES if damage != "below a file"]
+    + [("status", "empty"), ("status", "half"), ("verdict", "half"), ("levels_used", "half")]
+    + [("status", "a folder"), ("energy", "below a file")],
 )
 def test_what_is_torn_is_solved_again(out: Path, unpacked: Path, name: str, damage: str) -> None:
     file = Store(out / "data.zarr").chunks.file(name, 0)
@@ -59,6 +74,19 @@ def test_what_is_torn_is_solved_again(out: Path, unpacked: Path, name: str, dama
     assert pending == np.prod(Store(unpacked / "data.zarr").grid.block_shape)
     assert looked in (pending, 0 if damage.startswith("not") else pending)  # it does not read the values
     assert qb.open(out).check().exit_code == 0
+
+
+@pytest.mark.parametrize("damage", ["missing", "half", "a folder"])
+def test_labels_are_those_of_the_sweep(out: Path, unpacked: Path, damage: str) -> None:
+    expected = qb.open(unpacked).dataset.load()
+    with xr.open_zarr(unpacked / "data.zarr") as plain:
+        assert {name: label.dtype for name, label in plain.coords.items()} == {
+            name: label.dtype for name, label in expected.coords.items()
+        }
+        assert plain.attrs.keys() == expected.attrs.keys()
+    for name in ("time/c/0", "J/c/0", "solver/c/0", "theta_r/c"):
+        DAMAGES[damage](out / "data.zarr" / name)
+    xr.testing.assert_identical(qb.open(out).dataset.load(), expected)
 
 
 def test_nothing_is_written_to_it(out: Path) -> None:
