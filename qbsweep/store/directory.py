@@ -12,7 +12,7 @@ from typing import Any
 import google_crc32c
 
 from qbsweep.errors import QbsweepError
-from qbsweep.store.disk import refuse_link, remove
+from qbsweep.store.disk import refuse_link, remove, remove_partial_of
 from qbsweep.store.records import NUMBER, Kind, has_types, read_json, read_lines, sealed
 from qbsweep.store.replace import put_in_place, recover_tree, replace_text, standing
 
@@ -27,7 +27,7 @@ _SWEEP = re.compile(r"(?s).*?Digest (\w+)\.(?: Checksum ([0-9a-f]{8})\.)?\n(.*)"
 _PLAN_MARKS = (b'{\n "name": ', b'"digest": ', b'"block_shape": ')  # one flipped bit cannot hide them all
 REFINED = "refined"
 """The group of a dataset with the samples that a refinement has added; they are of curves, not of the grid."""
-
+_UNLOCKED_SECONDS = 600.0  # longer than anybody, with any clock, is at a page that is written without the lock
 
 _OF_AN_EVENT: dict[str, Kind] = {"points": int, "time": NUMBER, "seconds": NUMBER, "host": str, "pid": int}
 _OF_A_FAILURE: dict[str, Kind] = {"labels": dict, "points": int, "error": str}
@@ -172,11 +172,16 @@ class RunDirectory:
         replace_text(self.plan_file, sealed(plan, indent=1))
 
     def recover(self) -> None:
-        """Finish or undo what a killed run was doing to the dataset as a whole, or to the samples of a refinement."""
+        """Finish or undo what a killed run was doing to the dataset as a whole, or to the samples of a refinement.
+
+        What it has left of files that it was writing beside them goes. The caller holds the lock.
+        """
         recover_tree(self.home)
         for leftover in (".replacement", ".replacement.new", ".new"):
             remove(self.home.with_name(f".{self.home.name}{leftover}"))
         recover_tree(self.refined)
+        for file, seconds in ((self.sweep_file, 0.0), (self.plan_file, 0.0), (self.report, _UNLOCKED_SECONDS)):
+            remove_partial_of(file, seconds)
 
     def swap(self) -> None:
         """Put `replacement` in the place of the dataset; `recover` repairs it if this is interrupted."""

@@ -8,9 +8,11 @@ content was not synced first.
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -151,3 +153,13 @@ def remove_partial(path: Path) -> None:
     for leftover in path.rglob(f"*{PARTIAL}"):
         if not leftover.is_dir():  # of somebody who is at work there, or to be cleared
             leftover.unlink(missing_ok=True)
+
+
+def remove_partial_of(path: Path, seconds: float) -> None:
+    """Remove what writers of one file were at when they were killed, if it is older than so many seconds."""
+    own = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}{re.escape(PARTIAL)}")
+    for leftover in path.parent.iterdir():
+        if own.fullmatch(leftover.name):
+            with contextlib.suppress(OSError):  # gone, or somebody else's
+                if time.time() - leftover.lstat().st_mtime >= seconds:
+                    leftover.unlink()

@@ -1,5 +1,6 @@
 """Runs that were killed while they put something in the place of something else: read as it was, and gone on with."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -114,6 +115,25 @@ def test_what_a_killed_one_was_making_goes(out: Path) -> None:
     run(out)
     assert not [leftover for leftover in leftovers if leftover.exists()]
     assert own.is_dir()
+
+
+def test_what_a_killed_one_was_writing_beside_the_dataset_goes(out: Path) -> None:
+    def leftover(name: str) -> Path:
+        file = out / f".{name}.0123456789abcdef.partial"
+        file.touch()
+        return file
+
+    plan, sweep, page = map(leftover, ("plan.json", "sweep.yaml", "report.html"))
+    own = [leftover("mine"), out / ".plan.json.mine.partial"]
+    own[1].touch()
+    run(out)
+    assert not plan.exists()
+    assert not sweep.exists()
+    assert page.exists()  # it is written without a lock: by now, perhaps
+    os.utime(page, (0, 0))
+    run(out)
+    assert not page.exists()
+    assert all(file.exists() for file in own)
 
 
 def test_samples_without_their_seals(out: Path) -> None:
