@@ -1,5 +1,6 @@
 """Which runs there are."""
 
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -106,7 +107,8 @@ def ls(folder: AnyPath | None = None) -> Runs:
 
 
 def _found(top: Path) -> Iterator[Listed]:
-    for where, folders, names in os.walk(top):
+    closed: list[OSError] = []
+    for where, folders, names in os.walk(top, onerror=closed.append):
         directory = run_at(Path(where))
         yield from (_of_pack(Path(where, name)) for name in names if name.endswith(PACK) and not name.startswith("."))
         if directory is not None and os.path.lexists(directory.data / "zarr.json"):
@@ -114,10 +116,18 @@ def _found(top: Path) -> Iterator[Listed]:
             yield _of_directory(directory)
         else:
             folders[:] = [name for name in folders if not name.startswith(".")]
+    yield from (_closed(Path(error.filename), error) for error in closed if error.errno == errno.EACCES)
+
+
+def _closed(path: Path, error: OSError) -> Listed:
+    found = path.lstat()
+    return Listed(path, "", "unreadable", 0, 0, 0, 0, found.st_mtime, f"{path} cannot be looked into: {error.strerror}")
 
 
 def _of_pack(path: Path) -> Listed:
-    found = path.lstat()
+    if not path.exists():
+        return Listed(path, "", "unreadable", 0, 0, 0, 0, path.lstat().st_mtime, f"{path} is a link to nothing")
+    found = path.stat()
     try:
         said = packs.summary(path)
         points = {str(name): int(count) for name, count in said["points"].items()}

@@ -18,7 +18,7 @@ def pack(path: Path, file: AnyPath | None = None) -> Path:
     source = _place(path)
     if is_pack(source):
         raise QbsweepError(f"{path} is a pack already")
-    existing(source)
+    existing(path)
     target = source.with_name(source.name + PACK) if file is None else _place(file)
     if target.suffix != PACK:
         raise QbsweepError(f"the name of a pack must end in {PACK}, but is {target.name}")
@@ -84,7 +84,9 @@ def mv(path: Path, target: AnyPath) -> Path:
             raise QbsweepError(f"the name of a pack must end in {PACK}, but is {place.name}")
         moving.move_pack(source, place)
         return _as_given(place, target)
-    _require_movable(source)
+    _require_movable(path)
+    if place == source:
+        raise QbsweepError(f"{path} is there already; give another place")
     if place.is_relative_to(source):
         raise QbsweepError(f"{target} is in {path}, which cannot be moved into itself")
     moving.move(source, new_place(target), _require_movable)
@@ -105,16 +107,16 @@ def require_removable(path: Path) -> None:
     """Refuse to remove what is not a run and nothing else, or waits for its jobs."""
     source = _named(path)
     if not is_pack(source):
-        _require_movable(source)
-        refuse_strangers(source)
+        _require_movable(path)
+        refuse_strangers(path)
     elif not {"name", "digest", "dataset_id"} <= summary(source).keys():
         raise QbsweepError(f"{path} is not a pack of a run; nothing was removed")
 
 
-def _require_movable(source: Path) -> None:
-    existing(source)
-    require_run(source)
-    refuse_if_awaited(source)
+def _require_movable(path: Path) -> None:
+    existing(path)
+    require_run(path)
+    refuse_if_awaited(path)
 
 
 def _named(path: Path) -> Path:
@@ -128,8 +130,9 @@ def _named(path: Path) -> Path:
 def new_place(path: AnyPath) -> Path:
     """Return where a new run directory can be made."""
     place = _place(path)
-    _require_room(place)
-    refuse_place(place)
+    shown = place if os.pardir in Path(path).parts or not Path(path).name else Path(path)
+    _require_room(shown)
+    refuse_place(shown)
     return place
 
 

@@ -111,6 +111,7 @@ def rm_command(
     """
     from qbsweep.api.move import require_removable, rm
 
+    directories = list(dict.fromkeys(directories))
     for path in directories:  # all, before the first is gone
         require_removable(path)
     if not yes and not sys.stdin.isatty():

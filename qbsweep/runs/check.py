@@ -67,9 +67,9 @@ class Findings:
     notes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        read = f"{size_of(self.bytes)} read in {duration(self.seconds)}"
-        rate = f", {size_of(self.bytes / self.seconds)}/s" if self.seconds else ""
-        lines = [f"{counted(len(self.damages), 'damaged file')}; {read}{rate}"]
+        read = f"; {size_of(self.bytes)} read in {duration(self.seconds)}" if self.bytes else ""
+        rate = f", {size_of(self.bytes / self.seconds)}/s" if self.bytes and self.seconds else ""
+        lines = [f"{counted(len(self.damages), 'damaged file')}{read}{rate}"]
         lines += self.damages
         lines += [f"cannot be mended: {what}; run the sweep anew, in another directory" for what in self.unmended]
         if self.damages and self.repaired:
@@ -128,7 +128,7 @@ def check_files(directory: RunDirectory, mend: bool) -> Findings:
         found.unmended = [damage.what for damage in damages if not damage.can_be_mended]
         found.repaired = not found.unmended
     if mend or not (found.damages or lock_holder(directory.lock_file)):  # of a run that goes on it lags behind
-        found.notes += _books(directory, store)
+        found.notes += _books(directory, store, mend)
     _check_results(directory, found, mend)
     return found
 
@@ -176,8 +176,8 @@ def _size(data: Path) -> int:
     return size
 
 
-def _books(directory: RunDirectory, store: Store) -> list[str]:
-    """Compare the log with `status`."""
+def _books(directory: RunDirectory, store: Store, mend: bool) -> list[str]:
+    """Compare the log with `status`; what was made pending just now has no files, which is no news."""
     events, pending = reported(directory, store), set(pending_blocks(store))
     notes = []
     log = directory.events_file.name
@@ -187,7 +187,7 @@ def _books(directory: RunDirectory, store: Store) -> list[str]:
     if again := events & pending:
         notes.append(f"{log} has {counted(len(again), 'block')} as finished that `run` has to solve again")
         files = {store.chunks.file("status", store.grid.chunk_of(block)) for block in again}
-        notes += [f"{file} is missing" for file in sorted(files) if not file.exists()]
+        notes += [f"{file} is missing" for file in sorted(files) if not (mend or file.exists())]
     return notes
 
 

@@ -76,9 +76,12 @@ class Plan(Tabulated):
         n_cores = n_cores or cores("auto", self.seconds)
         on_cores = f"{n_cores} {'core' if n_cores == 1 else 'cores'}"
         shape = " x ".join(f"{dim} {size}" for dim, size in zip(self.dims, self.shape, strict=True)) or "one point"
+        largest = "1 point"
+        if math.prod(self.block_shape) > 1:
+            largest = f"up to {' x '.join(map(str, self.block_shape))} points"
         return {
             "points": f"{self.points:,} ({shape})",
-            "blocks": f"{self.blocks:,} of up to {' x '.join(map(str, self.block_shape)) or '1'} points",
+            "blocks": f"{self.blocks:,} of {largest}",
             "time": f"{duration(self.seconds)} of computing, {duration(self.seconds_on(n_cores))} on {on_cores}",
             "memory": f"{size_of(self.block_bytes)} of results per block, {size_of(self.point_memory)} for a point",
             "disk": f"{size_of(self.bytes)} before compression, {self.files:,} files",

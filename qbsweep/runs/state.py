@@ -120,7 +120,7 @@ def state(directory: RunDirectory, queue: dict[str, Any] | None = None) -> dict[
         "running": holder,
         "verdicts": progress.verdicts,
         "levels_needed": needed,
-        "levels_unknown": unknown,
+        "levels_unknown": min(unknown, progress.points["suspect"]),  # a run may have gone on between the two looks
         "exit_code": progress.exit_code,
         "slurm": queue,
     }

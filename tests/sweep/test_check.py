@@ -118,6 +118,15 @@ def test_mutated_files_are_named_and_mended(out: Path, finished: Path, mutation:
         xr.testing.assert_identical(numbers(out), expected)
 
 
+def test_what_was_mended_is_not_missing(out: Path) -> None:
+    for file in ("status/c.0.0.0", "zarr.json"):
+        (out / "data.zarr" / file).write_bytes(b"")
+        assert " 0 B" not in str(qb.open(out).check())
+        mended = qb.open(out).check(repair=True)
+        assert mended.damages
+        assert not any("is missing" in note for note in mended.notes)
+
+
 @pytest.mark.parametrize("folder", ["seals", "N", "energy_t", "status"])
 @pytest.mark.parametrize("is_file", [False, True])
 def test_folders_that_are_gone_or_files_are_mended(out: Path, finished: Path, folder: str, is_file: bool) -> None:

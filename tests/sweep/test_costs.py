@@ -217,3 +217,8 @@ def test_a_sweep_of_too_many_blocks_is_refused_with_what_helps(monkeypatch):
     with pytest.raises(QbsweepError, match=r"blocks, of 1 points at most, .* give a longer `--block-seconds`"):
         make_grid(spec, 1e-9)
     assert make_grid(spec, 1e-3).n_points == 1000
+
+
+def test_blocks_of_one_point_are_called_so():
+    spec = spec_of(axes={"n_th": [0]})
+    assert make_plan(spec, make_grid(spec)).rows()["blocks"] == "1 of 1 point"

@@ -1,5 +1,6 @@
 """`ls`: which runs there are, whatever state they are in."""
 
+import errno
 import json
 import os
 import shutil
@@ -43,6 +44,24 @@ def test_every_run_is_listed_once(folder: Path) -> None:
     assert found["a/done"].name == found["done.qbz"].name == "small"
     assert found["a/done"].bytes > found["done.qbz"].bytes > 0
     assert "is not a whole pack" in found["wrong.qbz"].note
+
+
+def test_links_and_closed_folders(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.qbz").symlink_to(folder / "done.qbz")
+    (tmp_path / "b.qbz").symlink_to(folder / "none.qbz")
+    (tmp_path / "c").mkdir()
+    scan = os.scandir
+
+    def closed(path: str) -> object:
+        if Path(path).name == "c":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    a, b, c = qb.ls(tmp_path)
+    assert (a.state, a.bytes) == ("complete", (folder / "done.qbz").stat().st_size)
+    assert (b.state, b.note) == ("unreadable", f"{tmp_path}/b.qbz is a link to nothing")
+    assert (c.state, c.note) == ("unreadable", f"{tmp_path}/c cannot be looked into: Permission denied")
 
 
 def test_the_command(folder: Path) -> None:

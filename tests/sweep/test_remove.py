@@ -131,3 +131,17 @@ def test_jobs_that_are_submitted_meanwhile(out: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("qbsweep.api.move.refuse_if_awaited", refuse)
     stays(out, "rm", "mv", says="is submitted already")
+
+
+def test_paths_are_said_as_they_were_typed(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(out.parent)
+    (out / "notes.txt").touch()
+    for command in (["pack", "none"], ["mv", "none", "b"], ["rm", "none", "--yes"]):
+        assert qbsweep(*command).sentence().startswith("none is not a run directory: it does not exist")
+    assert qbsweep("rm", "out", "--yes").sentence().startswith("out has 'notes.txt', which is not the run's")
+    assert qbsweep("mv", "out", "a/b").sentence().startswith("a is not a directory")
+    assert qbsweep("mv", "out", "./out").sentence() == "out is there already; give another place"
+
+
+def test_one_that_is_named_twice(out: Path) -> None:
+    assert qbsweep("rm", out, f"{out}/", "--yes")[:2] == (0, f"{out} is removed\n")

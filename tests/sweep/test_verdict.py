@@ -246,3 +246,9 @@ def test_suspect_points_of_an_earlier_version_are_said_beside_those_of_this_one(
     data = state(RunDirectory(out))
     assert data["levels_unknown"] == data["suspect"] == len(marked)
     assert "cannot tell how many levels" in suspect_text(data)
+
+
+def test_no_more_points_are_doubted_than_are_suspect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = RunDirectory(run(tmp_path, BOTH))
+    monkeypatch.setattr(state_module, "levels_needed", lambda _: (None, 26))  # of a run that has gone on since
+    assert state(directory)["levels_unknown"] == 1
