@@ -1,8 +1,8 @@
 """Matrices of a network: coherent, damping, squeezing and drift matrix, and the jump operators behind them."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -51,11 +51,13 @@ def edge_entries(edge: Edge) -> list[Entry]:
     ]
 
 
-def _matrix(diagonal: Sequence[float], network: Network, name: str) -> ComplexArray:
+@lru_cache(maxsize=16)  # every term of a model asks for them again
+def _matrix(diagonal: tuple[float, ...], network: Network, name: str) -> ComplexArray:
     matrix = np.diag(np.asarray(diagonal, dtype=complex))
     for edge in network.edges:
         for entry in edge_entries(edge):
             matrix[entry.j, entry.k] += getattr(entry, name)
+    matrix.setflags(write=False)
     return matrix
 
 

@@ -172,11 +172,11 @@ def block_sums(costs: FloatArray, grid: Grid) -> FloatArray:
     sums = costs
     for axis, (size, step) in enumerate(zip(grid.shape, grid.block_shape, strict=True)):
         starts = np.arange(0, size, step)
-        if sums.shape[axis] == size:
-            sums = np.add.reduceat(sums, starts, axis=axis)
-        else:
+        if sums.shape[axis] != size:
             lengths = np.minimum(starts + step, size) - starts
             sums = sums * lengths.reshape(-1, *(1,) * (sums.ndim - axis - 1))
+        elif step > 1:
+            sums = np.add.reduceat(sums, starts, axis=axis)
     return sums
 
 

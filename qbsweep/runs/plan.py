@@ -97,12 +97,17 @@ def make_grid(spec: SweepSpec, block_seconds: float = BLOCK_SECONDS) -> Grid:
     target = min(max(total / _MIN_BLOCKS, _MIN_BLOCK_SECONDS), block_seconds)
     point_bytes = bytes_per_point(spec)
 
+    cheapest, dearest = float(costs.min()), float(costs.max())
+
     def fits(block: tuple[int, ...]) -> bool:
-        if math.prod(block) * point_bytes > _BLOCK_BYTES:
+        points = math.prod(block)
+        if points * point_bytes > _BLOCK_BYTES or points * cheapest > target:
             return False
+        if points * dearest <= target:
+            return True
         candidate = Grid(dims, shape, block, block)
         means = block_sums(costs, candidate) / block_sums(np.ones((1,) * len(shape)), candidate)
-        return math.prod(block) * float(means.max()) <= target
+        return points * float(means.max()) <= target
 
     block_shape = fit_blocks(shape, fits)
     blocks, largest = Tiling(shape, block_shape), largest_bytes_per_point(spec)

@@ -26,6 +26,12 @@ def test_one_battery_phase_half_pi_by_hand(builder):
     assert np.array_equal(drift_matrix(net), [[-0.3125, 0], [-0.5, -0.3125]])
 
 
+def test_matrices_are_made_once_and_cannot_be_changed():
+    assert damping_matrix(cascaded(2, J, K)) is damping_matrix(cascaded(2, J, K))
+    with pytest.raises(ValueError, match="read-only"):
+        damping_matrix(cascaded(2, J, K))[0, 0] = 1
+
+
 @pytest.mark.parametrize("builder", [cascaded, parallel])
 def test_one_battery_phase_zero_by_hand(builder):
     net = builder(1, J, K, realization="phase-zero")

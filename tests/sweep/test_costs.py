@@ -141,6 +141,12 @@ def test_the_speed_of_a_machine_changes_the_time_and_no_block(monkeypatch):
     assert make_plan(spec, grid).seconds == pytest.approx(3 * here)
 
 
+def test_where_all_points_cost_the_same_nothing_is_added_up(monkeypatch):
+    monkeypatch.setattr(plan, "block_sums", lambda costs, grid: pytest.fail("that takes long on a large grid"))
+    spec = spec_of(axes={name: {"linspace": [0.001, 0.1, 1000]} for name in ("J", "n_th")})
+    assert make_grid(spec).n_points == 10**6
+
+
 def test_a_thousand_networks_need_few(monkeypatch):
     built = []
     make = costs.box.make_points
