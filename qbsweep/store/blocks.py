@@ -148,16 +148,23 @@ class BlockFiles:
         check = 0
         for part in parts:
             check = zlib.crc32(part, check)
-        self.folder.mkdir(parents=True, exist_ok=True)
         self._seconds += seconds
         is_due = safe and self._seconds >= _AT_RISK
-        path = self.path(number)
-        if path.is_dir():  # nothing of ours, and in the way
-            remove(path)
-        stage(path, [*parts, check.to_bytes(4, "big")], is_due).replace(path)
-        self._unsynced.append(path)
+        content = [*parts, check.to_bytes(4, "big")]
+        try:
+            self._put(number, content, is_due)
+        except FileNotFoundError:  # a driver that started meanwhile took our file for that of a killed writer
+            self._put(number, content, is_due)
+        self._unsynced.append(self.path(number))
         if is_due:
             self._sync()
+
+    def _put(self, number: int, content: list[bytes], safe: bool) -> None:
+        path = self.path(number)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():  # nothing of ours, and in the way
+            remove(path)
+        stage(path, content, safe).replace(path)
 
     def _sync(self) -> None:
         for path in self._unsynced[:-1]:  # the last was synced when it was written
@@ -204,11 +211,14 @@ def bring_in(
 
     The file of a block that is in its chunk may come back: by a power cut, or by a worker that slept.
     """
+    import numpy as np
+
     for number, block in finished.items():
-        within = grid.within(number)
+        within: tuple[Any, ...] = (*grid.within(number), ...)  # a view, also of the one point of a sweep without axes
         is_new = (status[within] != OK) & (status[within] != SUSPECT)
         for name, array in arrays.items():
-            array[within][is_new] = block.array(name)[is_new]
+            where = is_new[(..., *(None,) * (array.ndim - status.ndim))]
+            np.copyto(array[within], block.array(name), casting="unsafe", where=where)
 
 
 def _seen(found: os.stat_result) -> tuple[int, ...]:

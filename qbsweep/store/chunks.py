@@ -1,7 +1,8 @@
 """The files of a dataset: written a chunk at a time, in an order that a power cut cannot make a lie of.
 
-The seal comes first, then the values, then `status`: what `status` calls solved is on the disk. A chunk that is
-replaced is sealed with both the old checksums and the new ones until all of it is there.
+The seal comes first, then the values, then `status`: what `status` calls solved is on the disk. A worker writes a
+chunk only if it is the first to seal it. A driver may replace one, which is sealed with both the old checksums and the
+new ones until all of it is there.
 
 A new chunk may be written without waiting for the disk. Its seal says so, and until it was synced it counts only if
 every file of it is what was written: of what a power cut leaves, `status` may be there without the values.
@@ -11,7 +12,7 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -149,75 +150,97 @@ class Chunks:
             self._known[chunk] = seal.checks
         return True
 
-    def sealed(self, chunk: int) -> Seal:
-        """Return what is known of a chunk, which is nothing of one that was never written."""
-        with contextlib.suppress(DamagedError):
-            return self.seals.read(chunk) or Seal({})
-        return Seal({})
+    def create(self, chunk: int, contents: Mapping[str, bytes], safe: bool) -> bool:
+        """Write the files of a chunk that nobody has begun, `status` last. For workers, of whom several may meet.
 
-    def commit(
-        self, chunk: int, contents: Mapping[str, bytes], safe: bool, is_due: Callable[[], bool] = lambda: True
-    ) -> bool:
-        """Replace the files of some variables of a chunk, `status` last.
+        Parameters
+        ----------
+        chunk : int
+        contents : dict
+            By variable, of all of them.
+        safe : bool
+            Whether to wait for the disk.
+
+        Returns
+        -------
+        bool
+            False if somebody else has begun it, or the dataset was replaced: then the chunk is left as it is.
+        """
+        checks = _checks(contents)
+        seal = Seal({name: [check] for name, check in checks.items()}, safe)
+        try:
+            with self._staged(chunk, contents, safe) as staged:
+                if not (self.identity.is_there() and self.seals.claim(chunk, seal)):
+                    return False
+                self._place(chunk, staged, safe)
+                if self.seals.sealed(chunk) != seal:  # a driver took us for dead, and has replaced it
+                    self._settle(chunk, checks, {}, safe)
+        except FileNotFoundError:  # a driver that started meanwhile took our files for those of a killed writer
+            return False
+        return True
+
+    def commit(self, chunk: int, contents: Mapping[str, bytes], before: Seal) -> bool:
+        """Replace the files of some variables of a chunk, on the disk, `status` last. For a driver.
 
         Parameters
         ----------
         chunk : int
         contents : dict
             By variable.
-        safe : bool
-            Whether to wait for the disk; what replaces something always does.
-        is_due : callable
-            Asked once all is written and before anything is replaced: writing may have taken long.
+        before : Seal
+            What the chunk was sealed with when it was read.
 
         Returns
         -------
         bool
-            False if it was not due any more; then nothing is replaced.
+            False if it is not any more: this driver slept while another one took over. Then nothing is replaced.
         """
-        try:
-            return self._commit(chunk, contents, safe, is_due)
-        except FileNotFoundError:  # a driver that started meanwhile took our files for those of a killed writer
-            return self._commit(chunk, contents, safe, is_due)
+        checks = _checks(contents)
+        both = {name: sorted({*before.checks.get(name, ()), check}) for name, check in checks.items()}
+        with self._staged(chunk, contents, safe=True) as staged:
+            if not self.identity.is_there():
+                return False
+            if not self.seals.exchange(chunk, before, Seal(before.checks | both, before.is_synced)):
+                return False
+            self._place(chunk, staged, safe=True)
+            self._settle(chunk, checks, before.checks, before.is_synced or contents.keys() >= self.tails.keys())
+        return True
 
-    def _commit(self, chunk: int, contents: Mapping[str, bytes], safe: bool, is_due: Callable[[], bool]) -> bool:
-        safe = safe or self.seals.path(chunk).exists()
-        new = {name: int.from_bytes(content[-4:], "little") for name, content in contents.items()}
+    @contextlib.contextmanager
+    def _staged(self, chunk: int, contents: Mapping[str, bytes], safe: bool) -> Iterator[dict[str, Path]]:
+        """Write files beside those that they are to replace; remove what was not put into its place."""
         staged: dict[str, Path] = {}
         try:
             for name, content in contents.items():
                 staged[name] = stage(self.file(name, chunk), [content], safe)
-            if not is_due():
-                _remove_all(staged.values())
-                return False
-            before = self.sealed(chunk)
-            is_synced = safe and before.is_synced
-            self.seals.write(chunk, Seal(_with(before.checks, new), is_synced))
-            for names in (sorted(staged.keys() - {LAST}), sorted(staged.keys() & {LAST})):
-                for name in names:
-                    staged[name].replace(self.file(name, chunk))
-                for name in names if safe else ():
-                    sync_folder(self.path / name)
-            found = self.sealed(chunk)
-            is_synced = is_synced or (safe and contents.keys() >= self.tails.keys())
-            final = Seal(self._left(chunk, found.checks, before.checks, new), is_synced)
-            if final != found:
-                self.seals.write(chunk, final)
-        except BaseException:
-            _remove_all(staged.values())
-            raise
-        return True
+            yield staged
+        finally:
+            for file in staged.values():
+                file.unlink(missing_ok=True)
 
-    def _left(self, chunk: int, found: Checks, before: Checks, new: Mapping[str, int]) -> Checks:
-        """Return the checksums of a seal without those that were replaced.
+    def _place(self, chunk: int, staged: dict[str, Path], safe: bool) -> None:
+        """Put files into their places; `status` after all others are on the disk."""
+        for names in (sorted(staged.keys() - {LAST}), sorted(staged.keys() & {LAST})):
+            for name in names:
+                staged.pop(name).replace(self.file(name, chunk))
+            for name in names if safe else ():
+                sync_folder(self.path / name)
 
-        A worker that was believed dead may have written the same points meanwhile: what is there now is right too.
+    def _settle(self, chunk: int, new: Mapping[str, int], before: Checks, is_synced: bool) -> None:
+        """Seal a chunk with what is there now, and no more with what was replaced.
+
+        A worker that was believed dead may have put its files over ours, or we ours over those of a driver: what is
+        there is right too, but was perhaps not synced. Repeated until nobody has changed the seal meanwhile.
         """
-        checks = _with(found, new)
-        for name in new.keys() & before.keys():
-            gone = {*before[name]} - {new[name], _ending(self.file(name, chunk))}
-            checks[name] = [check for check in checks[name] if check not in gone]
-        return checks
+        while True:
+            found, there = self.seals.sealed(chunk), {name: _ending(self.file(name, chunk)) for name in new}
+            checks = dict(found.checks)
+            for name, check in there.items():
+                checks[name] = sorted({check, *checks.get(name, ())} - ({*before.get(name, ())} - {check}))
+            final = Seal(checks, is_synced and there == new)
+            if final == found:
+                return
+            self.seals.exchange(chunk, found, final)
 
     def is_torn(self, chunk: int) -> bool:
         """Whether `status` is there, but not all that it speaks of, or is empty.
@@ -229,17 +252,17 @@ class Chunks:
             return size == 0
         if _size(self.seals.path(chunk)) <= 0 or min(_size(self.file(name, chunk)) for name in self.tails) <= 0:
             return True
-        seal = self.sealed(chunk)
-        return not (seal.is_synced or self._is_verified(chunk, seal) or self._is_verified(chunk, self.sealed(chunk)))
+        seals = (self.seals.sealed(chunk) for _ in range(2))  # it may just have been replaced
+        return not any(seal.is_synced or self._is_verified(chunk, seal) for seal in seals)
 
     def confirm(self, chunk: int) -> None:
         """Bring a chunk to the disk that was written without waiting for that."""
-        seal = self.sealed(chunk)
+        seal = self.seals.sealed(chunk)
         if not seal.is_synced and self._is_verified(chunk, seal):
             for name in self.tails:
                 sync_file(self.file(name, chunk))
                 sync_folder(self.path / name)
-            self.seals.write(chunk, Seal(seal.checks))
+            self.seals.exchange(chunk, seal, Seal(seal.checks))
 
     def clear(self, chunk: int) -> None:
         """Make a chunk one that was never written, `status` first."""
@@ -272,11 +295,6 @@ def read_file(file: Path) -> bytes | None:
         raise DamagedError(f"{file} is a directory") from None
 
 
-def _remove_all(files: Iterable[Path]) -> None:
-    for file in files:
-        file.unlink(missing_ok=True)
-
-
 def _ending(file: Path) -> int:
     """Return the checksum that a file ends with."""
     with file.open("rb") as content:
@@ -284,5 +302,5 @@ def _ending(file: Path) -> int:
         return int.from_bytes(content.read(), "little")
 
 
-def _with(checks: Checks, new: Mapping[str, int]) -> Checks:
-    return checks | {name: sorted({*checks.get(name, ()), check}) for name, check in new.items()}
+def _checks(contents: Mapping[str, bytes]) -> dict[str, int]:
+    return {name: int.from_bytes(content[-4:], "little") for name, content in contents.items()}

@@ -1,8 +1,8 @@
 """The dataset on disk: whole chunks, told by `status` what is done, and finished blocks that no chunk holds yet.
 
-A worker writes a block that is a chunk into the dataset, and any other one as a file of its own; the driver writes a
-chunk once all blocks of it are there. So no two writers ever meet, and whoever is killed leaves a block either done
-or pending, never half done.
+A worker writes a block that is a chunk into the dataset if nobody has begun that chunk, and any other one as a file of
+its own; the driver writes a chunk once all blocks of it are there, and alone replaces one. So no two writers ever meet,
+and whoever is killed leaves a block either done or pending, never half done.
 """
 
 import math
@@ -133,7 +133,7 @@ class Store:
 
     def _finished(self, chunk: int) -> list[int]:
         """Return the blocks of a chunk that have a file; looked for one by one if they are few."""
-        if not self.grid.is_grouped or not self.blocks.folder.is_dir():
+        if not self.blocks.folder.is_dir():
             return []
         return sorted(self.blocks.numbers() & set(self.grid.blocks_of(chunk)))
 
@@ -220,26 +220,30 @@ class Store:
         """
         self._require_there()
         ordered = {name: arrays[name] for name in self.variables}
-        if self.grid.is_grouped:
+        if self.grid.is_grouped or not self._create(number, ordered):
+            self._require_there()
             self.blocks.write(number, ordered, seconds, self.safe)
-        else:
-            self.write_chunk(number, ordered)
 
-    def write_chunk(self, chunk: int, arrays: Arrays, before: Seal | None = None, safe: bool = False) -> bool:
-        """Write variables of a chunk, `status` last. For a driver, or the only one whose block is in it.
+    def _create(self, chunk: int, arrays: Arrays) -> bool:
+        """Write a chunk, unless it was begun before: what is replaced, a driver replaces."""
+        if self.chunks.seals.path(chunk).exists():
+            return False
+        return self.chunks.create(chunk, self._encoded(arrays), self.safe)
+
+    def write_chunk(self, chunk: int, arrays: Arrays, before: Seal | None = None) -> bool:
+        """Write variables of a chunk, `status` last, on the disk. For a driver.
 
         If `before` is not any more what it is sealed with, nothing is written, and False returned: this driver slept
-        while another one took over. If `safe`, it is on the disk also in a run that does not wait for that.
+        while another one took over.
         """
-
-        def is_due() -> bool:
-            if before is None:
-                return True
+        self._require_there()
+        is_written = self.chunks.commit(chunk, self._encoded(arrays), before or self.chunks.seals.sealed(chunk))
+        if not is_written:
             self._require_there()
-            return self.chunks.sealed(chunk) == before
+        return is_written
 
-        contents = {name: encode(name, self._padded(name, values)) for name, values in arrays.items()}
-        return self.chunks.commit(chunk, contents, self.safe or safe, is_due)
+    def _encoded(self, arrays: Arrays) -> dict[str, bytes]:
+        return {name: encode(name, self._padded(name, values)) for name, values in arrays.items()}
 
     def _require_there(self) -> None:
         if not self.chunks.identity.is_there():
@@ -256,7 +260,7 @@ class Store:
     def fold(self, chunk: int) -> None:
         """Bring the finished blocks of a chunk into it, and onto the disk, before their files go. For a driver."""
         while True:
-            before = self.chunks.sealed(chunk)
+            before = self.chunks.seals.sealed(chunk)
             with readable(self.path):
                 # By their names, one by one: a file server's list of a directory may be old.
                 blocks = ((number, self.blocks.read(number)) for number in self.grid.blocks_of(chunk))
@@ -265,14 +269,13 @@ class Store:
                     return
                 arrays = self._arrays(chunk, self.variables)
             bring_in(finished, self.grid, arrays, arrays[LAST].copy())
-            if self.write_chunk(chunk, arrays, before, safe=True):
+            if self.write_chunk(chunk, arrays, before):
                 self.blocks.remove_read(finished)
                 return
 
     def fold_all(self) -> None:
         """Bring all finished blocks into their chunks, and what was written without waiting for the disk onto it."""
-        if self.grid.is_grouped:
-            self.blocks.refresh()
+        self.blocks.refresh()
         for chunk in sorted({self.grid.chunk_of(number) for number in self.blocks.numbers()}):
             self.fold(chunk)
         self.blocks.remove_others()
@@ -305,7 +308,7 @@ class Store:
         """Change the status in a chunk, where it is; returns whether it has one. For a driver."""
         self.fold(chunk)
         while True:
-            before = self.chunks.sealed(chunk)
+            before = self.chunks.seals.sealed(chunk)
             with readable(self.path):
                 if self.chunks.content(LAST, chunk) is None:
                     return False

@@ -40,7 +40,24 @@ def surviving_a_full_disk() -> Iterator[None]:
 def stage(path: Path, content: Iterable[Bytes], safe: bool) -> Path:
     """Write a file beside `path`, for a rename into its place, and return it; on the disk if `safe`."""
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}{PARTIAL}")
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    _write_new(scratch, content, safe)
+    return scratch
+
+
+def write_new(path: Path, content: Bytes) -> None:
+    """Write a file that is not there, on the disk; half of it is there until then.
+
+    Raises
+    ------
+    FileExistsError
+        If it is: of many who try, one succeeds, on a file server too.
+    """
+    _write_new(path, [content], safe=True)
+    sync_folder(path.parent)
+
+
+def _write_new(path: Path, content: Iterable[Bytes], safe: bool) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:
             for part in content:
@@ -49,9 +66,8 @@ def stage(path: Path, content: Iterable[Bytes], safe: bool) -> Path:
             if safe:
                 getattr(os, "fdatasync", os.fsync)(file.fileno())  # macOS has only the latter
     except BaseException:
-        scratch.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         raise
-    return scratch
 
 
 def replace_file(path: Path, content: Bytes, safe: bool) -> None:

@@ -97,7 +97,7 @@ def _examine_chunk(store: Store, chunk: int) -> Iterator[Damage]:
             continue
         if content is None:
             # What was written without waiting for the disk, and a power cut tore, is pending, which is no damage.
-            if name == LAST and is_written and chunks.sealed(chunk).is_synced:
+            if name == LAST and is_written and chunks.seals.sealed(chunk).is_synced:
                 yield Damage(f"{chunks.file(name, chunk)} is empty", chunk)
             continue
         if wrong := _wrong(store, name, content):

@@ -5,7 +5,7 @@ It was written without a sync: what a power cut has left of a chunk is pending, 
 
 import contextlib
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -13,7 +13,7 @@ from typing import NoReturn
 from qbsweep.errors import QbsweepError
 from qbsweep.solvers.status import OK, SUSPECT
 from qbsweep.store.chunks import BYTES, LAST, Chunks, read_file
-from qbsweep.store.seals import DamagedError, closed
+from qbsweep.store.seals import DamagedError, Seal, closed
 
 _HEADER = 16  # bytes of Blosc, of which the second and the fourth word are the sizes of what is in it and of all
 
@@ -83,10 +83,12 @@ class OldChunks(Chunks):
         """Whether something has to be made pending: nothing has, since what is torn counts as never written."""
         return False
 
-    def commit(
-        self, chunk: int, contents: Mapping[str, bytes], safe: bool, is_due: Callable[[], bool] = lambda: True
-    ) -> bool:
+    def create(self, chunk: int, contents: Mapping[str, bytes], safe: bool) -> bool:
         """Refuse to write."""
+        self._refuse()
+
+    def commit(self, chunk: int, contents: Mapping[str, bytes], before: Seal) -> bool:
+        """Refuse to replace."""
         self._refuse()
 
     def clear(self, chunk: int) -> None:

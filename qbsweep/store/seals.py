@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import google_crc32c
 
-from qbsweep.store.disk import replace_file
+from qbsweep.store.disk import replace_file, stage, sync_folder, write_new
 
 FOLDER = "seals"
 METADATA = "zarr.json"
@@ -97,10 +97,35 @@ class Seals:
             raise DamagedError(f"{self.path(chunk)} is the seal of another chunk")
         return None if found is None else Seal(dict(found["checks"]), found.get("synced", True))
 
-    def write(self, chunk: int, seal: Seal) -> None:
-        """Seal a chunk; on the disk, or what comes after it would count for nothing after a power cut."""
-        record = {"chunk": chunk, "checks": seal.checks, **({} if seal.is_synced else {"synced": False})}
-        self._write(self.path(chunk), record, safe=True)
+    def sealed(self, chunk: int) -> Seal:
+        """Return what is known of a chunk, which is nothing of one that was never written."""
+        with contextlib.suppress(DamagedError):
+            return self.read(chunk) or Seal({})
+        return Seal({})
+
+    def claim(self, chunk: int, seal: Seal) -> bool:
+        """Seal a chunk, on the disk, unless somebody has; returns whether nobody had."""
+        try:
+            write_new(self.path(chunk), _content(_record(chunk, seal)))
+        except FileExistsError:
+            return False
+        return True
+
+    def exchange(self, chunk: int, old: Seal, new: Seal) -> bool:
+        """Seal a chunk anew, on the disk, if it has the seal that we know; returns whether it had.
+
+        What we know is compared once the new one waits on the disk for its place only.
+        """
+        path = self.path(chunk)
+        staged = stage(path, [_content(_record(chunk, new))], safe=True)
+        try:
+            if self.sealed(chunk) != old:
+                return False
+            staged.replace(path)
+        finally:
+            staged.unlink(missing_ok=True)
+        sync_folder(self.folder)
+        return True
 
     def seal_rest(self) -> None:
         """Seal what is there before the first chunk, and does not change any more: metadata and labels."""
@@ -170,14 +195,13 @@ class Seals:
             return None
         except IsADirectoryError:
             raise DamagedError(f"{path} is a directory") from None
-        for line in lines:  # two copies: one flipped bit must not make a whole chunk doubtful
+        for line in lines:
             if _is_right(line):
                 return dict(json.loads(line.partition(b" ")[2]))
         raise DamagedError(f"nothing in {path} can be trusted")
 
     def _write(self, path: Path, record: Mapping[str, Any], safe: bool) -> None:
-        text = json.dumps(record).encode()
-        replace_file(path, (_check(text) + b" " + text + b"\n") * 2, safe)
+        replace_file(path, _content(record), safe)
 
 
 def require_unchanged(data: Path) -> None:
@@ -201,6 +225,15 @@ def is_sealed(tree: Path) -> bool:
         return SEALED in json.loads((tree / METADATA).read_text(encoding="utf-8"))["attributes"]
     except (OSError, ValueError, TypeError, KeyError):
         return True  # without them it says nothing that can be trusted
+
+
+def _record(chunk: int, seal: Seal) -> dict[str, Any]:
+    return {"chunk": chunk, "checks": seal.checks, **({} if seal.is_synced else {"synced": False})}
+
+
+def _content(record: Mapping[str, Any]) -> bytes:
+    text = json.dumps(record).encode()
+    return (_check(text) + b" " + text + b"\n") * 2  # one flipped bit must not make a whole chunk doubtful
 
 
 def _check(text: bytes) -> bytes:

@@ -18,7 +18,7 @@ from qbsweep.runs import opening
 from qbsweep.runs.block import Task, solve_block
 from qbsweep.runs.box import Solution
 from qbsweep.solvers.status import FAILED, OK
-from qbsweep.store import chunks, mending
+from qbsweep.store import blocks, chunks, mending, seals
 from qbsweep.store.chunks import LAST, Chunks
 from qbsweep.store.dataset import Store
 from qbsweep.store.disk import PARTIAL
@@ -26,7 +26,9 @@ from qbsweep.store.grid import Indices
 from qbsweep.sweeps.spec import SweepSpec
 
 from .judging import BLOCK_SECONDS, SOLVED, failing, judge, load, points, remembered, run, solving
-from .sweeps import larger, moments
+from .sweeps import COUPLINGS, larger, moments
+
+VALUES = ("energy_t", "energy_terminal", LAST)
 
 
 def started(out: Path, blocks: tuple[int, ...] = ()) -> Store:
@@ -128,22 +130,121 @@ def test_a_new_driver_leaves_a_worker_alone_that_writes(tmp_path: Path, monkeypa
         goes_on(tmp_path, 2)
 
 
-def test_two_workers_at_a_partly_filled_chunk_leave_it_readable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def timed() -> Callable[[SweepSpec, Indices], Solution]:
+    """A solver of which no two solutions are the same file."""
     clock = itertools.count()
 
-    def timed(spec: SweepSpec, indices: Indices) -> Solution:
+    def solve(spec: SweepSpec, indices: Indices) -> Solution:
         found = remembered(spec, indices)
         found.arrays["solve_seconds"][...] = next(clock)
         return found
 
-    with solving(timed, per_chunk=1):
+    return solve
+
+
+@pytest.mark.parametrize("variable", ["energy_t", "solve_seconds", LAST])
+def test_two_workers_at_a_new_chunk_leave_it_readable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    with solving(timed(), per_chunk=1):
+        store = started(tmp_path)
+        at(monkeypatch, variable, lambda: Store(store.path).write(0, solution_of(store, 0), 2.0))
+        written(tmp_path, store, 0)
+        assert store.blocks.numbers() == {0}  # of the second
+        goes_on(tmp_path, 2)
+
+
+def solution_of(store: Store, number: int) -> dict[str, Any]:
+    """What a worker finds that saw a block pending."""
+    region = store.grid.block(number)
+    return timed()(store.spec, tuple(np.arange(s.start, s.stop) for s in region)).arrays
+
+
+def test_a_worker_replaces_no_chunk(tmp_path: Path) -> None:
+    with solving(timed(), per_chunk=1):
         store = started(tmp_path, (0,))
         store.set_status(0, np.zeros_like(store.block_status(0)))
-        at(monkeypatch, "solve_seconds", lambda: written(tmp_path, store, 0))
+        seal, files = store.chunks.seals.sealed(0), {name: store.chunks.file(name, 0).read_bytes() for name in VALUES}
         written(tmp_path, store, 0)
+        assert store.blocks.numbers() == {0}
+        assert store.chunks.seals.sealed(0) == seal
+        assert {name: store.chunks.file(name, 0).read_bytes() for name in VALUES} == files
+        assert (Store(store.path).block_status(0) == OK).all()
         goes_on(tmp_path, 2)
+
+
+@pytest.mark.parametrize("per_chunk", [1, 4])
+def test_a_worker_whose_files_were_removed_as_a_killed_ones_writes_its_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, per_chunk: int
+) -> None:
+    with solving(per_chunk=per_chunk):
+        store = started(tmp_path)
+        module = chunks if per_chunk == 1 else blocks
+        once(monkeypatch, module, "stage", lambda: mending.remove_leftovers(store))
+        written(tmp_path, store, 0)
+        assert store.blocks.numbers() == {0}
+        goes_on(tmp_path, 2)
+
+
+@pytest.mark.parametrize("extensions", [1, 2])
+def test_a_worker_that_slept_while_the_dataset_was_replaced_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extensions: int
+) -> None:
+    def extend() -> None:
+        for sweep in (larger(), largest())[:extensions]:
+            run(sweep, tmp_path)
+
+    with solving(per_chunk=1):
+        store = started(tmp_path, (0, 1))
+        once(monkeypatch, chunks, "stage", extend)
+        report = solve_block(Task(str(tmp_path), store.id, 5))
+        assert "was replaced while it was being run" in report.error
+        assert qb.open(tmp_path).check().damages == []
+        assert qb.open(tmp_path).status()["pending"] == 0
+
+
+def once(monkeypatch: pytest.MonkeyPatch, module: Any, function: str, act: Callable[[], Any]) -> None:
+    """Do something after the first call of a function."""
+    call, acted = getattr(module, function), []
+
+    def then(*arguments: Any, **named: Any) -> Any:
+        done = call(*arguments, **named)
+        if not acted:
+            acted.append(True)
+            act()
+        return done
+
+    monkeypatch.setattr(module, function, then)
+
+
+def largest() -> dict[str, Any]:
+    return moments([2.5e-4, 5e-4, 1e-3, 1.5e-3, *COUPLINGS[1:], 1.6e-2, 3.2e-2], (2, 3, 4))
+
+
+def test_a_seal_is_exchanged_only_for_the_one_that_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with solving(per_chunk=1):
+        store = started(tmp_path, (0,))
+        known = store.chunks.seals.sealed(0)
+        newer = known._replace(is_synced=False)
+        once(monkeypatch, seals, "stage", lambda: store.chunks.seals.exchange(0, known, newer))
+        assert not store.chunks.seals.exchange(0, known, known._replace(checks={}))
+        assert store.chunks.seals.sealed(0) == newer
+        assert not list(store.path.rglob(f"*{PARTIAL}"))
+
+
+def test_a_point_without_axes_that_failed_is_solved_again(tmp_path: Path) -> None:
+    sweep = moments()
+    fixed = {"topology": "cascaded", "coupling": "nonreciprocal", "N": 2, "J": 0.01, "n_th": 0}
+    sweep |= {"sweep": {}, "parameters": sweep["parameters"] | fixed}
+    store = Store(run(sweep, tmp_path).path / "data.zarr")
+    first = store.read(0)
+    store.set_status(0, np.array(FAILED, np.int8))
+    run(sweep, tmp_path, retry_failed=True)
+    again = Store(store.path)
+    assert again.block_status(0) == OK
+    for name, values in again.read(0).items():
+        if name != "solve_seconds":
+            np.testing.assert_array_equal(values, first[name])
 
 
 def test_a_block_that_comes_back_counts_for_nothing(tmp_path: Path) -> None:

@@ -133,19 +133,22 @@ def test_a_block_writes_its_own_file_or_chunk_only(
         assert len(files) == len(store.variables) + 1
 
 
-def test_status_is_written_last(tmp_path: Path, spec: SweepSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_seal_is_written_first_and_status_last(
+    tmp_path: Path, spec: SweepSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = ungrouped(RunDirectory(tmp_path), spec)
     written: list[str] = []
     original = Path.replace
 
     def spy(self: Path, target: Path) -> Path:
+        assert store.chunks.seals.read(0)
         written.append(target.parent.name)
         return original(self, target)
 
     monkeypatch.setattr(Path, "replace", spy)
     solve_block(Task(str(tmp_path), store.id, 0))
-    assert sorted(written) == sorted((*store.variables, "seals"))
-    assert (written[0], written[-1]) == ("seals", "status")
+    assert sorted(written) == sorted(store.variables)
+    assert written[-1] == "status"
 
 
 @pytest.mark.parametrize("block_shape", [(1, 1, 1), (2, 4, 2), (1, 5, 2), (2, 6, 1), (2, 6, 2)])
