@@ -9,8 +9,10 @@ from qbsweep.runs import moving
 from qbsweep.slurm.submitted import refuse_if_awaited
 from qbsweep.store.belongings import refuse_place, refuse_strangers, refuse_within, require_run
 from qbsweep.store.directory import PACK, AnyPath, existing, is_pack
+from qbsweep.store.disk import require_writable
 from qbsweep.store.packs import summary
 from qbsweep.store.scratch import refuse_existing
+from qbsweep.text import command
 
 
 def pack(path: Path, file: AnyPath | None = None) -> Path:
@@ -22,6 +24,7 @@ def pack(path: Path, file: AnyPath | None = None) -> Path:
     target = source.with_name(source.name + PACK) if file is None else _place(file)
     if target.suffix != PACK:
         raise QbsweepError(f"the name of a pack must end in {PACK}, but is {target.name}")
+    require_writable(target.parent, f"name a file elsewhere: `{command('pack', path, 'FILE.qbz')}`")
     _require_room(target)
     refuse_within(target)
     moving.pack(source, target)
@@ -78,6 +81,7 @@ def mv(path: Path, target: AnyPath) -> Path:
     """Move a run; see `Run.mv`."""
     source, place = _named(path), _place(target)
     if is_pack(source):
+        _require_changeable(source.parent)
         _require_room(place)
         refuse_within(place)
         if place.suffix != PACK:
@@ -111,12 +115,20 @@ def require_removable(path: Path) -> None:
         refuse_strangers(path)
     elif not {"name", "digest", "dataset_id"} <= summary(source).keys():
         raise QbsweepError(f"{path} is not a pack of a run; nothing was removed")
+    else:
+        _require_changeable(source.parent)
 
 
 def _require_movable(path: Path) -> None:
     existing(path)
     require_run(path)
     refuse_if_awaited(path)
+    _require_changeable(path, _place(path).parent)
+
+
+def _require_changeable(*folders: Path) -> None:
+    for folder in folders:
+        require_writable(folder, "ask its owner, or take a copy")
 
 
 def _named(path: Path) -> Path:
@@ -144,6 +156,7 @@ def _require_room(target: Path) -> None:
 def _require_parent(target: Path) -> None:
     if not target.parent.is_dir():
         raise QbsweepError(f"{target.parent} is not a directory; make it first, or give another place")
+    require_writable(target.parent, "give another place")
 
 
 def _place(path: AnyPath) -> Path:

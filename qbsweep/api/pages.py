@@ -21,6 +21,10 @@ def report(path: Path, out: "AnyPath | None", png: bool) -> Path:
     from qbsweep.figures import report as page
 
     target = directory.report if out is None else Path(out)
+    if out is None:
+        directory.require_room_for(target)
+    if png:
+        directory.require_room_for(directory.figures)
     text, charts = page.write(path)
     replace_text(target, text)
     if png:

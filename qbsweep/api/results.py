@@ -68,6 +68,7 @@ class Results(dict[str, xr.Dataset]):
 def analyzed(path: Path, **options: Any) -> Results:
     """Analyse the dataset of a run directory, with the samples of a refinement if there are any; write and return."""
     directory, store = open_run(path)
+    directory.require_room_for(directory.analysis)
     refined = open_refined(path)
     with used(directory.data), open_dataset(directory.data) as ds:
         found, left_out = registry.analyze(ds, refined=refined, **options)

@@ -16,14 +16,14 @@ from qbsweep.runs.state import judged_progress_of
 from qbsweep.store import packs
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory, existing
-from qbsweep.store.disk import remove, sync_folder
+from qbsweep.store.disk import is_writable, remove, sync_folder
 from qbsweep.store.lock import Lock, held, is_of_lock, lock_holder
 from qbsweep.store.scratch import placed, put, scratch
 
 
 def pack(path: Path, target: Path) -> None:
     """Write a run directory that nobody runs into one file."""
-    if os.access(path, os.W_OK):
+    if is_writable(path):
         with opening.locked(path) as directory:
             store, _ = opening.compacted(directory)
             _pack(directory, store, target)

@@ -11,10 +11,11 @@ from typing import Any
 
 import google_crc32c
 
-from qbsweep.errors import QbsweepError
-from qbsweep.store.disk import refuse_link, remove, remove_partial_of
+from qbsweep.errors import QbsweepError, UnreadableError
+from qbsweep.store.disk import refuse_link, remove, remove_partial_of, require_writable
 from qbsweep.store.records import NUMBER, Kind, has_types, read_json, read_lines, sealed
 from qbsweep.store.replace import put_in_place, recover_tree, replace_text, standing
+from qbsweep.text import command
 
 AnyPath = str | os.PathLike[str]
 
@@ -138,6 +139,13 @@ class RunDirectory:
         """Figures for print."""
         return self._result("figures")
 
+    def require_room_for(self, result: Path) -> None:
+        """Refuse to write a result of the run where nothing can be written, before it is made."""
+        pack = command("pack", self.path, "FILE.qbz")
+        makes = "copy the pack elsewhere" if self.pack else f"`{pack}` makes a pack elsewhere"
+        folder = result if result.is_dir() else result.parent
+        require_writable(folder, f"{makes}, and results are written beside it")
+
     def _result(self, name: str) -> Path:
         return self.path / name if self.pack is None else self.pack.with_name(f"{self.pack.stem}.{name}")
 
@@ -227,7 +235,10 @@ def existing(path: Path) -> RunDirectory:
     if not path.is_dir():
         what = "is a file" if path.exists() else "does not exist"
         raise QbsweepError(f"{path} is not a run directory: it {what}; `qbsweep run SWEEP` makes one")
-    directory = run_at(path)
+    try:
+        directory = run_at(path)
+    except PermissionError as error:
+        raise UnreadableError(f"{path} cannot be read: {error.strerror}") from None
     if directory is None:
         raise QbsweepError(
             f"{path} is not a run directory: it has no {RunDirectory(path).data.name}; `qbsweep run SWEEP` makes one"

@@ -103,6 +103,17 @@ def own_folder(path: Path) -> None:
     refuse_link(path)
 
 
+def is_writable(folder: Path) -> bool:
+    """Whether a folder takes new files."""
+    return os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def require_writable(folder: Path, right: str) -> None:
+    """Refuse a folder that takes no new files, before anything is done; `right` says what to do."""
+    if not is_writable(folder):
+        raise QbsweepError(f"{folder} cannot be written to; {right}")
+
+
 def refuse_link(path: Path) -> None:
     """Raise QbsweepError if a link is in the place of a file or folder that is written to where it is."""
     if path.is_symlink():

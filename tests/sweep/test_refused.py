@@ -127,3 +127,24 @@ def test_what_goes_wrong_elsewhere_is_not_blamed_on_the_dataset(run: Path, monke
     monkeypatch.setattr(registry, "analyze", broken)
     with pytest.raises(ZeroDivisionError):
         qb.open(run).analyze()
+
+
+def test_a_run_that_is_only_to_be_read(run: Path) -> None:
+    """A colleague's, in his folder."""
+    shutil.rmtree(run / "analysis")
+    elsewhere = Path(tempfile.mkdtemp())
+    elsewhere.chmod(0o777)
+    qb.open(qb.open(run).pack(elsewhere / "a.qbz")).analyze()  # the modules of all commands are loaded
+    with as_nobody():
+        said = {
+            " ".join(map(str, command)): qbsweep(*command).sentence(run)
+            for command in (["pack", run], ["mv", run, elsewhere / "b"], ["rm", run, "--yes"], ["analyze", run])
+        }
+        if os.geteuid() == NOBODY:
+            for command, sentence in said.items():
+                right = "`qbsweep pack run FILE.qbz`" if command.startswith(("pack", "analyze")) else "ask its owner"
+                assert " cannot be written to; " in sentence, command
+                assert right in sentence, command
+        assert qbsweep("pack", run, elsewhere / "b.qbz").code == 0
+        assert qbsweep("analyze", elsewhere / "b.qbz").code == 0
+    shutil.rmtree(elsewhere)
