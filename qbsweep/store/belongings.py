@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from qbsweep.errors import QbsweepError
 from qbsweep.store.directory import PACK, RunDirectory, run_at
+from qbsweep.store.disk import PARTIAL
 from qbsweep.store.records import read_json
 from qbsweep.store.seals import METADATA, Seals
 from qbsweep.text import shown
@@ -18,6 +20,9 @@ _OWN = tuple(
         *(_HERE.events_file, _HERE.failures_file, _HERE.attempts_file, _HERE.analysis, _HERE.figures, _HERE.report),
     )
 )
+_ON_THEIR_WAY = (PARTIAL, ".previous")
+_RESULTS = {_HERE.analysis.name: (".zarr", ".csv", *_ON_THEIR_WAY), _HERE.figures.name: (".png", *_ON_THEIR_WAY)}
+"""How the names end of what is written to the folders of results."""
 
 
 def is_run(path: Path) -> bool:
@@ -42,11 +47,20 @@ def require_run(path: Path) -> None:
 
 def refuse_strangers(path: Path) -> None:
     """Refuse a directory of a run in which somebody has put something else."""
-    names = sorted(file.name for file in path.iterdir() if not _is_own(file.name))
+    names = sorted(str(file.relative_to(path)) for file in _strangers(path))
     if names:
         more = f" and {len(names) - 1:,} more" if names[1:] else ""
         name = shown(names[0]).removeprefix("the text ")
         raise QbsweepError(f"{path} has {name}{more}, which is not the run's; move it away first")
+
+
+def _strangers(path: Path) -> Iterator[Path]:
+    """Find what is not the run's, also in the folders where people put figures and tables of their own."""
+    yield from (file for file in path.iterdir() if not _is_own(file.name))
+    for name, endings in _RESULTS.items():
+        folder = path / name
+        if folder.is_dir() and not folder.is_symlink():
+            yield from (file for file in folder.iterdir() if not file.name.endswith(endings))
 
 
 def _is_own(name: str) -> bool:

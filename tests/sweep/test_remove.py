@@ -62,6 +62,13 @@ def test_what_somebody_has_put_beside_a_run(out: Path) -> None:
     for name in ("notes.txt", "zoo"):
         (out / name).touch()
     stays(out, says="has 'notes.txt' and 1 more, which is not the run's; move it away first")
+    for name in ("notes.txt", "zoo"):
+        (out / name).unlink()
+    for name in ("figures/thesis.pdf", "analysis/notes"):
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).touch()
+        stays(out, says=f"has '{name}', which is not the run's; move it away first")
+        (out / name).unlink()
     assert qb.open(out).mv(out.with_name("moved")).complete
 
 
@@ -91,7 +98,8 @@ def test_a_run_with_all_that_it_may_have_goes(out: Path) -> None:
     run = qb.open(out)
     for name in ("analysis/analysis.zarr", "figures", "slurm/logs", "blocks/x", ".data.zarr.previous"):
         (out / name).mkdir(parents=True)
-    for name in ("failures.jsonl", "attempts.jsonl", "report.html", ".plan.json.0123456789abcdef.partial"):
+    results = ("analysis/.baths.csv.0123456789abcdef.partial", "analysis/baths.csv", "figures/overview.png")
+    for name in ("failures.jsonl", "attempts.jsonl", "report.html", ".plan.json.0123456789abcdef.partial", *results):
         (out / name).touch()
     (out / "data.zarr" / "zarr.json").write_text("")  # damaged, but ours
     run.rm()
