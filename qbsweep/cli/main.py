@@ -43,7 +43,7 @@ def show_help(
 def plan_command(sweep: SweepFile, workers: Workers = None, block_seconds: BlockSeconds = BLOCK_SECONDS) -> None:
     """Check a sweep file and predict what it costs.
 
-    Solves nothing, and takes a second at most.
+    Solves nothing, and takes a second or two at most.
     """
     from qbsweep.api.running import plan
     from qbsweep.text import aligned
