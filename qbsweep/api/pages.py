@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qbsweep.errors import QbsweepError
+from qbsweep.store.belongings import refuse_to_replace
 from qbsweep.store.directory import existing
 from qbsweep.store.replace import replace_text
 
@@ -17,14 +18,15 @@ if TYPE_CHECKING:
 def report(path: Path, out: "AnyPath | None", png: bool) -> Path:
     """Write the page of a run; see `Run.report`."""
     directory = existing(path)
-    require("report", "hvplot", "matplotlib")
-    from qbsweep.figures import report as page
-
     target = directory.report if out is None else Path(out)
     if out is None:
         directory.require_room_for(target)
     if png:
         directory.require_room_for(directory.figures)
+        refuse_to_replace(directory.figures)
+    require("report", "hvplot", "matplotlib")
+    from qbsweep.figures import report as page
+
     text, charts = page.write(path)
     replace_text(target, text)
     if png:

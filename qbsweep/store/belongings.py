@@ -57,10 +57,19 @@ def refuse_strangers(path: Path) -> None:
 def _strangers(path: Path) -> Iterator[Path]:
     """Find what is not the run's, also in the folders where people put figures and tables of their own."""
     yield from (file for file in path.iterdir() if not _is_own(file.name))
-    for name, endings in _RESULTS.items():
-        folder = path / name
-        if folder.is_dir() and not folder.is_symlink():
-            yield from (file for file in folder.iterdir() if not file.name.endswith(endings))
+    for name in _RESULTS:
+        yield from _others(path / name, name)
+
+
+def _others(folder: Path, name: str) -> Iterator[Path]:
+    if folder.is_dir() and not folder.is_symlink():
+        yield from (file for file in folder.iterdir() if not file.name.endswith(_RESULTS[name]))
+
+
+def refuse_to_replace(figures: Path) -> None:
+    """Refuse to replace a folder of figures in which somebody has put something else."""
+    for file in _others(figures, _HERE.figures.name):
+        raise QbsweepError(f"{file} is not the run's and would be lost; move it away first")
 
 
 def _is_own(name: str) -> bool:

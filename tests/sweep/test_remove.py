@@ -68,6 +68,8 @@ def test_what_somebody_has_put_beside_a_run(out: Path) -> None:
         (out / name).parent.mkdir(exist_ok=True)
         (out / name).touch()
         stays(out, says=f"has '{name}', which is not the run's; move it away first")
+        if name.startswith("figures"):  # `report` replaces the folder as a whole
+            assert "is not the run's and would be lost" in qbsweep("report", out, "--png").sentence(out)
         (out / name).unlink()
     assert qb.open(out).mv(out.with_name("moved")).complete
 
