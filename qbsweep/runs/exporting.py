@@ -13,7 +13,7 @@ from qbsweep.store.scratch import scratch
 from qbsweep.text import size_of
 
 FORMATS = ("csv", "parquet", "netcdf")
-_ENGINES = {"netCDF4": "netcdf4", "h5netcdf": "h5netcdf"}
+_ENGINES = {"netcdf4": ("netCDF4",), "h5netcdf": ("h5netcdf", "h5py")}  # the second does not bring its HDF5
 _CLASSIC = 2 << 30  # bytes; scipy knows only the classic netCDF, and keeps all of it in memory
 
 
@@ -39,10 +39,10 @@ def _has(package: str) -> bool:
 
 
 def _netcdf(data: Path, new: Path) -> None:
-    engine = next((engine for package, engine in _ENGINES.items() if _has(package)), "scipy")
+    engine = next((engine for engine, packages in _ENGINES.items() if all(map(_has, packages))), "scipy")
     with open_dataset(data) as ds:
         if engine == "scipy" and ds.nbytes > _CLASSIC:
-            raise QbsweepError(f"export of {size_of(ds.nbytes)} to netcdf needs h5netcdf: pip install h5netcdf")
+            raise QbsweepError(f"export of {size_of(ds.nbytes)} to netcdf needs h5netcdf: pip install h5netcdf h5py")
         ds.to_netcdf(new, engine=engine)  # type: ignore[call-overload]
 
 

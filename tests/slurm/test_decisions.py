@@ -25,7 +25,7 @@ from rich.console import Console
 
 from qbsweep.context import JobContext
 from qbsweep.errors import QbsweepError
-from qbsweep.runs import loop, opening
+from qbsweep.runs import events, loop, opening
 from qbsweep.runs.attempts import record_attempt
 from qbsweep.runs.block import Report, Task, solve_block
 from qbsweep.runs.dask import CONFIG, RETURNED, DaskExecutor, Loss, _Queue
@@ -1118,11 +1118,11 @@ def test_a_full_disk_that_takes_no_line(opened: tuple[RunDirectory, Store], monk
     loop.run_blocks(directory, store, loop.serial)
     directory.events_file.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "append_lines", failing(errno.ENOSPC))
+        patch.setattr(events, "append_lines", failing(errno.ENOSPC))
         assert loop.run_blocks(directory, store, loop.serial).complete
     calls: list[Path] = []
-    write = loop.append_lines
-    monkeypatch.setattr(loop, "append_lines", lambda path, lines: (calls.append(path), write(path, lines)))
+    write = events.append_lines
+    monkeypatch.setattr(events, "append_lines", lambda path, lines: (calls.append(path), write(path, lines)))
     loop.run_blocks(directory, store, loop.serial)
     assert calls == [directory.events_file]  # all at once
     assert sorted(event["block"] for event in directory.events()) == list(range(6))

@@ -66,7 +66,7 @@ class Pool:
 
 @pytest.fixture
 def client() -> Iterator[Client]:
-    options = {"dashboard_address": None, "host": "127.0.0.1"}
+    options = {"dashboard_address": "127.0.0.1:0", "host": "127.0.0.1"}  # without one it takes port 8787
     with (
         dask.config.set(CONFIG | {"distributed.worker.preload": []}),
         LocalCluster(n_workers=0, **options) as cluster,

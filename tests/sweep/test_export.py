@@ -120,7 +120,7 @@ def test_netcdf(alone: bool, out: Path, tmp_path: Path, monkeypatch: pytest.Monk
     if alone:
         monkeypatch.setattr("qbsweep.runs.exporting._CLASSIC", 10)
         said = qbsweep("export", out, "--netcdf", tmp_path / "y.nc").sentence(out)
-        assert said.endswith(" to netcdf needs h5netcdf: pip install h5netcdf")
+        assert said.endswith(" to netcdf needs h5netcdf: pip install h5netcdf h5py")
 
 
 def test_nothing_but_a_file_is_replaced(out: Path, tmp_path: Path) -> None:

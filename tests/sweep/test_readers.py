@@ -154,7 +154,7 @@ def test_a_chunk_that_is_not_on_the_disk_yet_and_replaced_while_it_is_read(
     status.flat[0] = 0
     store.set_status(0, status)
     assert status.any()
-    assert not store.chunks.sealed(0).is_synced
+    assert not store.chunks.seals.sealed(0).is_synced
     reader = Store(store.path)
     done = once_after(monkeypatch, Seals, "read", lambda: solve_block(task))
     assert (reader.block_status(0).flat[1:] == 1).all()

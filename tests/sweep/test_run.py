@@ -300,7 +300,7 @@ def test_external_scheduler(tmp_path: Path, opened: tuple[RunDirectory, Store]) 
 
     directory, store = opened
     with (
-        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as cluster,
         remote_executor(cluster.scheduler_address) as executor,
     ):
         assert isinstance(executor, DaskExecutor)
