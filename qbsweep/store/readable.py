@@ -20,7 +20,7 @@ def readable(path: Path) -> Iterator[None]:
     """Say of anything that cannot be read what is wrong with it, and what mends that."""
     try:
         yield
-    except (MemoryError, QbsweepError):
+    except (MemoryError, ImportError, QbsweepError):  # not of the dataset
         raise
     except DamagedError as error:
         raise UnreadableError(
