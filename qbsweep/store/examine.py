@@ -77,7 +77,9 @@ def examine(store: Store) -> Iterator[Damage]:
     for chunk in range(store.grid.chunks.number):
         yield from _examine_chunk(store, chunk)
     yield from _strangers(store)
-    for path in store.chunks.seals.worn():
+    for path, of in store.chunks.seals.worn():
+        if of is not None and not store.chunks.file(LAST, of).exists():
+            continue  # a power cut tore it when the chunk was begun, of which nothing counts then
         yield Damage(f"{path}: one of its two copies is not what was written", seal=path)
     for number in sorted(store.blocks.numbers()):
         is_one = number < store.grid.n_blocks and store.blocks.is_whole(number)

@@ -174,13 +174,14 @@ class Seals:
             raise DamagedError(f"{self.folder / _REST} is missing")
         return rest
 
-    def worn(self) -> Iterator[Path]:
-        """Return the files of which one of the two copies is lost."""
+    def worn(self) -> Iterator[tuple[Path, int | None]]:
+        """Return the files of which one of the two copies is lost, and the chunks that they are of."""
         for path in sorted(self.folder.iterdir()):
             with contextlib.suppress(FileNotFoundError, IsADirectoryError):  # a writer was at it
                 lines = [] if path.name.startswith(".") else path.read_bytes().splitlines()
-                if sum(_is_right(line) for line in lines) == 1:
-                    yield path
+                right = [line for line in lines if _is_right(line)]
+                if len(right) == 1:
+                    yield path, json.loads(right[0].partition(b" ")[2]).get("chunk")
 
     def mend(self, path: Path) -> None:
         """Write both copies again."""

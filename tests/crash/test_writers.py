@@ -4,6 +4,7 @@ import errno
 import itertools
 import random
 import shutil
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -293,3 +294,14 @@ def test_a_full_disk_leaves_nothing_of_what_was_begun(tmp_path: Path, monkeypatc
         monkeypatch.setattr(chunks, "stage", full)
         assert solve_block(Task(str(tmp_path), store.id, 0)).cause == "full"
     assert not list(tmp_path.rglob(f"*{PARTIAL}"))
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_a_seal_that_a_power_cut_tore_before_its_chunk_is_no_damage(tmp_path: Path, left: int) -> None:
+    with solving(per_chunk=1):
+        store = started(tmp_path, (0,))
+        first = store.chunks.seals.path(0).read_bytes().replace(b'"chunk": 0', b'"chunk": 1')
+        line = b" ".join((b"%08x" % zlib.crc32(text := first.splitlines()[0].partition(b" ")[2]), text)) + b"\n"
+        store.chunks.seals.path(1).write_bytes((b"", line, line + line[:20])[left])
+        assert qb.open(tmp_path).check().damages == []
+        goes_on(tmp_path, 2)
