@@ -133,7 +133,7 @@ def run(
         if retry_failed:
             watch.detail(f"{opening.reset_failed(directory, store):,} failed points will be solved again")
         if progress_of(store).complete:
-            note_unreported(directory, store)
+            note_unreported(directory, store, pending=())
             watch.detail("all points are solved already")
         else:
             _run_pending(directory, store, watch, executor, workers)

@@ -1,8 +1,8 @@
 """The log of finished blocks: for people, so nothing depends on what it lacks."""
 
 import contextlib
+from collections.abc import Iterable
 
-from qbsweep.runs.state import pending_blocks
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.records import append_lines
@@ -13,10 +13,9 @@ def reported(directory: RunDirectory, store: Store) -> set[int]:
     return {event["block"] for event in directory.events() if event.get("dataset") == store.id}
 
 
-def note_unreported(directory: RunDirectory, store: Store) -> None:
+def note_unreported(directory: RunDirectory, store: Store, pending: Iterable[int]) -> None:
     """Give every finished block its event, also those whose driver died between the two; the caller holds the lock."""
-    pending = set(pending_blocks(store))
-    unreported = sorted(set(range(store.grid.n_blocks)) - pending - reported(directory, store))
+    unreported = sorted(set(range(store.grid.n_blocks)) - set(pending) - reported(directory, store))
     with contextlib.suppress(OSError):  # a log must not end what `status` records
         append_lines(
             directory.events_file,

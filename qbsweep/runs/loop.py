@@ -44,8 +44,8 @@ def run_blocks(
     attempts for one cause, those of earlier runs included, reach the limit of `attempts_allowed`; then it is
     marked as failed with the reason. For want of room it stays pending instead.
     """
-    note_unreported(directory, store)
     todo = pending_blocks(store)
+    note_unreported(directory, store, todo)
     attempts = _Attempts(directory, store, todo)
     exhausted = attempts.exhausted()  # that failed for good while no driver was there to give them up
     for report in exhausted:
@@ -82,7 +82,7 @@ class _Filling:
 
     def __init__(self, store: Store, todo: list[int]) -> None:
         self._store = store
-        self._missing = Counter(map(store.grid.chunk_of, todo)) if store.grid.is_grouped else Counter()
+        self._missing = Counter(map(store.grid.chunk_of, todo))
 
     def note(self, block: int) -> None:
         """Note that a block is done."""

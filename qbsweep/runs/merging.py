@@ -14,7 +14,7 @@ from qbsweep.runs.comparing import conflicts
 from qbsweep.runs.events import note_unreported
 from qbsweep.runs.opening import open_run
 from qbsweep.runs.plan import make_grid
-from qbsweep.runs.state import progress_of
+from qbsweep.runs.state import pending_blocks, progress_of
 from qbsweep.solvers.status import FAILED, OK, SUSPECT
 from qbsweep.store.allocate import allocate
 from qbsweep.store.dataset import Store
@@ -63,7 +63,7 @@ def merge(paths: Sequence[Path], target: Path, named: Path, tell: Callable[[str]
             of_all = f"{points['pending']:,} of the {grid.n_points:,} points of the merged run"
             tell(f"{of_all} are solved in none of these runs, and pending")
         new.write_sweep(spec.digest(), dump_spec(spec))
-        note_unreported(new, merged)
+        note_unreported(new, merged, pending_blocks(merged))
         if points["failed"]:
             append_lines(new.failures_file, itertools.chain(*(_failures(*one, merged) for one in opened)))
 

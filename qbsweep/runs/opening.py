@@ -7,6 +7,7 @@ from pathlib import Path
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.events import note_unreported
 from qbsweep.runs.plan import make_grid
+from qbsweep.runs.state import pending_blocks
 from qbsweep.store import mending
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import FORMAT, RunDirectory, existing, is_pack
@@ -66,7 +67,7 @@ def upgrade(directory: RunDirectory) -> bool:
         return False
     new = _rewritten(store, store.spec, directory, BLOCK_SECONDS)
     directory.write_sweep(store.digest, dump_spec(store.spec))
-    note_unreported(directory, new)
+    note_unreported(directory, new, pending_blocks(new))
     return True
 
 
@@ -115,7 +116,7 @@ def compacted(directory: RunDirectory) -> tuple[Store, int]:
     mending.drop_torn(store)
     store.fold_all()
     mending.remove_leftovers(store)
-    note_unreported(directory, store)
+    note_unreported(directory, store, pending_blocks(store))
     return store, count
 
 

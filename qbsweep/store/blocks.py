@@ -85,14 +85,14 @@ class BlockFiles:
         itself.
         """
         with contextlib.suppress(OSError):
-            if self.folder in self.in_the_way():
+            if self.is_blocked():
                 self.folder.unlink()
             self.folder.mkdir(parents=True, exist_ok=True)
             stage(self.folder / "refresh", [], safe=False).unlink()
 
-    def in_the_way(self) -> list[Path]:
-        """Return what is in the place of a folder, and none of ours."""
-        return [path for path in (self.folder.parent, self.folder) if path.exists() and not path.is_dir()]
+    def is_blocked(self) -> bool:
+        """Whether something is in the place of the folder, and none of ours."""
+        return self.folder.exists() and not self.folder.is_dir()
 
     def numbers(self) -> set[int]:
         """Return the numbers of the blocks that have a file, whole or not."""
@@ -171,7 +171,8 @@ class BlockFiles:
             with contextlib.suppress(FileNotFoundError):  # in its chunk by now
                 sync_file(path)
         for folder in (self.folder, self.folder.parent, self.folder.parent.parent):  # any of which may be new
-            sync_folder(folder)
+            with contextlib.suppress(FileNotFoundError):  # with its last block
+                sync_folder(folder)
         self._unsynced.clear()
         self._seconds = 0.0
 

@@ -12,7 +12,7 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -172,8 +172,10 @@ class Chunks:
             with self._staged(chunk, contents, safe) as staged:
                 if not (self.identity.is_there() and self.seals.claim(chunk, seal)):
                     return False
-                self._place(chunk, staged, safe)
-                if self.seals.sealed(chunk) != seal:  # a driver took us for dead, and has replaced it
+                # A driver that takes us for dead replaces the chunk: what it has put there must stay.
+                if not self._place(chunk, staged, safe, lambda: self.seals.sealed(chunk) == seal):
+                    return False
+                if self.seals.sealed(chunk) != seal:  # it did so just as we put a file there
                     self._settle(chunk, checks, {}, safe)
         except FileNotFoundError:  # a driver that started meanwhile took our files for those of a killed writer
             return False
@@ -218,13 +220,18 @@ class Chunks:
             for file in staged.values():
                 file.unlink(missing_ok=True)
 
-    def _place(self, chunk: int, staged: dict[str, Path], safe: bool) -> None:
-        """Put files into their places; `status` after all others are on the disk."""
+    def _place(
+        self, chunk: int, staged: dict[str, Path], safe: bool, is_ours: Callable[[], bool] = lambda: True
+    ) -> bool:
+        """Put files into their places, `status` when all others are on the disk; returns whether it stayed ours."""
         for names in (sorted(staged.keys() - {LAST}), sorted(staged.keys() & {LAST})):
             for name in names:
+                if not is_ours():
+                    return False
                 staged.pop(name).replace(self.file(name, chunk))
             for name in names if safe else ():
                 sync_folder(self.path / name)
+        return True
 
     def _settle(self, chunk: int, new: Mapping[str, int], before: Checks, is_synced: bool) -> None:
         """Seal a chunk with what is there now, and no more with what was replaced.

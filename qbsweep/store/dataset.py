@@ -132,7 +132,7 @@ class Store:
         return arrays
 
     def _finished(self, chunk: int) -> list[int]:
-        """Return the blocks of a chunk that have a file; looked for one by one if they are few."""
+        """Return the blocks of a chunk that have a file."""
         if not self.blocks.folder.is_dir():
             return []
         return sorted(self.blocks.numbers() & set(self.grid.blocks_of(chunk)))
@@ -236,7 +236,6 @@ class Store:
         If `before` is not any more what it is sealed with, nothing is written, and False returned: this driver slept
         while another one took over.
         """
-        self._require_there()
         is_written = self.chunks.commit(chunk, self._encoded(arrays), before or self.chunks.seals.sealed(chunk))
         if not is_written:
             self._require_there()

@@ -120,8 +120,9 @@ def _wrong(store: Store, name: str, content: bytes) -> str:
 def _strangers(store: Store) -> Iterator[Damage]:
     """Say of files among the chunks that they are none, and of one that is in the place of a folder of blocks."""
     chunks = store.chunks
-    for file in store.blocks.in_the_way():
-        yield Damage(f"{file} is a file, where the folder of finished blocks is to be", stranger=file)
+    if store.blocks.is_blocked():
+        blocked = store.blocks.folder
+        yield Damage(f"{blocked} is a file, where the folder of finished blocks is to be", stranger=blocked)
     for name in store.variables:
         known = {chunks.file(name, chunk).name for chunk in range(store.grid.chunks.number)} | {"zarr.json"}
         for file in sorted((store.path / name).iterdir()):

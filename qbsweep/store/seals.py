@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import google_crc32c
 
-from qbsweep.store.disk import replace_file, stage, sync_folder, write_new
+from qbsweep.store.disk import remove, replace_file, stage, sync_folder, write_new
 
 FOLDER = "seals"
 METADATA = "zarr.json"
@@ -121,6 +121,8 @@ class Seals:
         try:
             if self.sealed(chunk) != old:
                 return False
+            if path.is_dir():  # nothing of ours, and in the way
+                remove(path)
             staged.replace(path)
         finally:
             staged.unlink(missing_ok=True)

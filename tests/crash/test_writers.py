@@ -305,3 +305,63 @@ def test_a_seal_that_a_power_cut_tore_before_its_chunk_is_no_damage(tmp_path: Pa
         store.chunks.seals.path(1).write_bytes((b"", line, line + line[:20])[left])
         assert qb.open(tmp_path).check().damages == []
         goes_on(tmp_path, 2)
+
+
+@pytest.mark.parametrize("variable", ["energy_t", "verdict"])
+def test_a_worker_that_comes_late_leaves_what_a_driver_has_put_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    def others_go_on() -> None:
+        Store(store.path).write(0, solution_of(store, 0), 2.0)
+        Store(store.path).fold_all()
+        kept.update(files(store))
+
+    kept: dict[str, bytes] = {}
+    with solving(timed(), per_chunk=1):
+        store = started(tmp_path)
+        at(monkeypatch, variable, others_go_on)
+        written(tmp_path, store, 0)
+        assert kept
+        assert files(store) == kept
+        assert store.chunks.seals.sealed(0).is_synced
+        assert qb.open(tmp_path).check().damages == []
+        goes_on(tmp_path, 2)
+
+
+def files(store: Store) -> dict[str, bytes]:
+    return {name: store.chunks.file(name, 0).read_bytes() for name in store.variables}
+
+
+def test_a_block_that_is_brought_in_as_it_is_synced_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with solving(per_chunk=4):
+        store = started(tmp_path)
+        monkeypatch.setattr(blocks, "_AT_RISK", 0.0)
+        at(monkeypatch, store.id, lambda: Store(store.path).fold_all())
+        written(tmp_path, store, 0)
+        assert not store.blocks.folder.exists()
+        goes_on(tmp_path, 2)
+
+
+def test_blocks_of_chunks_that_were_begun_are_brought_in_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting: list[int] = []
+
+    def solve(spec: SweepSpec, indices: Indices) -> Solution:
+        waiting.append(len(store.blocks.numbers()))
+        return remembered(spec, indices)
+
+    with solving(failing, per_chunk=1):
+        run(moments(), tmp_path)
+        store = Store(tmp_path / "data.zarr")
+    with solving(solve, per_chunk=1):
+        run(moments(), tmp_path, retry_failed=True)
+    assert waiting == [0, 0]  # when each of the two that had failed is begun
+
+
+def test_a_folder_in_the_place_of_a_seal_keeps_nobody_from_going_on(tmp_path: Path) -> None:
+    with solving(per_chunk=1):
+        store = started(tmp_path, (0,))
+        store.chunks.seals.path(1).mkdir()
+        goes_on(tmp_path, 2)
+        assert qb.open(tmp_path).check().damages == []

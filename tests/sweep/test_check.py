@@ -143,26 +143,37 @@ def test_folders_that_are_gone_or_files_are_mended(out: Path, finished: Path, fo
     xr.testing.assert_identical(numbers(out), numbers(finished))
 
 
-@pytest.mark.parametrize(("is_own", "is_repaired"), [(True, False), (True, True), (False, True)])
-def test_a_file_in_the_place_of_finished_blocks(
-    tmp_path: Path, finished: Path, is_own: bool, is_repaired: bool
-) -> None:
-    out = tmp_path / "out"
-    with opening.locked(out) as directory:
-        store = opening.prepare(parse_spec(SWEEP), directory, block_seconds=2e-5)
-    path = store.blocks.folder if is_own else store.blocks.folder.parent
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("not ours")
-    assert qb.open(out).status()["pending"] == 24
-    assert qb.open(out).check().damages == [f"{path} is a file, where the folder of finished blocks is to be"]
-    if not is_own:  # it may be somebody's
-        told = qbsweep("run", out / "sweep.yaml", "--out", out).sentence(out)
-        assert told == "out/blocks is not from a run and in the way; move it away, or give another --out"
+@pytest.mark.parametrize("is_repaired", [True, False])
+def test_a_file_in_the_place_of_the_blocks_of_a_dataset(tmp_path: Path, finished: Path, is_repaired: bool) -> None:
+    out, store = in_the_way(tmp_path, "")
+    told = [f"{store.blocks.folder} is a file, where the folder of finished blocks is to be"]
+    assert qb.open(out).check().damages == told
     if is_repaired:
         assert qb.open(out).check(repair=True).exit_code == 0
-        assert not path.exists()
+        assert not store.blocks.folder.exists()
     again(out)
     xr.testing.assert_identical(numbers(out), numbers(finished))
+
+
+def test_a_file_in_the_place_of_all_blocks_may_be_somebodys(tmp_path: Path, finished: Path) -> None:
+    out, store = in_the_way(tmp_path, "..")
+    assert qb.open(out).check(repair=True).exit_code == 0
+    told = qbsweep("run", out / "sweep.yaml", "--out", out).sentence(out)
+    assert told == "out/blocks is not from a run and in the way; move it away, or give another --out"
+    store.blocks.folder.parent.unlink()
+    again(out)
+    xr.testing.assert_identical(numbers(out), numbers(finished))
+
+
+def in_the_way(folder: Path, where: str) -> tuple[Path, Store]:
+    """A run that is to begin, with a file in the place of its blocks."""
+    with opening.locked(folder / "out") as directory:
+        store = opening.prepare(parse_spec(SWEEP), directory, block_seconds=2e-5)
+    path = Path(os.path.normpath(store.blocks.folder / where))
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("not ours")
+    assert qb.open(directory.path).status()["pending"] == 24
+    return directory.path, store
 
 
 def test_chunks_of_the_same_variable_are_not_taken_for_each_other(tmp_path: Path) -> None:

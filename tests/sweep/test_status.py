@@ -105,12 +105,6 @@ def test_a_chunk_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert folded == list(range(store.grid.chunks.number))
 
 
-def test_a_block_that_is_a_chunk_is_not_looked_for_among_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    directory, store = allocated(tmp_path / "out", parse_spec(SWEEPS["cube"]), (1, 7, 3))
-    monkeypatch.setattr(Store, "fold", lambda self, chunk: pytest.fail("nothing is to be folded"))
-    assert loop.run_blocks(directory, store, loop.serial).complete
-
-
 def test_a_finished_and_an_extended_run(tmp_path: Path) -> None:
     for sweep in (SWEEPS["cube"], SWEEPS["cube"].replace("[0, 1, 2]", "[0, 0.5, 1, 2]")):
         with opening.locked(tmp_path / "out") as directory:
