@@ -109,7 +109,12 @@ def ls(folder: AnyPath | None = None) -> Runs:
 def _found(top: Path) -> Iterator[Listed]:
     closed: list[OSError] = []
     for where, folders, names in os.walk(top, onerror=closed.append):
-        directory = run_at(Path(where))
+        try:
+            directory = run_at(Path(where))
+        except PermissionError as error:  # the names in it can be read, and nothing else
+            folders.clear()
+            yield _closed(Path(where), error)
+            continue
         yield from (_of_pack(Path(where, name)) for name in names if name.endswith(PACK) and not name.startswith("."))
         if directory is not None and os.path.lexists(directory.data / "zarr.json"):
             folders.clear()
@@ -170,7 +175,7 @@ def _measured(directory: RunDirectory) -> tuple[int, float]:
             for name in names:
                 try:
                     found = Path(where, name).lstat()
-                except FileNotFoundError:  # a run goes on
+                except (FileNotFoundError, PermissionError):  # a run goes on; a folder that cannot be entered
                     continue
                 size += found.st_size
                 if Path(where) != directory.lock_file and not is_of_lock(directory.lock_file, Path(where, name)):

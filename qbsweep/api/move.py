@@ -24,8 +24,7 @@ def pack(path: Path, file: AnyPath | None = None) -> Path:
     target = source.with_name(source.name + PACK) if file is None else _place(file)
     if target.suffix != PACK:
         raise QbsweepError(f"the name of a pack must end in {PACK}, but is {target.name}")
-    require_writable(target.parent, f"name a file elsewhere: `{command('pack', path, 'FILE.qbz')}`")
-    _require_room(target)
+    _require_room(target, f"name a file elsewhere: `{command('pack', path, 'FILE.qbz')}`")
     refuse_within(target)
     moving.pack(source, target)
     return _as_given(target, path.parent / target.name if file is None else file)
@@ -148,15 +147,15 @@ def new_place(path: AnyPath) -> Path:
     return place
 
 
-def _require_room(target: Path) -> None:
+def _require_room(target: Path, right: str = "give another place") -> None:
     refuse_existing(target)
-    _require_parent(target)
+    _require_parent(target, right)
 
 
-def _require_parent(target: Path) -> None:
+def _require_parent(target: Path, right: str = "give another place") -> None:
     if not target.parent.is_dir():
         raise QbsweepError(f"{target.parent} is not a directory; make it first, or give another place")
-    require_writable(target.parent, "give another place")
+    require_writable(target.parent, right)
 
 
 def _place(path: AnyPath) -> Path:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,32 @@ def test_links_and_closed_folders(folder: Path, tmp_path: Path, monkeypatch: pyt
     assert (a.state, a.bytes) == ("complete", (folder / "done.qbz").stat().st_size)
     assert (b.state, b.note) == ("unreadable", f"{tmp_path}/b.qbz is a link to nothing")
     assert (c.state, c.note) == ("unreadable", f"{tmp_path}/c cannot be looked into: Permission denied")
+
+
+def test_folders_that_cannot_be_entered(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Path(shutil.copytree(folder / "a" / "done", tmp_path / "out"))
+    (tmp_path / "c" / "d").mkdir(parents=True)
+    (out / "figures").mkdir()
+    (out / "figures" / "mine.png").touch()
+    closed = (tmp_path / "c", out / "figures")
+
+    def refusing(look: Callable[..., os.stat_result]) -> Callable[..., os.stat_result]:
+        def looked(path: Path, **options: bool) -> os.stat_result:
+            if path.parent in closed:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return look(path, **options)
+
+        return looked
+
+    for name in ("stat", "lstat"):
+        monkeypatch.setattr(Path, name, refusing(getattr(Path, name)))
+    c, there = qb.ls(tmp_path)
+    assert (c.path, c.state, c.note) == (
+        tmp_path / "c",
+        "unreadable",
+        f"{tmp_path}/c cannot be looked into: Permission denied",
+    )
+    assert there.state == "complete"
 
 
 def test_the_command(folder: Path) -> None:

@@ -171,6 +171,7 @@ def test_nothing_is_overwritten(out: Path, packed: Path) -> None:
     assert there.read_text() == "mine"
     assert "must end in .qbz" in qbsweep("pack", out, out.with_name("x.zip")).sentence(out)
     assert "is not a directory" in qbsweep("unpack", packed, out / "a" / "b").sentence(out)
+    assert "is not a directory; make it first" in qbsweep("pack", out, out / "a" / "b.qbz").sentence(out)
     assert "out is a directory; `qbsweep pack DIR`" in qbsweep("unpack", out).sentence(out)
     assert "does not exist" in qbsweep("unpack", out.with_name("none.qbz")).sentence(out.parent)
 
