@@ -32,7 +32,7 @@ class Difference:
     provenance : dict
         Versions, commit and host where they are not the same: those of both.
     points : int
-        How many they share.
+        How many they share; a point that holds for all values of a parameter is one with each that the other run has.
     compared : int
         How many of these both have solved.
     only_first, only_second : int
@@ -94,8 +94,8 @@ def compare(one: Store, other: Store) -> Difference:
         sweep=differences(one.spec, other.spec),
         provenance=_provenance(one, other),
         points=overlap.points,
-        only_first=one.grid.n_points - overlap.points,
-        only_second=other.grid.n_points - overlap.points,
+        only_first=one.grid.n_points - overlap.in_one,
+        only_second=other.grid.n_points - overlap.in_other,
         notes=list(nearly_same(other.spec, one.spec)),
     )
     for part in overlap.parts():
@@ -159,7 +159,7 @@ def conflicts(one: Store, other: Store) -> Iterator[tuple[dict[str, Any], str, f
     """
     overlap = Overlap(one, other)
     names = [name for name in overlap.variables if VARIABLES[name].units == "omega"]
-    for part in overlap.parts():
+    for part in overlap.parts([*names, "status"]):
         status = part.one["status"]
         both = (status == part.other["status"]) & _solved(status)
         scale = np.zeros(status.shape)

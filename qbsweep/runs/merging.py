@@ -20,11 +20,12 @@ from qbsweep.store.allocate import allocate
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
 from qbsweep.store.extend import fill
+from qbsweep.store.overlap import Overlap
 from qbsweep.store.provenance import provenance
 from qbsweep.store.records import append_lines
 from qbsweep.store.scratch import placed
 from qbsweep.sweeps.axes import keys_of
-from qbsweep.sweeps.joining import joined, matched, nearly_same, places
+from qbsweep.sweeps.joining import joined, matched, nearly_same
 from qbsweep.sweeps.spec import dump_spec
 from qbsweep.text import command, counted, labelled
 
@@ -42,7 +43,6 @@ def merge(paths: Sequence[Path], target: Path, named: Path, tell: Callable[[str]
     for path, store in zip(paths, stores, strict=True):
         for note in nearly_same(store.spec, spec):
             tell(f"{path}: {note}")
-    solved = [_solved(store) for store in stores]
     sources = [
         {"path": str(path), "digest": s.digest, "dataset_id": s.id, **s.provenance}
         for path, s in zip(paths, stores, strict=True)
@@ -56,32 +56,27 @@ def merge(paths: Sequence[Path], target: Path, named: Path, tell: Callable[[str]
         allocate(new.data, spec, grid, {**provenance(), "merges": json.dumps(sources)})
         merged = Store(new.data)
         fill(merged, stores)
-        for store, count in zip(stores, solved, strict=True):
-            _require_all(merged, store, count)
+        for path, store in zip(paths, stores, strict=True):
+            _require_all(merged, store)
+            _require_agreement(named, merged, path, store)
         points = progress_of(merged).points
         if points["pending"]:
             of_all = f"{points['pending']:,} of the {grid.n_points:,} points of the merged run"
-            tell(f"{of_all} are solved in none of these runs, and pending")
+            tell(f"{of_all} {'is' if points['pending'] == 1 else 'are'} solved in none of these runs, and pending")
         new.write_sweep(spec.digest(), dump_spec(spec))
         note_unreported(new, merged, pending_blocks(merged))
         if points["failed"]:
             append_lines(new.failures_file, itertools.chain(*(_failures(*one, merged) for one in opened)))
 
 
-def _solved(store: Store) -> int:
-    points = progress_of(store).points
-    return points["ok"] + points["suspect"]
-
-
-def _require_all(merged: Store, store: Store, solved: int) -> None:
-    """Raise QbsweepError if of so many points that a dataset had solved one is not solved in the merged one."""
-    where = {name: np.maximum(places(store.spec, merged.spec, name), 0) for name in merged.spec.axes}
-    for chunk in range(store.grid.chunks.number):
-        region = dict(zip(store.spec.axes, store.grid.chunks.region(chunk), strict=True))
-        at = [index[region.get(name, slice(None))] for name, index in where.items()]
-        solved -= int(np.isin(merged.select(at, ["status"])["status"], (OK, SUSPECT)).sum())
-    if solved > 0:
-        raise QbsweepError(f"{counted(solved, 'solved point')} would be lost; nothing was written")
+def _require_all(merged: Store, store: Store) -> None:
+    """Raise QbsweepError if what a dataset has solved is not solved in the merged one."""
+    lost = 0
+    for part in Overlap(merged, store).parts(["status"]):
+        here, there = (np.isin(arrays["status"], (OK, SUSPECT)) for arrays in (part.one, part.other))
+        lost += int((there & ~here).sum())
+    if lost:
+        raise QbsweepError(f"{counted(lost, 'solved point')} would be lost; nothing was written")
 
 
 def _left_behind(opened: Sequence[tuple[RunDirectory, Store]], named: Path) -> Iterator[str]:
@@ -96,7 +91,8 @@ def _left_behind(opened: Sequence[tuple[RunDirectory, Store]], named: Path) -> I
 
 def _failures(directory: RunDirectory, store: Store, merged: Store) -> Iterator[dict[str, Any]]:
     """Return the failures of a run of whose points some are failed in the merged one too, with labels of its axes."""
-    fixed = {name: store.spec.values(name)[0] for name in merged.spec.axes if name not in store.spec.axes}
+    mine = store.spec
+    fixed = {name: mine.values(name)[0] for name in merged.spec.axes if name in mine.fixed and not mine.ignores(name)}
     for failure in directory.failures():
         labels = {**fixed, **failure["labels"]}
         if _has_failed(merged, labels):

@@ -51,7 +51,7 @@ def fill(target: Store, sources: Sequence[Store]) -> None:
     Raises
     ------
     QbsweepError
-        If it has not; nothing is dropped silently.
+        If a dataset has points that the new one has no place for; nothing is dropped silently.
     """
     origins = [_origins(source.spec, target.spec) for source in sources]
     for chunk in range(target.grid.chunks.number):
@@ -85,8 +85,8 @@ def _origins(old: SweepSpec, new: SweepSpec) -> list[np.ndarray[Any, Any]]:
 
 def _origin(old: SweepSpec, new: SweepSpec, name: str) -> np.ndarray[Any, Any]:
     """Return the index of each new value of a parameter in the old sweep, or -1; every old value has its place."""
-    if name in old.fixed and not old.uses(name):
-        return np.zeros(len(new.axis(name)), dtype=np.intp)  # the old results hold whatever it is
+    if old.ignores(name):
+        return np.zeros(len(new.axis(name)), dtype=np.intp)
     place = places(old, new, name)
     if len(lost := np.flatnonzero(place < 0)):
         raise QbsweepError(

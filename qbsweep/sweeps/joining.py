@@ -94,8 +94,8 @@ def nearly_same(one: SweepSpec, other: SweepSpec) -> Iterator[str]:
 def joined(one: SweepSpec, other: SweepSpec) -> SweepSpec:
     """Return the sweep that has the points of two.
 
-    Axes have the values of both; a parameter that is fixed to different values becomes an axis, unless nothing in one
-    of them depends on it.
+    Axes have the values of both, and a parameter that is fixed to different values becomes an axis; but what one of
+    them ignores is as the other has it.
 
     Raises
     ------
@@ -107,9 +107,12 @@ def joined(one: SweepSpec, other: SweepSpec) -> SweepSpec:
     content: dict[str, Any] = {"name": one.name, "parameters": {}, "sweep": {}}
     for name in PARAMETERS:
         mine, theirs = one.axis(name), other.axis(name)
-        swept = name in one.axes or name in other.axes
-        if not swept and (not (one.uses(name) and other.uses(name)) or places(one, other, name)[0] == 0):
-            content["parameters"][name] = (theirs if other.uses(name) and not one.uses(name) else mine).given
+        if other.ignores(name):
+            theirs = mine
+        elif one.ignores(name):
+            mine = theirs
+        if name not in one.axes and name not in other.axes and matched(mine.keys, theirs.keys)[0] == 0:
+            content["parameters"][name] = mine.given
         else:
             content["sweep"][name] = _union(mine, theirs)
     if one.times is not None:

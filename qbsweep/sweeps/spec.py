@@ -62,6 +62,10 @@ class SweepSpec:
         """Whether the result of any solver of this sweep depends on a parameter."""
         return any(solver in PARAMETERS[name].solvers for solver in self.values("solver"))
 
+    def ignores(self, name: str) -> bool:
+        """Whether a parameter is fixed and no result depends on it: the results hold whatever value it has."""
+        return name in self.fixed and not self.uses(name)
+
     @property
     def coupling_unit(self) -> str:
         """``omega`` or ``J_op``."""

@@ -1,7 +1,9 @@
 """Runs with Fock levels: a number is the same level on an axis of numbers and on one that has 'auto' or roles."""
 
+import itertools
 import shutil
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from qbsweep.runs import merging
 from qbsweep.store import extend
 from qbsweep.store.dataset import Store
 from qbsweep.store.directory import RunDirectory
+from qbsweep.sweeps.joining import joined
 
 from ..command import qbsweep
 from ..datasets import put
@@ -124,10 +127,36 @@ def test_moments_take_the_levels_of_others(runs: Runs, tmp_path: Path) -> None:
         assert merged.spec.axes.keys() == {"solver"}
         assert merged.status()["pending"] == 0
         assert qb.diff(merged, moments).points == 1
-    merged = qb.merge(moments, three, five, out=tmp_path / "three")
-    assert merged.spec.values("fock_levels") == [3, 5]
+    merged = qb.merge(three, five, moments, out=tmp_path / "three")
     assert (merged.dataset.status.sel(solver="moments") == 1).all()
     assert merged.status()["pending"] == 2  # levels and tolerance are an axis each
+    specs = (moments.spec, runs(7, solver="moments").spec, three.spec, five.spec)
+    for order in itertools.permutations(specs):
+        assert reduce(joined, order).values("fock_levels") == [3, 5]
+
+
+def test_failures_of_moments_are_at_all_levels(runs: Runs, tmp_path: Path) -> None:
+    failed = run(tmp_path / "failed", sweep(7, solver="moments"))
+    put(failed.path, "status", np.s_[...], 2)
+    (failed.path / "failures.jsonl").write_text('{"labels": {}, "points": 1, "error": "why"}\n')
+    merged = qb.merge(failed, runs([3, 5]), out=tmp_path / "merged")
+    assert [failure["labels"] for failure in merged.failures()] == [{"solver": "moments"}]
+
+
+def test_moments_are_compared_at_all_levels(runs: Runs, tmp_path: Path) -> None:
+    both = runs([3, 4], solver=["moments", "lindblad"])
+    wrong = run(tmp_path / "wrong", sweep(5, solver="moments"))
+    assert qb.diff(both, wrong).variables == {}
+    assert qb.merge(wrong, both, out=tmp_path / "right").status()["pending"] == 0
+    put(wrong.path, "energy_terminal", np.s_[...], 0.1)
+    for parts, only in (((both, wrong), (2, 0)), ((wrong, both), (0, 2))):
+        found = qb.diff(*parts)
+        assert (found.points, found.compared, found.only_first, found.only_second) == (2, 2, *only)
+        labels = found.variables["energy_terminal"]["absolute"]["labels"]
+        assert labels == {"solver": "moments", "fock_levels": 3}
+        said = qbsweep("merge", *(one.path for one in parts), "--out", tmp_path / "out").sentence(*tmp_path.iterdir())
+        assert "contradict each other in 2 numbers: `energy_terminal` at solver moments, fock_levels 3" in said
+    assert not (tmp_path / "out").exists()
 
 
 def test_samples_know_the_labels(tmp_path: Path) -> None:

@@ -153,6 +153,25 @@ def test_contradictions_are_named_and_nothing_is_written(a: Path, tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "c"]
 
 
+def test_the_new_run_agrees_with_all_its_parts(tmp_path: Path) -> None:
+    """Values that are one with a third, but not with each other, come to one place."""
+    a, b, c = (run(tmp_path / name, J=[2e-3 * (1 + apart)]) for name, apart in (("a", 1e-15), ("b", 0), ("c", -1e-15)))
+    qb.merge(b, a, c, out=tmp_path / "d")
+    put(b, "status", np.s_[0, 0], 0)
+    put(c, "energy_terminal", np.s_[0, 0], 1.0)
+    said = qbsweep("merge", b, a, c, "--out", tmp_path / "e").sentence(a, b, c)
+    assert "e and " in said
+    assert "c contradict each other in 1 number: `energy_terminal` at J 0.002, n_th 0 differs by" in said
+    assert not (tmp_path / "e").exists()
+
+
+def test_one_point_that_is_pending(a: Path, tmp_path: Path) -> None:
+    b = run(tmp_path / "b")
+    put(b, "status", np.s_[1, 0], 0)
+    text = qbsweep("merge", b, b, "--out", tmp_path / "c")[1]
+    assert text.startswith("1 of the 6 points of the merged run is solved in none of these runs, and pending\n")
+
+
 @pytest.mark.parametrize(
     ("options", "why"),
     [
