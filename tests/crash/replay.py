@@ -60,7 +60,8 @@ def _judged(operation: Operation, cut: Cut, folder: Path, per_chunk: int, chance
         promised = _solved(folder / "least" / PLACE)
         problems = []
         there = _solved(folder / "all" / PLACE)
-        number = 0 if operation.may_lose else min(told(folder / "all" / PLACE), len(there))
+        is_damaged_still = operation.is_damaged and not promised  # its repair was not on the disk yet
+        number = 0 if operation.may_lose or is_damaged_still else min(told(folder / "all" / PLACE), len(there))
         if number > len(promised):
             problems.append(f"{number} points are told to be finished, of which {len(promised)} are on the disk")
         if cut.length == len(cut.recording.log) and promised != there:
