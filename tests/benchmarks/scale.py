@@ -4,6 +4,7 @@
 of the processor, so that they hardly depend on what else the machine does; a process of its own measures every row.
 """
 
+import logging
 import os
 import resource
 import subprocess
@@ -30,7 +31,12 @@ from qbsweep.sweeps.spec import SweepSpec
 OUTPUTS = ["energy_terminal", "ergotropy_terminal"]
 MANY_WORKERS = """
 import asyncio, logging, sys
+import dask
 from distributed import Worker
+
+# So many share a core here: what each does for itself at every moment is left out.
+dask.config.set({"distributed.worker.profile.enabled": False, "distributed.admin.system-monitor.interval": "60s"})
+dask.config.set({"distributed.admin.tick.interval": "10s", "distributed.worker.memory.monitor-interval": "60s"})
 
 async def main():
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
@@ -154,7 +160,9 @@ def scheduler(workers: str, blocks: str) -> None:
     groups = [min(125, n - first) for first in range(0, n, 125)]
     with (
         dask.config.set(CONFIG),
-        LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster,
+        LocalCluster(
+            n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
+        ) as cluster,
         Client(cluster) as client,
     ):
         started, cpu = time.monotonic(), time.process_time()
