@@ -20,7 +20,7 @@ from qbsweep.sweeps.spec import SweepSpec
 from qbsweep.sweeps.variables import VARIABLES
 from qbsweep.text import unknown
 
-_OF_NETWORK = tuple(name for name, p in PARAMETERS.items() if p.part == "network")
+_OF_NETWORK = ("topology", "coupling", "realization", "N")
 _DEFAULTS = {"J": 1.0, "kappa": 1.0} | {
     name: p.default for name, p in PARAMETERS.items() if name not in _OF_NETWORK and p.default is not None
 }

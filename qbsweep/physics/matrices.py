@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from qbsweep.arrays import ComplexArray
-from qbsweep.physics.network import Edge, Network, phase_factor
+from qbsweep.physics.network import Edge, Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Entry:
 
 def edge_entries(edge: Edge) -> list[Entry]:
     """Return what an edge adds to the four entries of its two modes."""
-    amplitude = edge.J * phase_factor(edge.theta)
+    amplitude = edge.J * edge.phase
     hop = {(edge.u, edge.v): amplitude, (edge.v, edge.u): amplitude.conjugate()}
     p = {edge.u: complex(edge.p_u), edge.v: complex(edge.p_v)}
     # Gamma itself, not the square of its root: then Gamma = 2 J cancels the backward amplitude exactly.

@@ -43,6 +43,8 @@ class Edge:
         Rate of the cooperative dissipation, in units of omega, at least 0.
     p_u, p_v : complex
         Amplitudes of the two modes in the cooperative jump.
+    phase_error : float
+        Added to `theta`, in radians; apart, so that a small one keeps its digits.
     """
 
     u: int
@@ -52,14 +54,21 @@ class Edge:
     Gamma: float = 0.0
     p_u: complex = 1.0
     p_v: complex = 1.0
+    phase_error: float = 0.0
 
     def __post_init__(self) -> None:
         # Of NumPy's complex numbers not even quotients by 1 are exact, and equal edges must give equal results.
-        for name in ("J", "theta", "Gamma"):
+        for name in ("J", "theta", "Gamma", "phase_error"):
             object.__setattr__(self, name, float(getattr(self, name)))
         for name in ("p_u", "p_v"):
             p = getattr(self, name)
             object.__setattr__(self, name, p if type(p) in (int, float, complex) else complex(p))
+
+    @property
+    def phase(self) -> complex:
+        """``e^{i (theta + phase_error)}``, exact at multiples of pi/2 and without an error."""
+        exact = phase_factor(self.theta)
+        return exact * cmath.exp(1j * self.phase_error) if self.phase_error else exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +124,7 @@ class Network:
         for name, rate in (("J", edge.J), ("Gamma", edge.Gamma)):
             if not (math.isfinite(rate) and rate >= 0):
                 raise QbsweepError(f"`{name}` of {where} must be finite and at least 0, but is {rate}")
-        if not (math.isfinite(edge.theta) and cmath.isfinite(edge.p_u) and cmath.isfinite(edge.p_v)):
+        if not (math.isfinite(edge.theta + edge.phase_error) and cmath.isfinite(edge.p_u) and cmath.isfinite(edge.p_v)):
             raise QbsweepError(f"`theta`, `p_u` and `p_v` of {where} must be finite")
 
     @property
@@ -136,6 +145,17 @@ def scaled(network: Network, J: float, kappa: float) -> Network:
         kappa=tuple(rate * kappa for rate in network.kappa),
         edges=tuple(replace(e, J=e.J * J, Gamma=e.Gamma * J) for e in network.edges),
     )
+
+
+def imperfect(network: Network, gamma_ratio: float = 1.0, phase_error: float = 0.0) -> Network:
+    """Return the network with every Gamma times `gamma_ratio`, and `phase_error` added to every theta.
+
+    Edges that cancel their backward amplitude, Gamma = 2 J, then have ``Gamma = 2 J gamma_ratio``.
+    """
+    if gamma_ratio == 1 and not phase_error:
+        return network
+    edges = (replace(e, Gamma=e.Gamma * gamma_ratio, phase_error=e.phase_error + phase_error) for e in network.edges)
+    return replace(network, edges=tuple(edges))
 
 
 def tree_parents(network: Network) -> tuple[int, ...] | None:

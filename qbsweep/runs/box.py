@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from qbsweep.arrays import Array
+from qbsweep.physics.network import imperfect
 from qbsweep.physics.topologies import optimal_coupling
 from qbsweep.solvers.interface import Labelled, Points, Solved, values_of
 from qbsweep.solvers.registry import solver
@@ -234,14 +235,26 @@ def make_points(spec: SweepSpec, labels: Mapping[str, Scalar], values: Mapping[s
     if spec.coupling_unit == "J_op":
         J = quantities["J"].values[:, None] * optimal_coupling(topology, N, kappa)
         quantities["J"] = Labelled(("J", "kappa"), J)
+    for name in quantities:
+        _to_omega(name, spec.axis(name).unit, quantities)
     times = None
     if spec.times is not None:
         grid = spec.times.array
         per_kappa = spec.times.unit == "1/kappa"
         times = Labelled(("kappa", "time"), grid / kappa[:, None]) if per_kappa else Labelled(("time",), grid)
-    network = spec.network(topology, N, str(labels["coupling"]), str(labels["realization"]))
+    ideal = spec.network(topology, N, str(labels["coupling"]), str(labels["realization"]))
+    network = imperfect(ideal, float(labels["gamma_ratio"]), float(labels["phase_error"]))
     settings = {name: labels[name] for name in CALLS if PARAMETERS[name].part == "setting"}
     return Points(network, quantities, settings, times)
+
+
+def _to_omega(name: str, unit: str, quantities: dict[str, Labelled]) -> None:
+    """Bring a quantity that is given in units of kappa or J to units of omega, in place."""
+    if unit not in ("kappa", "J"):
+        return
+    scale, given = quantities[unit], quantities[name]
+    dims = (*scale.dims, *given.dims)
+    quantities[name] = Labelled(dims, scale.along(dims) * given.along(dims))
 
 
 def _log(failures: list[Failure], failure: Failure) -> None:

@@ -14,7 +14,7 @@ from qbsweep.physics.fock.model import FockModel, fock_model
 from qbsweep.physics.fock.point import FockResult
 from qbsweep.physics.fock.task import Task
 from qbsweep.physics.fock.verdict import Verdict
-from qbsweep.physics.network import scaled
+from qbsweep.physics.members import member_of
 from qbsweep.physics.verdicts import SUSPECT_BRANCHES
 from qbsweep.solvers.interface import Cost, Labelled, Points, Setting, Solved, Solver, require_outputs
 from qbsweep.solvers.status import FAILED, OK, SUSPECT, VERDICT_CODES
@@ -146,7 +146,7 @@ class _Point:
     def of(cls, points: Points, where: Mapping[str, int]) -> "_Point":
         values, settings = points.at(where), points.settings
         levels = settings["fock_levels"]
-        network = scaled(points.network, values["J"], values["kappa"])
+        network = member_of(points.network, values, str(settings["spread_distribution"]))
         model = fock_model(
             network,
             _FIRST_LEVELS if levels == "auto" else levels_by_role(levels) or int(levels),

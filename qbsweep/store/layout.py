@@ -48,6 +48,8 @@ def coordinates(spec: SweepSpec) -> dict[str, Coordinate]:
 def _labels(axis: Axis) -> dict[str, str]:
     parameter = PARAMETERS[axis.name]
     suffix = " over the optimal coupling J_op (10)" if axis.unit == "J_op" else ""
+    if axis.unit != "J_op" and axis.unit in parameter.scales:
+        suffix = f" over {axis.unit}"
     return {"units": axis.unit, "long_name": parameter.long_name + suffix}
 
 
@@ -96,8 +98,8 @@ def _bytes_per_point(spec: SweepSpec) -> list[int]:
 
 
 def stored_fixed(spec: SweepSpec) -> list[str]:
-    """Names of the fixed parameters in the store: those that a solver of the sweep depends on."""
-    return [name for name in spec.fixed if spec.uses(name)]
+    """Names of the fixed parameters in the store: those that a solver of the sweep depends on, and something has."""
+    return [name for name in spec.fixed if spec.uses(name) and not spec.rests(name)]
 
 
 def stored_variables(spec: SweepSpec) -> tuple[str, ...]:

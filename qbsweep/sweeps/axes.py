@@ -92,6 +92,15 @@ def fixed_axis(name: str, given: Any) -> Axis:
     return Axis(name, _array(name, [given]), PARAMETERS[name].units, given)
 
 
+def default_axis(name: str) -> Axis:
+    """Return the one-valued axis of a parameter that the sweep file leaves out."""
+    parameter = PARAMETERS[name]
+    if not parameter.default_unit:
+        return fixed_axis(name, parameter.default)
+    given = {"value": parameter.default, "unit": parameter.default_unit}
+    return Axis(name, _array(name, [parameter.default]), parameter.default_unit, given)
+
+
 def _unit(name: str, unit: str | None, where: Where) -> str:
     own = "1/omega" if name == "times" else PARAMETERS[name].units
     if unit is None:

@@ -7,6 +7,7 @@ read these two tables.
 from dataclasses import dataclass
 from typing import Literal
 
+from qbsweep.physics.disorder import DISTRIBUTIONS, MAX_SEED
 from qbsweep.physics.topologies import COUPLINGS, REALIZATIONS, TOPOLOGIES
 
 SOLVERS = ("moments", "lindblad")
@@ -32,6 +33,8 @@ class Parameter:
         The number must be above 0.
     scales : tuple of str
         Values of `unit:` accepted besides the parameter's own units.
+    default_unit : str
+        The unit of the default; without, the parameter's own units.
     meaning : str
         One line for the schema and the documentation.
     label : str
@@ -41,6 +44,8 @@ class Parameter:
         either), or a number that a solver is given many of at once, as an axis of a product.
     solvers : tuple of str
         Those whose results depend on it.
+    rests : bool
+        Nothing has it at its default: a sweep that fixes it there is the same as one made before the parameter was.
     """
 
     name: str
@@ -54,12 +59,15 @@ class Parameter:
     maximum: float | None = None
     positive: bool = False
     scales: tuple[str, ...] = ()
+    default_unit: str = ""
     label: str = ""
     part: Literal["network", "setting", "value"] = "value"
     solvers: tuple[str, ...] = SOLVERS
+    rests: bool = False
 
 
 MAX_BATTERIES = 10_000
+MAX_RATIO = 1e6  # a cooperative jump so fast leaves no other number of the network a digit
 MAX_SQUEEZING = 300.0  # sinh^2 r leaves double precision at r = 355
 
 # The order is that of the dataset's dimensions.
@@ -91,6 +99,39 @@ PARAMETERS = {
             default="phase-half-pi",
             choices=REALIZATIONS,
             part="network",
+        ),
+        Parameter(
+            "gamma_ratio",
+            "float",
+            "cooperative dissipation over twice the coupling",
+            "Gamma / (2 J) of every cooperative jump: 1 cancels the backward amplitude, 0 is reciprocal",
+            default=1.0,
+            minimum=0,
+            maximum=MAX_RATIO,
+            label="Γ / (2J)",
+            part="network",
+            rests=True,
+        ),
+        Parameter(
+            "phase_error",
+            "float",
+            "error of the coupling phases",
+            "added to the realization's theta on every edge",
+            units="rad",
+            default=0.0,
+            label="phase error",
+            part="network",
+            rests=True,
+        ),
+        Parameter(
+            "spread_distribution",
+            "choice",
+            "distribution of the disorder",
+            "x of every edge or mode: uniform on [-1, 1], or normal with standard deviation 1",
+            default="uniform",
+            choices=DISTRIBUTIONS,
+            part="setting",
+            rests=True,
         ),
         Parameter(
             "solver",
@@ -177,10 +218,77 @@ PARAMETERS = {
             "kappa",
             "float",
             "local loss rate",
-            "loss rate of every mode",
+            "loss rate of every battery, and of the charger unless `kappa_charger` is given",
             units="omega",
             positive=True,
             label="loss rate κ",
+        ),
+        Parameter(
+            "kappa_charger",
+            "float",
+            "local loss rate of the charger",
+            "loss rate of mode 0 in place of kappa",
+            units="omega",
+            default=1.0,
+            default_unit="kappa",
+            positive=True,
+            scales=("kappa",),
+            label="charger loss κ₀",
+            rests=True,
+        ),
+        Parameter(
+            "detuning",
+            "float",
+            "detuning of every mode from the drive",
+            "added to the detunings that a network of one's own has",
+            units="omega",
+            default=0.0,
+            scales=("kappa",),
+            label="detuning Δ",
+            rests=True,
+        ),
+        Parameter(
+            "spread_J",
+            "float",
+            "relative disorder of the couplings",
+            "J_e -> J_e (1 + spread_J x_e) on every edge, Gamma follows",
+            default=0.0,
+            minimum=0,
+            label="disorder of J",
+            rests=True,
+        ),
+        Parameter(
+            "spread_kappa",
+            "float",
+            "relative disorder of the losses",
+            "kappa_m -> kappa_m (1 + spread_kappa x_m) on every mode",
+            default=0.0,
+            minimum=0,
+            label="disorder of κ",
+            rests=True,
+        ),
+        Parameter(
+            "spread_detuning",
+            "float",
+            "disorder of the detunings",
+            "Delta_m -> Delta_m + spread_detuning x_m on every mode",
+            units="omega",
+            default=0.0,
+            minimum=0,
+            scales=("kappa", "J"),
+            label="disorder of Δ",
+            rests=True,
+        ),
+        Parameter(
+            "seed",
+            "int",
+            "seed of the disorder",
+            "one draw of the whole network, the same x for every J, kappa, ... and N",
+            default=0,
+            minimum=0,
+            maximum=MAX_SEED,
+            label="seed",
+            rests=True,
         ),
         Parameter(
             "epsilon",

@@ -13,7 +13,7 @@ from qbsweep.physics.fock.levels import QUBIT, levels_by_role
 from qbsweep.physics.network import Network
 from qbsweep.physics.topologies import TOPOLOGIES, optimal_coupling
 from qbsweep.sweeps import parse, variables
-from qbsweep.sweeps.axes import Axis, Scalar, fixed_axis, swept_axis, time_axis
+from qbsweep.sweeps.axes import Axis, Scalar, default_axis, fixed_axis, swept_axis, time_axis
 from qbsweep.sweeps.mistakes import GrammarError, Mistakes
 from qbsweep.sweeps.networks import build_network, check_network
 from qbsweep.sweeps.parameters import PARAMETERS
@@ -66,6 +66,10 @@ class SweepSpec:
         """Whether a parameter is fixed and no result depends on it: the results hold whatever value it has."""
         return name in self.fixed and not self.uses(name)
 
+    def rests(self, name: str) -> bool:
+        """Whether a parameter is fixed where nothing has it, as in every sweep made before the parameter was."""
+        return name in self.fixed and PARAMETERS[name].rests and self.fixed[name] == default_axis(name)
+
     @property
     def coupling_unit(self) -> str:
         """``omega`` or ``J_op``."""
@@ -84,7 +88,7 @@ class SweepSpec:
         """Return 16 hex digits that identify everything that decides the numbers."""
         content = {
             "axes": {axis.name: axis.digest for axis in self.axes.values()},
-            "fixed": {axis.name: axis.digest for axis in self.fixed.values()},
+            "fixed": {axis.name: axis.digest for axis in self.fixed.values() if not self.rests(axis.name)},
             "times": None if self.times is None else self.times.digest,
             "outputs": self.outputs,
             "networks": {n: form.model_dump(mode="json") for n, form in sorted(self.networks.items())},
@@ -139,8 +143,10 @@ def resolve(file: SweepFile, mistakes: Mistakes | None = None) -> SweepSpec:
                 raise GrammarError(("sweep", name), f"`{name}` is in `parameters` and in `sweep`; keep one of them")
             if swept is not None:
                 axes[name] = swept_axis(name, swept)
-            elif given is not None or parameter.default is not None:
-                fixed[name] = fixed_axis(name, parameter.default if given is None else given)
+            elif given is not None:
+                fixed[name] = fixed_axis(name, given)
+            elif parameter.default is not None:
+                fixed[name] = default_axis(name)
     times = None
     with mistakes.collected():
         times = None if file.times is None else time_axis(file.times)

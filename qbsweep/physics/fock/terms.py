@@ -126,7 +126,7 @@ def gauge_phases(model: FockModel) -> FloatArray:
         if edge is None:
             break  # the rest hangs on no charger: the phases there stay zero
         waiting.remove(edge)
-        turn = math.pi / 2 - edge.theta if edge.J else -float(np.angle(np.conj(edge.p_u) * edge.p_v))
+        turn = math.pi / 2 - edge.theta - edge.phase_error if edge.J else -float(np.angle(np.conj(edge.p_u) * edge.p_v))
         if edge.v not in reached:
             phases[edge.v] = phases[edge.u] + turn
             reached.add(edge.v)

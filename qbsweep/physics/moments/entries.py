@@ -12,7 +12,7 @@ from itertools import product
 
 from qbsweep.arrays import ComplexArray
 from qbsweep.physics.moments.doubled import expansion, two_product
-from qbsweep.physics.network import Edge, Network, phase_factor
+from qbsweep.physics.network import Edge, Network
 
 Exact = tuple[list[float], list[float]]
 """Real and imaginary part."""
@@ -27,7 +27,7 @@ def edge_entries(network: Network) -> tuple[ExactEntries, ExactEntries]:
     squeezing: list[tuple[tuple[int, int], Exact]] = []
     for edge in network.edges:
         ends = (edge.u, edge.v)
-        for entries, part in zip((drift, squeezing), _of_edge(edge.J, edge.theta, edge.Gamma, *_p(edge)), strict=True):
+        for entries, part in zip((drift, squeezing), _of_edge(edge.J, edge.phase, edge.Gamma, *_p(edge)), strict=True):
             entries += [((ends[j], ends[k]), value) for (j, k), value in part.items()]
     return _summed(drift), _summed(squeezing)
 
@@ -37,9 +37,9 @@ def _p(edge: Edge) -> tuple[complex, complex]:
 
 
 @lru_cache(maxsize=256)
-def _of_edge(J: float, theta: float, Gamma: float, p_u: complex, p_v: complex) -> tuple[ExactEntries, ExactEntries]:
+def _of_edge(J: float, factor: complex, Gamma: float, p_u: complex, p_v: complex) -> tuple[ExactEntries, ExactEntries]:
     """Return both for an edge of these numbers between modes 0 and 1: most networks have a few kinds of edges."""
-    factor = phase_factor(theta)
+    factor = complex(factor)
     cos, sin = _product(J, factor.real), _product(J, factor.imag)
     back = _times(-1.0, cos)
     drift = [((0, 1), (sin, back)), ((1, 0), (_times(-1.0, sin), back))]
