@@ -29,8 +29,8 @@ class ModeState:
     """A displaced squeezed thermal state of one mode.
 
     ``<c> = amplitude``, and of the fluctuations ``<d^dag d> = occupation cosh 2r + sinh^2 r`` and
-    ``<d d> = -(2 occupation + 1) sinh r cosh r e^{i angle}`` with r = squeezing: the state
-    ``D(amplitude) S(r e^{i angle})`` of a thermal one, as QuTiP's `displace` and `squeeze` make it.
+    ``<d d> = (2 occupation + 1) sinh r cosh r e^{i angle}`` with r = squeezing: what a lone lossy mode comes to in a
+    bath of these n_th, r and theta_r, displaced.
 
     Attributes
     ----------
