@@ -1,8 +1,15 @@
 """Protocols: what a network starts from, and what becomes of its drive and couplings in time."""
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+from qbsweep.physics.fock.levels import ROLES
+
+Value = float | str
+"""A number, or the name of the parameter that has it."""
+Kind = Literal["vacuum", "thermal", "steady", "modes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,7 @@ class Initial:
     modes : tuple of ModeState
     """
 
-    kind: Literal["vacuum", "thermal", "steady", "modes"] = "vacuum"
+    kind: Kind = "vacuum"
     modes: tuple[ModeState, ...] = ()
 
 
@@ -74,3 +81,74 @@ class Protocol:
     def is_plain(self) -> bool:
         """Whether nothing changes in it, and it starts from vacuum."""
         return self.initial.kind == "vacuum" and all(s.drive == (1.0, 1.0) and s.coupling == 1.0 for s in self.segments)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentTemplate:
+    """A segment with names for some of its numbers; its end is a multiple of the template's unit of time."""
+
+    until: Value = math.inf
+    drive: tuple[Value, Value] = (1.0, 1.0)
+    coupling: Value = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What the protocols of many points have in common.
+
+    Attributes
+    ----------
+    segments : tuple of SegmentTemplate
+    kind : str
+        As of `Initial`.
+    states : dict
+        Of 'charger', 'battery' (each of them) or the number of a mode, which goes before its role: what of `ModeState`
+        is not 0.
+    per_kappa : bool
+        Whether times are multiples of 1/kappa, not of 1/omega.
+    """
+
+    segments: tuple[SegmentTemplate, ...] = (SegmentTemplate(),)
+    kind: Kind = "vacuum"
+    states: Mapping[str | int, Mapping[str, Value]] = field(default_factory=dict)
+    per_kappa: bool = False
+
+    def uses(self) -> Iterator[tuple[str, str]]:
+        """Yield every name in it, and what that is: ``end of segment 1``, ``initial amplitude of the charger``."""
+        for number, segment in enumerate(self.segments, start=1):
+            for what, value in (
+                ("end", segment.until),
+                *(("drive", level) for level in dict.fromkeys(segment.drive)),
+                ("coupling", segment.coupling),
+            ):
+                if isinstance(value, str):
+                    yield value, f"{what} of segment {number}"
+        for who, state in self.states.items():
+            mode = f"mode {who}" if isinstance(who, int) else f"the {who}"
+            yield from ((value, f"initial {key} of {mode}") for key, value in state.items() if isinstance(value, str))
+
+    @property
+    def ends(self) -> frozenset[str]:
+        """Names of times; all others are of pure numbers."""
+        return frozenset(segment.until for segment in self.segments if isinstance(segment.until, str))
+
+    def at(self, values: Mapping[str, float], n_modes: int) -> Protocol:
+        """Return the protocol of one point, by the values of its parameters; times among them are in 1/omega."""
+        unit = 1 / values["kappa"] if self.per_kappa else 1.0
+
+        def number(value: Value) -> float:
+            return values[value] if isinstance(value, str) else value
+
+        segments = tuple(
+            Segment(
+                values[s.until] if isinstance(s.until, str) else s.until * unit,
+                (number(s.drive[0]), number(s.drive[1])),
+                number(s.coupling),
+            )
+            for s in self.segments
+        )
+        if self.kind != "modes":
+            return Protocol(segments, Initial(self.kind))
+        states = [self.states.get(mode, self.states.get(ROLES[min(mode, 1)], {})) for mode in range(n_modes)]
+        modes = tuple(ModeState(**{key: number(value) for key, value in state.items()}) for state in states)
+        return Protocol(segments, Initial("modes", modes))

@@ -9,6 +9,7 @@ import numpy as np
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.network import Network
+from qbsweep.physics.protocol import Protocol, Template
 from qbsweep.text import unknown
 
 Setting = str | int | float
@@ -68,12 +69,16 @@ class Points:
         What else a solver is told: Fock levels, frame, engine, ...
     times : Labelled or None
         Times in 1/omega, over `time` and maybe (kappa, time).
+    protocol : Template or None
+        What changes in time and what the network starts from, None if it starts from vacuum and nothing changes. Steady
+        outputs are those of its last segment. Its names are among `values`.
     """
 
     network: Network
     values: Mapping[str, Labelled]
     settings: Mapping[str, Setting] = field(default_factory=dict)
     times: Labelled | None = None
+    protocol: Template | None = None
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -101,6 +106,10 @@ class Points:
             return None
         place = tuple(slice(None) if dim == "time" else where[dim] for dim in self.times.dims)
         return np.asarray(self.times.values[place])
+
+    def protocol_at(self, where: Mapping[str, int]) -> Protocol | None:
+        """Return the protocol of one point of the product, times in 1/omega; None if none is given."""
+        return None if self.protocol is None else self.protocol.at(self.at(where), self.network.n_modes)
 
 
 @dataclass(frozen=True, slots=True)
