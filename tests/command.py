@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from qbsweep.cli import main as cli
 
-MAX_SENTENCE = 350  # what a user reads, the path left out
+MAX_SENTENCE = 400  # the longest lists all parameters
 
 
 class Outcome(NamedTuple):

@@ -249,7 +249,7 @@ def dump_spec(spec: SweepSpec) -> str:
     """Return the resolved sweep as a sweep file that loads to the same spec."""
     data: dict[str, Any] = {
         "name": spec.name,
-        "parameters": {name: axis.given for name, axis in spec.fixed.items()},
+        "parameters": {name: axis.given for name, axis in spec.fixed.items() if not spec.rests(name)},
         "sweep": {name: axis.given for name, axis in spec.axes.items()},
     }
     if spec.times is not None:

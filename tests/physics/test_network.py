@@ -202,7 +202,7 @@ def test_numbers_of_numpy_make_the_same_network():
     assert net == Network((1.0, 1.0), (Edge(0, 1, 1.0, 0.5, 1.0, 1j, 1.0),), (0.5, 0.0))
     assert {type(x) for x in (*net.kappa, *net.detuning, edge.J, edge.theta, edge.Gamma)} == {float}
     assert {type(edge.p_u), type(edge.p_v)} == {complex}
-    assert repr(Edge(0, 1, 1.0)).endswith("p_u=1.0, p_v=1.0)")  # and those of Python stay as they are
+    assert repr(Edge(0, 1, 1.0)).endswith("p_u=1.0, p_v=1.0, phase_error=0.0)")  # and those of Python stay as they are
 
 
 def test_detuning_defaults_to_resonance():

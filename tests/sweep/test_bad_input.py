@@ -436,8 +436,11 @@ def test_very_many_mistakes_are_counted(qbsweep: Callable[..., Outcome], tmp_pat
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("detuning", "parameter 'detuning' is not known; `detuning` of every mode is given in `networks`"),
-        ("gamma", "parameter 'gamma' is not known; `Gamma` of an edge is given in `networks`"),
+        (
+            "gamma",
+            "parameter 'gamma' is not known; did you mean 'gamma_ratio'? (`Gamma` of an edge is given in `networks`",
+        ),
+        ("modes", "parameter 'modes' is not known; `modes` of an edge is given in `networks`"),
         ("theta", "parameter 'theta' is not known; did you mean 'theta_r'? (`theta` of an edge is given in `networks`"),
     ],
 )
