@@ -31,6 +31,9 @@ CLAIMS = (
     Claim("J_op of the cascade grows as N", "(10), large N", optimum.cascaded_exponent),
     Claim("J_op of the parallel network falls as N^(-1/2)", "(10), large N", optimum.parallel_exponent),
     Claim("below J_op the energy is predominantly in the charger", "Fig. 2 (a), (d)", optimum.localised),
+    Claim(
+        "at J_op nonreciprocity, Γ = 2J, maximizes E_N of the cascade", "below (10)", optimum.perfectly_nonreciprocal
+    ),
     Claim("above J_op charging is faster and stores less", "Fig. 2", optimum.trade_off),
     Claim("E_N of the reciprocal chain, odd N", "(11)", chain.odd_chain),
     Claim("E_N of the reciprocal chain, even N", "(12)", chain.even_chain),

@@ -10,6 +10,7 @@ import math
 import re
 from pathlib import Path
 
+import mpmath
 import numpy as np
 import pytest
 from rich.console import Console
@@ -51,6 +52,7 @@ VERDICTS = {
     optimum.cascaded_exponent: HOLDS,
     optimum.parallel_exponent: HOLDS,
     optimum.localised: CORRECTED,
+    optimum.perfectly_nonreciprocal: FAILS,
     optimum.trade_off: HOLDS,
     chain.odd_chain: HOLDS,
     chain.even_chain: HOLDS,
@@ -107,6 +109,29 @@ def test_verdicts(rows):
         assert bool(row.reason) == bool(row.tested) == (row.verdict != HOLDS)
         assert row.printed.passes == (row.verdict == HOLDS)
         assert all(measure.passes for measure in row.tested)
+
+
+def best_ratio_by_continuants(N: int) -> tuple[float, float]:
+    """The best Gamma / (2 J) at J_op and its gain, with forty digits from the continued fraction of the chain."""
+    with mpmath.workdps(40):
+        J = (N + mpmath.sqrt(N * N + 8 * N)) / 8  # (10), kappa = 1
+
+        def log_energy(g: mpmath.mpf) -> mpmath.mpf:
+            before, now = mpmath.mpf(1), g * J + mpmath.mpf(1) / 2
+            for rate in [2 * g * J + mpmath.mpf(1) / 2] * (N - 1) + [g * J + mpmath.mpf(1) / 2]:
+                before, now = now, rate * now + J**2 * (1 - g**2) * before  # backward times forward amplitude
+            return 2 * N * mpmath.log(J * (1 + g)) - 2 * mpmath.log(now)
+
+        best = mpmath.findroot(lambda g: mpmath.diff(log_energy, g), (0.2, 0.8), solver="anderson")
+        return float(best), float(mpmath.exp(log_energy(best) - log_energy(1)))
+
+
+@pytest.mark.parametrize(("N", "known"), [(3, (0.41488, 1.048547)), (5, (0.32055, 1.055881))])
+def test_the_best_imperfection_of_a_chain(N, known):
+    found = optimum.best_ratio(N)
+    assert found == pytest.approx(best_ratio_by_continuants(N), rel=1e-9)
+    assert (round(found[0], 5), round(found[1], 6)) == known
+    assert f"{known[0]:.5f}" in optimum.perfectly_nonreciprocal().computed
 
 
 # ---------------------------------------------------------------------------- the logic of a verdict
@@ -195,6 +220,7 @@ MUTATIONS = [
     (optimum.parallel_exponent, {"printed": -0.52}, UNDECIDED),
     (optimum.localised, {"share": lambda topology, N, J: 0.6}, HOLDS),
     (optimum.localised, {"share": lambda topology, N, J: 0.4}, UNDECIDED),
+    (optimum.perfectly_nonreciprocal, {"best": lambda N: (1.0, 1.0)}, HOLDS),
     (optimum.trade_off, {"settling": lambda topology, coupling, N, ratio: ratio}, UNDECIDED),
     (chain.odd_chain, {"printed": chain.powers_12}, UNDECIDED),
     (chain.even_chain, {"printed": chain.powers_11}, UNDECIDED),
