@@ -60,7 +60,8 @@ def directed_pair_maximum(kappa_charger: ArrayLike, kappa: ArrayLike, epsilon: A
 def passive_bound(kappa_charger: ArrayLike, kappa: ArrayLike, epsilon: ArrayLike) -> FloatArray:
     """Bound of the steady energy of a mode of any network without gain, ``eps^2 / (kappa_0 kappa_m)``.
 
-    The drive gives ``2 eps |alpha_0|`` at most, of which ``kappa_0 |alpha_0|^2`` is lost at the charger: what is left for ``kappa_m |alpha_m|^2`` is largest at ``|alpha_0| = eps / kappa_0``.
+    The drive gives ``2 eps |alpha_0|`` at most, of which ``kappa_0 |alpha_0|^2`` is lost at the charger: what is left
+    for ``kappa_m |alpha_m|^2`` is largest at ``|alpha_0| = eps / kappa_0``.
     """
     return np.asarray(_float(epsilon) ** 2 / (_float(kappa_charger) * _float(kappa)))
 

@@ -108,6 +108,61 @@ SWEEP_FILES = {
     "far-off parameter": (text(zzz="1"), r":2: parameter 'zzz' is not known; it must be 'topology', "),
     "misspelt rule": (axis(J="{linspce: [0, 1, 3]}"), r":3: key 'linspce' is not known; did you mean 'linspace'\?"),
     "merge key": ("name: a\nparameters: &p {N: 2}\nsweep: {<<: *p}\n", r":3: parameter '<<' is not known"),
+    # imperfect and disordered networks
+    "negative ratio": (text(gamma_ratio="-0.1"), r":2: `gamma_ratio` must be at least 0, but is -0.1"),
+    "ratio beyond digits": (text(gamma_ratio="1e7"), r":2: `gamma_ratio` must be at most 1000000, but is 10000000"),
+    "ratio axis below 0": (
+        axis(gamma_ratio="{linspace: [-1, 1, 3]}"),
+        r":3: `gamma_ratio` must be at least 0, but axis",
+    ),
+    "ratio with a unit": (
+        text(gamma_ratio="{value: 1, unit: J}"),
+        r":2: `gamma_ratio` in `parameters` must be a single",
+    ),
+    "infinite phase": (text(phase_error=".inf"), r":2: `phase_error` must be a finite number"),
+    "phase in degrees": (text(phase_error="10deg"), r":2: `phase_error` must be a number, but is the text '10deg'"),
+    "no loss of the charger": (text(kappa_charger="0"), r":2: `kappa_charger` must be above 0, but is 0"),
+    "negative ratio of losses": (
+        text(kappa_charger="{value: -2, unit: kappa}"),
+        r":2: `kappa_charger` must be above 0, but is -2",
+    ),
+    "charger in units of J": (
+        text(kappa_charger="{value: 1, unit: J}"),
+        r":2: unit 'J' is not known; it must be 'omega' or 'kappa' \(`unit` of `kappa_charger`\)",
+    ),
+    "detuning in J_op": (
+        axis(detuning="{linspace: [0, 1, 3], unit: J_op}"),
+        r":3: unit 'J_op' is not known; it must be 'omega' or 'kappa' \(`unit` of `detuning`\)",
+    ),
+    "detuning per mode": (
+        text(detuning="[0, 0, 1]"),
+        r":2: `detuning` in `parameters` must be a single value, but is a list",
+    ),
+    "NaN detuning": (axis(detuning="[0, .nan]"), r":3: `detuning` must be a finite number, but axis value 2 is nan"),
+    "negative spread": (text(spread_J="-0.1"), r":2: `spread_J` must be at least 0, but is -0.1"),
+    "spread as a percentage": (text(spread_kappa="5%"), r":2: `spread_kappa` must be a number, but is the text '5%'"),
+    "negative detuning spread": (
+        axis(spread_detuning="{values: [1, -1], unit: J}"),
+        r":3: `spread_detuning` must be at least 0, but axis value 2 is -1",
+    ),
+    "spread in 1/kappa": (
+        text(spread_detuning="{value: 1, unit: 1/kappa}"),
+        r":2: unit '1/kappa' is not known; .* \(`unit` of `spread_detuning`\)",
+    ),
+    "unknown distribution": (
+        text(spread_distribution="gaussian"),
+        r":2: `spread_distribution` must be 'uniform' or 'normal', but is the text 'gaussian'",
+    ),
+    "negative seed": (text(seed="-1"), r":2: `seed` must be at least 0, but is -1"),
+    "half a seed": (text(seed="0.5"), r":2: `seed` must be a whole number, but is 0.5"),
+    "seed beyond": (text(seed="1" + "0" * 16), r":2: `seed` must be at most 9007199254740992"),
+    "seed twice": (axis(seed="[1, 2, 1]"), r":3: `seed` must not repeat a value, but axis values 1 and 3 are 1"),
+    "random seed": (text(seed="random"), r":2: `seed` must be a whole number, but is the text 'random'"),
+    "seeds in halves": (
+        axis(seed="{linspace: [0, 1, 3]}"),
+        r":3: `seed` must be a whole number, but axis value 2 is 0.5",
+    ),
+    "misspelt spread": (text(spread_j="0.1"), r":2: parameter 'spread_j' is not known; did you mean 'spread_J'\?"),
     # the name
     "no name": (text().replace("name: test\n", ""), r"`name` is missing"),
     "name with a slash": (text(name="a/b"), r":1: `name` must be a name of letters"),
