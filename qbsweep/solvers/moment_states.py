@@ -11,6 +11,7 @@ from qbsweep.physics.gaussian import bath_ergotropy, bath_occupation
 from qbsweep.physics.moments.anomaly import anomaly_deficits
 from qbsweep.physics.moments.dynamics import Evolution, evolved_populations
 from qbsweep.physics.moments.family import Family
+from qbsweep.physics.moments.rates import Rates
 from qbsweep.physics.moments.steady import coherent_populations
 from qbsweep.solvers.interface import Points
 
@@ -58,17 +59,16 @@ class Steady:
     """The steady state of some members of a family."""
 
     net: Family
-    J: Array
-    kappa: Array
+    rates: Rates
     bath: Bath
 
     @cached_property
     def _coherent(self) -> tuple[FloatArray, FloatArray]:
-        return coherent_populations(self.net, self.J, self.kappa)
+        return coherent_populations(self.net, self.rates)
 
     @cached_property
     def _deficits(self) -> tuple[FloatArray | None, FloatArray]:
-        return anomaly_deficits(self.net, self.J, self.kappa)
+        return anomaly_deficits(self.net, self.rates)
 
     def energy(self, mode: int) -> FloatArray:
         """Of one mode, shape (members, *bath)."""
@@ -100,8 +100,7 @@ class Evolved:
     """Some members of a family in time; the bath has two axes of length 1 behind its own."""
 
     net: Family
-    J: Array
-    kappa: Array
+    rates: Rates
     bath: Bath
     times: FloatArray
 
@@ -109,8 +108,7 @@ class Evolved:
     def _moments(self) -> Evolution:
         return evolved_populations(
             self.net,
-            self.J,
-            self.kappa,
+            self.rates,
             self.times,
             fluctuations=not self.bath.is_vacuum,
             squeezing=self.bath.is_squeezed,

@@ -15,6 +15,7 @@ from qbsweep.arrays import FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.moments.cost import evolution_seconds, family_seconds, steady_seconds
 from qbsweep.physics.moments.family import Family, family
+from qbsweep.physics.moments.rates import Rates
 from qbsweep.physics.moments.steps import uniform_step
 from qbsweep.physics.verdicts import EXACT, NUMERICAL_TOLERANCE, SUSPECT_NUMERICS
 from qbsweep.solvers.interface import Cost, Labelled, Points, Solved, Solver, require_outputs
@@ -128,7 +129,7 @@ def _states(points: Points, steady: bool, in_time: bool) -> Iterator[tuple[slice
     if steady:
         bath = Bath(points)
         for tile in _tiles(len(J), _steady_tile(net, bath)):
-            yield tile, Steady(net, J[tile], kappa[tile], bath)
+            yield tile, Steady(net, Rates(J[tile], kappa[tile]), bath)
     if in_time and points.times is not None:
         bath = Bath(points, trailing=2)
         times = points.times.along((*FAMILY, "time"))
@@ -136,7 +137,7 @@ def _states(points: Points, steady: bool, in_time: bool) -> Iterator[tuple[slice
         baths = math.prod(points.sizes[name] for name in BATH)
         size = _time_tile(net.n_modes, points.n_times, baths, fluctuations=not bath.is_vacuum)
         for tile in _tiles(len(J), size):
-            yield tile, Evolved(net, J[tile], kappa[tile], bath, times[tile])
+            yield tile, Evolved(net, Rates(J[tile], kappa[tile]), bath, times[tile])
 
 
 def _tiles(count: int, size: int) -> Iterator[slice]:

@@ -14,6 +14,7 @@ from timing import ratio, seconds  # noqa: E402
 
 from qbsweep.physics.matrices import damping_matrix, drift_matrix  # noqa: E402
 from qbsweep.physics.moments.family import family  # noqa: E402
+from qbsweep.physics.moments.rates import Rates  # noqa: E402
 from qbsweep.physics.moments.steady import coherent_populations  # noqa: E402
 from qbsweep.physics.network import Network, scaled  # noqa: E402
 from qbsweep.physics.topologies import TOPOLOGIES, cascaded, optimal_coupling  # noqa: E402
@@ -91,12 +92,11 @@ def against_batched_lapack() -> None:
     print("\nO(N) elimination against batched LAPACK on the same matrices, first moments, reciprocal chain")
     for N, count in ((8, 4096), (32, 1024), (128, 64)):
         net = family(cascaded(N, coupling="reciprocal"))
-        J = couplings("cascaded", N, count)
-        kappa = np.full(count, KAPPA)
+        rates = Rates(couplings("cascaded", N, count), np.full(count, KAPPA))
         source = np.zeros((N + 1, 1))
         source[0] = -1
-        ours = seconds(lambda net=net, J=J, kappa=kappa: coherent_populations(net, J, kappa), REPEATS)
-        theirs = seconds(lambda net=net, J=J, kappa=kappa, b=source: np.linalg.solve(net.drift(J, kappa), b), REPEATS)
+        ours = seconds(lambda net=net, rates=rates: coherent_populations(net, rates), REPEATS)
+        theirs = seconds(lambda net=net, rates=rates, b=source: np.linalg.solve(net.drift(rates), b), REPEATS)
         print(f"N = {N:3d}: {ratio(ours, theirs)}")
 
 

@@ -15,6 +15,7 @@ from qbsweep.physics.moments.anomaly import anomaly_deficits
 from qbsweep.physics.moments.dynamics import evolved_populations
 from qbsweep.physics.moments.exponential import step
 from qbsweep.physics.moments.family import family
+from qbsweep.physics.moments.rates import Rates
 from qbsweep.physics.moments.steady import coherent_populations
 from qbsweep.physics.moments.steps import steps_of, uniform_step
 from qbsweep.physics.network import Edge, Network, phase_factor, scaled
@@ -38,7 +39,11 @@ MULTIPLES = [0, 1, 3, 6, 9]
 def _evolve(network, J, kappa, times, *, squeezing=True):
     """Populations, filling and deficit of one member, each (mode, time)."""
     found = evolved_populations(
-        family(network), np.array([J]), np.array([kappa]), np.array([times]), fluctuations=True, squeezing=squeezing
+        family(network),
+        Rates(np.array([J]), np.array([kappa])),
+        np.array([times]),
+        fluctuations=True,
+        squeezing=squeezing,
     )
     return tuple(np.zeros_like(found[0][0]) if values is None else values[0] for values in found[:3])
 
@@ -135,7 +140,7 @@ def test_beginning_is_vacuum():
 
 
 def test_without_fluctuations_only_populations_are_computed():
-    args = family(cascaded(3)), np.array([0.01]), np.array([KAPPA]), np.array([[0.0, 100.0, 200.0]])
+    args = family(cascaded(3)), Rates(np.array([0.01]), np.array([KAPPA])), np.array([[0.0, 100.0, 200.0]])
     alone = evolved_populations(*args, fluctuations=False, squeezing=False)
     assert alone[1:3] == (None, None)
     full = evolved_populations(*args, fluctuations=True, squeezing=True)
@@ -177,8 +182,8 @@ def test_long_times_reach_the_steady_state(networks, data):
     one = np.ones(1)
     net = family(network)
     populations, filling, deficit = _evolve(network, 1.0, 1.0, np.array([0.0, 1000.0, 2000.0]))
-    steady = coherent_populations(net, one, one)[0][:, 0]
-    lost, _ = anomaly_deficits(net, one, one)
+    steady = coherent_populations(net, Rates(one, one))[0][:, 0]
+    lost, _ = anomaly_deficits(net, Rates(one, one))
     # exp(-kappa t) with kappa >= 0.1 is 1e-87; condition numbers below 1e3.
     np.testing.assert_allclose(populations[:, -1], steady, 1e-9, 1e-13 * steady.max())
     np.testing.assert_allclose(filling[:, -1], 1, 0, 1e-13)
@@ -232,7 +237,7 @@ ROUNDINGS = 1e-12  # a thousandth of what makes a point suspect: a few roundings
 def _judge(network, J, kappa, epsilon, n_th, r, times):
     """Return the largest error in units of 1e-9 of the value + 1e-13 P, that over max(value, 1e-4 P), the estimate."""
     found = evolved_populations(
-        family(network), np.array([J]), np.array([kappa]), np.array([times]), fluctuations=True, squeezing=r > 0
+        family(network), Rates(np.array([J]), np.array([kappa])), np.array([times]), fluctuations=True, squeezing=r > 0
     )
     coherent, filling = epsilon**2 * found.populations[0], found.filling[0]
     P = float(bath_occupation(np.array(n_th), np.array(r)))
@@ -291,7 +296,7 @@ def test_times_beyond_all_reason_are_the_steady_state():
     """Where squares of ``kappa t`` overflow; a step that is not halved at all gave zeros."""
     populations, filling, _ = _evolve(NETWORKS["chain"], 1.0, 1.0, [0.0, 1e154], squeezing=False)
     np.testing.assert_allclose(filling[:, 1], 1.0, 1e-12)
-    steady, _ = coherent_populations(family(NETWORKS["chain"]), np.ones(1), np.ones(1))
+    steady, _ = coherent_populations(family(NETWORKS["chain"]), Rates(np.ones(1), np.ones(1)))
     np.testing.assert_allclose(populations[:, 1], steady[:, 0], 1e-12)
 
 
@@ -299,7 +304,10 @@ def test_times_beyond_all_reason_are_the_steady_state():
 @pytest.mark.parametrize("name", ["chain", "directed", "detuned"])
 def test_times_that_overflow_are_not_numbers(name, times):
     """No message of LAPACK's."""
-    net, args = family(NETWORKS[name]), (np.array([1e5, 1.0]), np.ones(2), np.array([times, np.minimum(times, 1.0)]))
+    net, args = (
+        family(NETWORKS[name]),
+        (Rates(np.array([1e5, 1.0]), np.ones(2)), np.array([times, np.minimum(times, 1.0)])),
+    )
     with np.errstate(all="ignore"):
         found = evolved_populations(net, *args, fluctuations=True, squeezing=True)
     assert np.isnan(found.populations[0, :, -1]).all()
@@ -349,7 +357,7 @@ def test_ways_that_nearly_cancel_each_other(gap, times):
 def test_ways_that_cancel_each_other_leave_nothing(times):
     """And no relative error of nothing is made up."""
     net, J = family(_two_ways(0.0)), np.array([1e-3, 1.0, 100.0])
-    found = evolved_populations(net, J, np.ones(3), np.tile(times, (3, 1)), fluctuations=False, squeezing=False)
+    found = evolved_populations(net, Rates(J, np.ones(3)), np.tile(times, (3, 1)), fluctuations=False, squeezing=False)
     assert not found.populations[:, 3:].any()
     assert found.populations[:, :3, -1].all()
     assert np.all(found.error < 1e-9)
@@ -363,7 +371,7 @@ def test_what_comes_late_around_a_ring_is_not_called_interference(J, edge):
     net = family(Network((1.0,) * n, tuple(Edge(m, (m + 1) % n, 1.0, *edge) for m in range(n))))
     times = np.geomspace(1e-6, 300.0, 20)[None]
     for grid in (times, np.linspace(0, 300.0, 301)[None]):
-        found = evolved_populations(net, np.array([J]), np.ones(1), grid, fluctuations=False, squeezing=False)
+        found = evolved_populations(net, Rates(np.array([J]), np.ones(1)), grid, fluctuations=False, squeezing=False)
         assert found.error[0] < 1e-9
 
 
@@ -391,7 +399,7 @@ def test_what_hardly_decays_is_marked_or_right(kappa):
     network = Network((1.0, kappa), (Edge(0, 1, 0.3), Edge(0, 1, 5.0, np.pi / 2)))
     for J, times in ((1.0, [3.0, 1e3]), (1e6, [1e-3, 50.0])):
         found = evolved_populations(
-            family(network), np.array([J]), np.ones(1), np.array([times]), fluctuations=True, squeezing=True
+            family(network), Rates(np.array([J]), np.ones(1)), np.array([times]), fluctuations=True, squeezing=True
         )
         assert all(np.isfinite(part).all() for part in found)
         if kappa:
@@ -405,7 +413,7 @@ def test_small_populations_at_late_times(n_th):
     """J/kappa = 6e8, kappa t = 3e3: populations of 1e-34, beside transients of 1e-17, to all their digits."""
     network, J = cascaded(3, coupling="reciprocal"), 6e8
     found = evolved_populations(
-        family(network), np.array([J]), np.ones(1), np.array([[3e3]]), fluctuations=n_th > 0, squeezing=False
+        family(network), Rates(np.array([J]), np.ones(1)), np.array([[3e3]]), fluctuations=n_th > 0, squeezing=False
     )
     (modes,) = evolved_modes(network, J, 1.0, 1.0, 0.0, 0.0, [3e3])
     exact = [float(x) for x in modes.energy]
@@ -420,7 +428,7 @@ def test_a_population_that_passes_zero():
     times, J = np.linspace(0, 10 / KAPPA, 51), 0.038023274676665775
     network = cascaded(5, coupling="reciprocal")
     found = evolved_populations(
-        family(network), np.array([J]), np.array([KAPPA]), times[None], fluctuations=False, squeezing=False
+        family(network), Rates(np.array([J]), np.array([KAPPA])), times[None], fluctuations=False, squeezing=False
     )
     (modes,) = evolved_modes(network, J, KAPPA, 1.0, 0.0, 0.0, [times[22]])
     exact = [float(x) for x in modes.energy]
@@ -472,7 +480,7 @@ def test_built_in_networks_are_trusted(N, count):
         J = KAPPA * N / 4 * np.array([0.1, 1.0, 10.0])
         times = np.linspace(0, 15 / KAPPA, count)[None].repeat(3, axis=0)
         for squeezing in (False, True):
-            found = evolved_populations(net, J, np.full(3, KAPPA), times, fluctuations=True, squeezing=squeezing)
+            found = evolved_populations(net, Rates(J, np.full(3, KAPPA)), times, fluctuations=True, squeezing=squeezing)
             assert found.error.max() < 1e-9
 
 
@@ -596,9 +604,9 @@ def test_a_member_does_not_depend_on_its_neighbours(ring, grid, kind):
     J, kappa = np.array([1e-4, 0.003, 0.1, 2.0, 0.0]), np.array([0.003, 0.001, 0.003, 0.1, 0.5])
     times = GRIDS[grid] / kappa[:, None]
     net = family(network)
-    together = evolved_populations(net, J, kappa, times, fluctuations=True, squeezing=True)
+    together = evolved_populations(net, Rates(J, kappa), times, fluctuations=True, squeezing=True)
     for i in range(len(J)):
-        alone = evolved_populations(net, J[[i]], kappa[[i]], times[[i]], fluctuations=True, squeezing=True)
+        alone = evolved_populations(net, Rates(J[[i]], kappa[[i]]), times[[i]], fluctuations=True, squeezing=True)
         for one, all_ in zip(alone, together, strict=True):
             assert (one is None) == (all_ is None)
             assert one is None or np.array_equal(one[0], all_[i])

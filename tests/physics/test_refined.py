@@ -12,6 +12,7 @@ from qbsweep.physics.matrices import drift_matrix, squeezing_matrix
 from qbsweep.physics.moments.bounded import Bounded
 from qbsweep.physics.moments.doubled import expansion, plus, times, two_product, two_sum
 from qbsweep.physics.moments.family import family
+from qbsweep.physics.moments.rates import Rates
 from qbsweep.physics.moments.refined import ergotropy_error, refined_amplitudes, refined_deficits
 from qbsweep.physics.moments.sparse import deviation_source, drift_of
 from qbsweep.physics.network import Edge, Network, scaled
@@ -116,7 +117,7 @@ def test_residuals_are_those_of_the_matrices(kind):
     """``M y`` against the same sums in fractions, to 1e-30, and M against the matrix in doubles."""
     network = _networks()[kind]
     net, J, kappa = family(network), np.array([0.3, 1e6]), np.array([0.7, 1e-3])
-    drift = drift_of(net, J, kappa)
+    drift = drift_of(net, Rates(J, kappa))
     rows = drift.shape[1]
     y = np.random.default_rng(1).normal(size=(2, rows, 2))
     found = drift.of((y, np.zeros_like(y)))
@@ -143,7 +144,7 @@ def test_the_source_of_deviations_is_what_their_equation_leaves(kind):
     """``R = M + M^T + K_sq`` before the gauge: the deviation from X = 1, in which local losses cancel."""
     network = _networks()[kind]
     net, n = family(network), network.n_modes
-    high, _ = deviation_source(net, np.array([0.3]))
+    high, _ = deviation_source(net, Rates(np.array([0.3]), np.ones(1)))
     found = high[0][:n] + (1j * high[0][n:] if len(high[0]) > n else 0)
     one = scaled(network, 0.3, 0.5)
     M = drift_matrix(one)
@@ -165,7 +166,7 @@ def test_ways_that_cancel_each_other_leave_a_mode_dark():
     edges = (Edge(0, 1, 0.3), Edge(1, 2, 0.7), Edge(0, 3, 0.3), Edge(3, 2, 0.7, np.pi))
     net = family(Network((1.0,) * 4, edges))
     J = np.geomspace(1e-4, 1e6, 11)
-    alpha, error = refined_amplitudes(net, J, np.ones(11))
+    alpha, error = refined_amplitudes(net, Rates(J, np.ones(11)))
     assert not alpha[:, 2].any()
     assert np.all(np.abs(alpha[:, 1]) > 0)
     assert np.all(error < 1e-13)
@@ -174,7 +175,7 @@ def test_ways_that_cancel_each_other_leave_a_mode_dark():
 def test_one_bright_way_around_a_ring_is_not_called_dark():
     """Hops of 1e-12 each: amplitudes of 1e-36 beside 1, which are none the less real."""
     net = family(Network((1.0,) * 6, tuple(Edge(m, (m + 1) % 6, 1e-12) for m in range(6))))
-    alpha, error = refined_amplitudes(net, np.ones(1), np.ones(1))
+    alpha, error = refined_amplitudes(net, Rates(np.ones(1), np.ones(1)))
     assert np.abs(alpha[0, 3]) == pytest.approx(2 * 2**4 * 1e-36, rel=1e-12)  # both ways
     assert error[0] < 1e-13
 
@@ -186,18 +187,18 @@ def test_a_damping_that_is_lost_beside_the_couplings_leaves_no_digit(kappa):
     for n in (3, 4, 5, 6) * 5:
         edges = tuple(Edge(m, m + 1, J) for m, J in enumerate(rng.uniform(0.5, 1, n - 1)))
         net = family(Network(tuple(kappa * rng.uniform(0.5, 1, n)), edges))
-        assert refined_deficits(net, np.ones(1), np.ones(1))[1] == 1
+        assert refined_deficits(net, Rates(np.ones(1), np.ones(1)))[1] == 1
 
 
 @pytest.mark.parametrize("edges", [(Edge(0, 1, 1.0),), (Edge(0, 1, 1.0), Edge(1, 2, 0.0))])
 def test_a_mode_that_nothing_damps_has_no_steady_state(edges):
     with pytest.raises(QbsweepError, match="a steady state needs losses that reach every mode"):
-        refined_amplitudes(family(Network((1.0, 1.0, 0.0), edges)), np.ones(1), np.ones(1))
+        refined_amplitudes(family(Network((1.0, 1.0, 0.0), edges)), Rates(np.ones(1), np.ones(1)))
 
 
 def test_a_battery_without_a_loss_of_its_own_is_damped_by_the_others():
     net = family(Network((1.0, 1.0, 0.0), (Edge(0, 1, 1.0), Edge(1, 2, 0.7))))
-    assert refined_deficits(net, np.ones(1), np.ones(1))[1] < 1e-14
+    assert refined_deficits(net, Rates(np.ones(1), np.ones(1)))[1] < 1e-14
 
 
 @given(lost=st.floats(0, 1), error=st.floats(-12, -2), n_th=st.floats(0, 100), r=st.floats(0.01, 8))

@@ -17,6 +17,7 @@ from qbsweep.physics.matrices import drift_matrix
 from qbsweep.physics.moments.anomaly import anomaly_deficits
 from qbsweep.physics.moments.doubled import expansion, two_product
 from qbsweep.physics.moments.family import family
+from qbsweep.physics.moments.rates import Rates
 from qbsweep.physics.moments.refined import refined_amplitudes, refined_deficits
 from qbsweep.physics.moments.steady import coherent_populations
 from qbsweep.physics.network import Edge, Network, phase_factor, scaled
@@ -41,7 +42,7 @@ PQ = np.sinh(0.7) * np.cosh(0.7)  # |Q| at r = 0.7
 
 def _populations(net, J, KAPPA):
     """Values without the estimate of their error, which must not have found anything."""
-    values, error = coherent_populations(net, J, KAPPA)
+    values, error = coherent_populations(net, Rates(J, KAPPA))
     assert error.shape in ((), J.shape)
     assert np.all(error < 1e-9)
     return values
@@ -49,7 +50,7 @@ def _populations(net, J, KAPPA):
 
 def _ratios(net, J, KAPPA):
     """``|S_mm| / |Q|``."""
-    deficits, error = anomaly_deficits(net, J, KAPPA)
+    deficits, error = anomaly_deficits(net, Rates(J, KAPPA))
     assert error.shape in ((), J.shape)
     assert np.all(error < 1e-9)
     return np.ones((net.n_modes, len(J))) if deficits is None else 1 - deficits
@@ -82,17 +83,17 @@ def test_uniform_networks(build, topology, coupling, realization, N):
     assert net.keeps_squeezing == (coupling == "nonreciprocal" and realization == "phase-half-pi")
     assert net.is_resolvent == (coupling == "reciprocal")
     assert net.is_directed == (coupling == "nonreciprocal")
-    assert not np.iscomplexobj(net.drift(J, KAPPA))
+    assert not np.iscomplexobj(net.drift(Rates(J, KAPPA)))
 
 
 @pytest.mark.parametrize(("topology", "coupling", "realization"), UNIFORM)
 def test_special_paths_equal_whole_matrices(build, topology, coupling, realization):
     """Tighter than the reference can: what is left out of each is a rounding or two."""
     net = family(build(topology, coupling, 9, realization=realization))
-    deficits, error = refined_deficits(net, J, KAPPA)
+    deficits, error = refined_deficits(net, Rates(J, KAPPA))
     assert np.all(error < 1e-14)
     np.testing.assert_allclose(_ratios(net, J, KAPPA), 1 - deficits.T, 0, 1e-14)
-    alpha, error = refined_amplitudes(net, J, KAPPA)
+    alpha, error = refined_amplitudes(net, Rates(J, KAPPA))
     assert np.all(error < 1e-14)
     np.testing.assert_allclose(_populations(net, J, KAPPA), np.abs(alpha.T) ** 2, 1e-13)
 
@@ -292,9 +293,9 @@ def _exact(network, J, kappa, n_th, r, epsilon=1.0):
 
 def _assert_exact(network, J, kappa=1.0, n_th=0.0, r=0.5, epsilon=1.0, share=1.0):
     """Hold a member to `share` of the promise, 1e-11 relative and 1e-13 P, and its estimate to what is left of it."""
-    net, one = family(network), (np.array([J]), np.array([kappa]))
-    populations, of_populations = coherent_populations(net, *one)
-    deficits, of_deficits = anomaly_deficits(net, *one)
+    net, one = family(network), Rates(np.array([J]), np.array([kappa]))
+    populations, of_populations = coherent_populations(net, one)
+    deficits, of_deficits = anomaly_deficits(net, one)
     P = float(bath_occupation(np.array(n_th), np.array(r)))
     coherent = epsilon * (epsilon * populations[:, 0])
     bath = bath_ergotropy(np.array(n_th), np.array(r), 1.0, 0.0 if deficits is None else deficits[:, 0])
@@ -344,7 +345,7 @@ NEARLY = {
 def test_what_cancels_among_edges_or_nearly_does(kind, r):
     _assert_exact(NEARLY[kind], 1.0, r=r, epsilon=0.0, share=0.01)
     modes = steady_modes(NEARLY[kind], 1.0, 1.0, 1.0, 0.0, 0.0)
-    populations, _ = coherent_populations(family(NEARLY[kind]), np.ones(1), np.ones(1))
+    populations, _ = coherent_populations(family(NEARLY[kind]), Rates(np.ones(1), np.ones(1)))
     np.testing.assert_allclose(populations[:, 0], [float(x) for x in modes.energy], 1e-14)
 
 
@@ -394,7 +395,7 @@ def test_the_charger_of_the_phase_zero_chain_by_hand():
     Then ``1 - |X|^2 = 4 kappa Gamma / (kappa + Gamma)^2``. Where X turns to -1, the deficit is off by a rounding of 1.
     """
     ratio = np.geomspace(1e-10, 1e10, 81)
-    deficits, error = anomaly_deficits(family(cascaded(4, realization="phase-zero")), ratio, np.ones(81))
+    deficits, error = anomaly_deficits(family(cascaded(4, realization="phase-zero")), Rates(ratio, np.ones(81)))
     Gamma = 2 * ratio
     expected = 2 * np.minimum(Gamma, 1) / (1 + Gamma)  # 1 - |kappa - Gamma|/(kappa + Gamma)
     np.testing.assert_allclose(deficits[0], expected, 1e-14, 1e-15)
@@ -404,7 +405,7 @@ def test_the_charger_of_the_phase_zero_chain_by_hand():
 def test_two_modes_by_hand():
     """One reciprocal pair: ``s = J^2 / (kappa/2)``, so that ``1 - X = s / (kappa/2 + s)``, at every ratio."""
     J = np.geomspace(1e-9, 1e9, 91)
-    deficits, _ = anomaly_deficits(family(cascaded(1, coupling="reciprocal")), J, np.ones(91))
+    deficits, _ = anomaly_deficits(family(cascaded(1, coupling="reciprocal")), Rates(J, np.ones(91)))
     np.testing.assert_allclose(deficits, np.broadcast_to(4 * J**2 / (1 + 4 * J**2), (2, 91)), 1e-15)
 
 
@@ -421,9 +422,9 @@ def test_estimates_are_honest(networks, data, ratio, spread, n_th, r):
     base = data.draw(networks())
     decades = data.draw(st.lists(st.floats(-1, 0), min_size=base.n_modes, max_size=base.n_modes))
     network = Network(tuple(10 ** (x * spread) for x in decades), base.edges, base.detuning)
-    net, one = family(network), (np.array([10**ratio]), np.ones(1))
-    populations, of_populations = coherent_populations(net, *one)
-    deficits, of_deficits = anomaly_deficits(net, *one)
+    net, one = family(network), Rates(np.array([10**ratio]), np.ones(1))
+    populations, of_populations = coherent_populations(net, one)
+    deficits, of_deficits = anomaly_deficits(net, one)
     P = float(bath_occupation(np.array(n_th), np.array(r)))
     bath = bath_ergotropy(np.array(n_th), np.array(r), 1.0, 0.0 if deficits is None else deficits[:, 0])
     estimate = max(of_populations.max(), of_deficits.max())
@@ -456,7 +457,7 @@ def test_a_member_of_a_ring_does_not_depend_on_its_neighbours(ring):
 def test_family_is_scaled_drift(ring):
     """``J A + kappa B + D`` is the drift matrix of the scaled network, up to the gauge's phases."""
     network = ring(4, kappa=(1, 2, 3, 4), detuning=(0.1, 0.2, 0.3, 0.4))
-    M = family(network).drift(np.array([0.3]), np.array([0.05]))[0]
+    M = family(network).drift(Rates(np.array([0.3]), np.array([0.05])))[0]
     expected = drift_matrix(scaled(network, 0.3, 0.05))
     np.testing.assert_allclose(np.abs(M), np.abs(expected), 1e-14)
     np.testing.assert_allclose(np.diag(M), np.diag(expected), 1e-14)

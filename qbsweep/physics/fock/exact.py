@@ -11,6 +11,7 @@ from qbsweep.physics.fock.model import FockModel, require_relaxing
 from qbsweep.physics.moments.anomaly import anomaly_deficits
 from qbsweep.physics.moments.dynamics import evolved_populations
 from qbsweep.physics.moments.family import family
+from qbsweep.physics.moments.rates import Rates
 from qbsweep.physics.moments.steady import coherent_populations
 
 
@@ -38,15 +39,15 @@ def gaussian_moments(
     """
     if not model.gaussian:
         raise QbsweepError("the exact moments are known for Gaussian networks only, not with `kerr` or qubits")
-    net, one = family(model.network), np.ones(1)
+    net, one = family(model.network), Rates(np.ones(1), np.ones(1))
     if times is None:
         require_relaxing(model)
-        populations, _ = coherent_populations(net, one, one)
-        lost, _ = anomaly_deficits(net, one, one)
+        populations, _ = coherent_populations(net, one)
+        lost, _ = anomaly_deficits(net, one)
         filling, kept = np.ones_like(populations), np.ones_like(populations) if lost is None else 1 - lost
     else:
         grid = np.asarray(times, dtype=float)[None]
-        first, second, deficit, _ = evolved_populations(net, one, one, grid, fluctuations=True, squeezing=True)
+        first, second, deficit, _ = evolved_populations(net, one, grid, fluctuations=True, squeezing=True)
         populations, filling = first[0], np.zeros_like(first[0]) if second is None else second[0]
         kept = filling if deficit is None else filling - deficit[0]
     coherent = model.epsilon * (model.epsilon * populations)

@@ -16,6 +16,7 @@ from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.moments.bounded import UNIT, Bounded
 from qbsweep.physics.moments.entries import edge_entries, gauged, nearest, pair_source
 from qbsweep.physics.moments.family import Family, parents_first
+from qbsweep.physics.moments.rates import Rates
 from qbsweep.physics.moments.refined import ergotropy_error, refined_deficits
 from qbsweep.physics.moments.steady import CARRIED, roundings
 
@@ -24,7 +25,7 @@ _KEPT = 16  # arrays that pairs of equal modes share
 _COUNTED = 5e-10  # largest error bound where no sum cancels: a count of roundings is far above them
 
 
-def anomaly_deficits(net: Family, J: Array, kappa: Array) -> tuple[FloatArray | None, FloatArray]:
+def anomaly_deficits(net: Family, rates: Rates) -> tuple[FloatArray | None, FloatArray]:
     """Steady ``1 - |S_mm| / |Q|``: how much of the bath's squeezing every mode has lost.
 
     ``S = conj(Q) X`` and ``M X + X M^T + K_sq = 0``, so one solve serves every bath.
@@ -39,8 +40,9 @@ def anomaly_deficits(net: Family, J: Array, kappa: Array) -> tuple[FloatArray | 
     if net.keeps_squeezing:
         return None, np.zeros(())
     if net.parents is None or not (net.is_resolvent or net.is_directed):
-        refined, error = refined_deficits(net, J, kappa)
+        refined, error = refined_deficits(net, rates)
         return refined.T, error
+    J, kappa = rates.J, rates.kappa
     if net.is_resolvent and not net.cancels:
         return _positive_deficits(net, net.parents, J, kappa), np.array(roundings(net))
     common = _common_phase(net) if net.is_directed else None
@@ -52,7 +54,7 @@ def anomaly_deficits(net: Family, J: Array, kappa: Array) -> tuple[FloatArray | 
         deficits, error = _resolvent_deficits(net, net.parents, J, kappa)
     unsafe = np.flatnonzero(error > (_COUNTED if common else CARRIED))
     if len(unsafe):
-        refined, error[unsafe] = refined_deficits(net, J[unsafe], kappa[unsafe])
+        refined, error[unsafe] = refined_deficits(net, rates.of(unsafe))
         deficits[:, unsafe] = refined.T
     return deficits, error
 

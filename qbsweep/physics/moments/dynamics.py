@@ -11,7 +11,7 @@ that is given F in double precision. What *remains* of the beginning carries it 
 steady state less that is right at late times. Both come with an error estimate, and the smaller one decides.
 
 No eigenvectors appear, so defective drift matrices (every uniform nonreciprocal cascade) are as good as
-any other. Arrays carry the members of the family first: J and kappa (P,), times (P, T).
+any other. Arrays carry the members of the family first: times (P, T).
 """
 
 import math
@@ -25,6 +25,7 @@ from qbsweep.physics.moments.family import Family
 from qbsweep.physics.moments.fluctuations import fillings, pairs_of
 from qbsweep.physics.moments.noise import equations
 from qbsweep.physics.moments.problem import NOTHING, POOR, ROUNDING, Problem
+from qbsweep.physics.moments.rates import Rates
 from qbsweep.physics.moments.refined import refined_amplitudes
 from qbsweep.physics.moments.sparse import drift_of
 from qbsweep.physics.moments.steps import Steps, norms, steps_of, uniform_step
@@ -55,15 +56,15 @@ class Evolution(NamedTuple):
 
 
 def evolved_populations(
-    net: Family, J: Array, kappa: Array, times: FloatArray, *, fluctuations: bool, squeezing: bool
+    net: Family, rates: Rates, times: FloatArray, *, fluctuations: bool, squeezing: bool
 ) -> Evolution:
     """Moments of every mode and time from vacuum at t = 0.
 
     Parameters
     ----------
     net : Family
-    J, kappa : ndarray, shape (P,)
-        Members, in units of omega.
+    rates : Rates
+        Of P members, in units of omega.
     times : ndarray, shape (P, T)
         Times in 1/omega, ascending, at least 0.
     fluctuations, squeezing : bool
@@ -71,8 +72,8 @@ def evolved_populations(
     """
     pairs = fluctuations and squeezing and not net.keeps_squeezing
     form = equations(net, pairs=pairs)
-    D = form.noise(J, kappa) if fluctuations else None
-    problem = Problem(net, J, kappa, times, form.flow(J, kappa), D)
+    D = form.noise(rates) if fluctuations else None
+    problem = Problem(net, rates, times, form.flow(rates), D)
     steps = steps_of(problem.F, problem.D if pairs else None, times)
     populations, error = _populations(problem, steps)
     if not fluctuations:
@@ -124,7 +125,7 @@ def _raise_to_neighbours(largest: FloatArray, problem: Problem) -> None:
     for (j, k), a in problem.net.A.items():
         if j != k:
             span = np.minimum(problem.times / (away[k] + 2), slowest)
-            hops.append(((j, k), ((problem.J * abs(a))[:, None] * span) ** 2))
+            hops.append(((j, k), ((problem.rates.J * abs(a))[:, None] * span) ** 2))
     for _ in range(problem.net.n_modes):
         before = largest.copy()
         for (j, k), share in hops:
@@ -154,7 +155,7 @@ def _better_populations(populations: FloatArray, problem: Problem, steps: Steps)
     """Return the best of what entered, what does not remain, and what entered in extended precision; and its error."""
     errors = 2 * problem.entered_error()[:, None] / np.sqrt(_shares(populations, steps, problem))
     if problem.net.parents is None:  # of what is not there no digit is wrong
-        rows = drift_of(problem.net, problem.J, problem.kappa).unreached()
+        rows = drift_of(problem.net, problem.rates).unreached()
         is_dark = rows.reshape(len(rows), -1, problem.net.n_modes).all(axis=1)
         populations[is_dark] = errors[is_dark] = 0.0
     for other, can in ((_late_populations, problem.relaxes), (_extended_populations, True)):
@@ -171,7 +172,7 @@ def _extended_populations(problem: Problem, _: Steps) -> tuple[FloatArray, Float
 
     The drift matrix is that of the edges, unrounded: a phase is as uncertain as its frequency.
     """
-    F = drift_of(problem.net, problem.J, problem.kappa).dense()
+    F = drift_of(problem.net, problem.rates).dense()
     times: Array = problem.times.astype(np.longdouble)
     steps, h = steps_of(F, None, times), uniform_step(times)
     z = steps.driven()
@@ -189,7 +190,7 @@ def _extended_populations(problem: Problem, _: Steps) -> tuple[FloatArray, Float
 def _late_populations(problem: Problem, steps: Steps) -> tuple[FloatArray, FloatArray]:
     """Return ``|z_ss - U(t) z_ss|^2`` and its relative errors, shape (P, N+1, T)."""
     n = problem.net.n_modes
-    alpha, of_steady = refined_amplitudes(problem.net, problem.J, problem.kappa)
+    alpha, of_steady = refined_amplitudes(problem.net, problem.rates)
     z = alpha if problem.F.shape[-1] == n else np.concatenate([alpha.real, alpha.imag], axis=1)
     remaining = steps.propagated(z)
     populations = _moduli(z[..., None] - remaining, n)

@@ -13,6 +13,7 @@ import numpy as np
 
 from qbsweep.arrays import Array, ComplexArray
 from qbsweep.physics.moments.entries import edge_entries, nearest, pair_source
+from qbsweep.physics.moments.rates import Rates
 from qbsweep.physics.network import Network, tree_parents
 
 Entries = dict[tuple[int, int], complex]
@@ -76,13 +77,13 @@ class Family:
         """Number of modes, N + 1."""
         return len(self.B)
 
-    def drift(self, J: Array, kappa: Array) -> Array:
+    def drift(self, rates: Rates) -> Array:
         """Drift matrices of the members, shape (P, N+1, N+1)."""
-        matrices = np.zeros((len(J), self.n_modes, self.n_modes), dtype=self.dtype)
+        matrices = np.zeros((len(rates), self.n_modes, self.n_modes), dtype=self.dtype)
         for (j, k), value in self.A.items():
-            matrices[:, j, k] = J * value
+            matrices[:, j, k] = rates.J * value
         modes = np.arange(self.n_modes)
-        matrices[:, modes, modes] += kappa[:, None] * self.B + self.D
+        matrices[:, modes, modes] += rates.kappa[:, None] * self.B + self.D
         return matrices
 
 

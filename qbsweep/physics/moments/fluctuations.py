@@ -114,7 +114,7 @@ def _late_pairs(problem: Problem, steps: Steps) -> tuple[FloatArray, FloatArray,
     assert problem.D is not None
     whole = settled_noise(problem.F, problem.D, problem.lifetime[:, 0])
     steady, remaining = blocks(whole, n)[..., None], gram(steps.propagated(factors(whole)), n)
-    lost, of_steady = anomaly_deficits(problem.net, problem.J, problem.kappa)  # better known than from V_ss
+    lost, of_steady = anomaly_deficits(problem.net, problem.rates)  # better known than from V_ss
     lost = np.zeros((n, len(steady))) if lost is None else lost
     split = _late_split if steady.shape[1] == 2 else _late_mixed
     deficit, smaller = split(steady, remaining, lost.T[..., None])

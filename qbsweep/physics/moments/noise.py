@@ -19,6 +19,7 @@ import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.moments.family import Entries, Family
+from qbsweep.physics.moments.rates import Rates
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,18 +42,18 @@ class Equations:
     noise_hops: Array
     noise_losses: Array
 
-    def flow(self, J: Array, kappa: Array) -> Array:
+    def flow(self, rates: Rates) -> Array:
         """Return F of every member, shape (P, q, q)."""
-        F = J[:, None, None] * self.hops + self.turns
+        F = rates.J[:, None, None] * self.hops + self.turns
         diagonal = np.arange(len(self.losses))
-        F[:, diagonal, diagonal] += kappa[:, None] * self.losses
+        F[:, diagonal, diagonal] += rates.kappa[:, None] * self.losses
         return np.asarray(F)
 
-    def noise(self, J: Array, kappa: Array) -> Array:
+    def noise(self, rates: Rates) -> Array:
         """Return D of every member, shape (P, k, q, q)."""
-        D = J[:, None, None, None] * self.noise_hops
+        D = rates.J[:, None, None, None] * self.noise_hops
         diagonal = np.arange(len(self.losses))
-        D[:, :, diagonal, diagonal] += kappa[:, None, None] * self.noise_losses
+        D[:, :, diagonal, diagonal] += rates.kappa[:, None, None] * self.noise_losses
         return np.asarray(D)
 
 

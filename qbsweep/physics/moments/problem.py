@@ -7,6 +7,7 @@ import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.moments.family import Family
+from qbsweep.physics.moments.rates import Rates
 from qbsweep.physics.moments.steps import norms
 
 ROUNDING = 2 * float(np.finfo(float).eps)  # of a number, and of the phase of an oscillation per radian
@@ -26,16 +27,15 @@ class Problem:
     """
 
     net: Family
-    J: Array
-    kappa: Array
+    rates: Rates
     times: FloatArray
     F: Array
     D: Array | None
 
     def of(self, members: Array) -> "Problem":
         """Return a part of the members."""
-        J, kappa, times, F = (array[members] for array in (self.J, self.kappa, self.times, self.F))
-        return Problem(self.net, J, kappa, times, F, None if self.D is None else self.D[members])
+        D = None if self.D is None else self.D[members]
+        return Problem(self.net, self.rates.of(members), self.times[members], self.F[members], D)
 
     def entered_error(self, at: Array | slice = slice(None)) -> FloatArray:
         """Relative error of what has entered at some times, (P, T): it remembers no more than the slowest mode does."""
@@ -59,7 +59,7 @@ class Problem:
     @cached_property
     def lifetime(self) -> FloatArray:
         """That of the amplitude of the slowest mode, shape (P, 1); without end if it has no loss of its own."""
-        return np.asarray(1 / np.maximum(self.kappa * -self.net.B.max(), NOTHING))[:, None]
+        return np.asarray(1 / np.maximum(self.rates.kappa * -self.net.B.max(), NOTHING))[:, None]
 
     @property
     def relaxes(self) -> FloatArray:

@@ -16,6 +16,7 @@ from qbsweep.arrays import Array, FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.moments.doubled import Doubled, nearest, plus, times, two_sum
 from qbsweep.physics.moments.family import Family
+from qbsweep.physics.moments.rates import Rates
 from qbsweep.physics.moments.sparse import deviation_source, drift_of
 
 _EPS = float(np.finfo(float).eps)
@@ -31,7 +32,7 @@ _Residual = Callable[[Array, Doubled], FloatArray]
 _Change = Callable[[Array, Doubled, FloatArray], FloatArray]
 
 
-def refined_amplitudes(net: Family, J: Array, kappa: Array) -> tuple[Array, FloatArray]:
+def refined_amplitudes(net: Family, rates: Rates) -> tuple[Array, FloatArray]:
     """Solve ``M alpha + e_0 = 0``.
 
     Returns
@@ -47,14 +48,14 @@ def refined_amplitudes(net: Family, J: Array, kappa: Array) -> tuple[Array, Floa
     QbsweepError
         If nothing damps some mode of a member.
     """
-    drift = drift_of(net, J, kappa)
+    drift = drift_of(net, rates)
     try:
-        inverse = np.linalg.inv(net.drift(J, kappa))
+        inverse = np.linalg.inv(net.drift(rates))
     except np.linalg.LinAlgError as singular:
         raise QbsweepError(
             "a steady state needs losses that reach every mode, but this network has a lossless one"
         ) from singular
-    source = np.zeros((len(J), drift.shape[1], 1))
+    source = np.zeros((len(rates), drift.shape[1], 1))
     source[:, 0] = 1
 
     def solve(members: Array, right: FloatArray) -> FloatArray:
@@ -63,18 +64,18 @@ def refined_amplitudes(net: Family, J: Array, kappa: Array) -> tuple[Array, Floa
     def residual(members: Array, alpha: Doubled) -> FloatArray:
         return -nearest(plus((source[members], np.zeros_like(source[members])), drift[members].of(alpha)))
 
-    is_dark = np.zeros((len(J), net.n_modes), dtype=bool)
+    is_dark = np.zeros((len(rates), net.n_modes), dtype=bool)
 
     def change(members: Array, alpha: Doubled, step: FloatArray) -> FloatArray:
         size, moved = (np.abs(_joined(x, net)[..., 0]) for x in (alpha[0], step))
         dark = is_dark[members] = (moved > size / 2) & (size + moved < _DARK * size.max(axis=1, keepdims=True))
         return np.asarray(np.where(dark, 0.0, _ratio(moved, size)).max(axis=1))
 
-    alpha, error = _refined(solve(np.arange(len(J)), -source), solve, residual, change)
+    alpha, error = _refined(solve(np.arange(len(rates)), -source), solve, residual, change)
     return np.where(is_dark, 0.0, _joined(alpha[0], net)[..., 0]), error
 
 
-def refined_deficits(net: Family, J: Array, kappa: Array) -> tuple[FloatArray, FloatArray]:
+def refined_deficits(net: Family, rates: Rates) -> tuple[FloatArray, FloatArray]:
     """Return ``1 - |X_mm|`` of the pair moments, ``M X + X M^T + K_sq = 0``.
 
     What is solved is ``M Y + Y M^T + R = 0`` for the deviation ``Y = X - phases*^2`` from what local losses alone would
@@ -86,8 +87,8 @@ def refined_deficits(net: Family, J: Array, kappa: Array) -> tuple[FloatArray, F
     error : ndarray, shape (P,)
         Estimate of the largest error of an ergotropy; see `ergotropy_error`.
     """
-    drift, source = drift_of(net, J, kappa), deviation_source(net, J)
-    M = net.drift(J, kappa)
+    drift, source = drift_of(net, rates), deviation_source(net, rates)
+    M = net.drift(rates)
     solve, damping = _pair_solver(M, net)
 
     def residual(members: Array, Y: Doubled) -> FloatArray:
@@ -99,7 +100,7 @@ def refined_deficits(net: Family, J: Array, kappa: Array) -> tuple[FloatArray, F
         moved = np.abs(np.diagonal(_joined(step, net), axis1=1, axis2=2))
         return np.asarray(ergotropy_error(_lost_square(Y, net), moved).max(axis=1))
 
-    Y, error = _refined(solve(np.arange(len(J)), -source[0]), solve, residual, change)
+    Y, error = _refined(solve(np.arange(len(rates)), -source[0]), solve, residual, change)
     # A damping that is lost in the rounding of M leaves corrections that look small, and are small by far too much.
     is_lost = _EPS * np.abs(M).sum(axis=2).max(axis=1) > _LOST * damping
     kept = np.abs(1 + _deviation(nearest(Y), net))

@@ -15,6 +15,7 @@ from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.moments.doubled import Doubled, plus, times, two_product
 from qbsweep.physics.moments.entries import ExactEntries, edge_entries, gauged, pair_source
 from qbsweep.physics.moments.family import Family
+from qbsweep.physics.moments.rates import Rates
 
 _NOTHING = (0.0, 0.0)
 _CANCELLED = 1e-26  # of what is summed in 32 digits
@@ -88,9 +89,9 @@ class Drift:
         return is_unreached
 
 
-def drift_of(net: Family, J: Array, kappa: Array) -> Drift:
+def drift_of(net: Family, rates: Rates) -> Drift:
     """Return the drift matrices of the members, in the family's gauge."""
-    slots = []
+    J, kappa, slots = rates.J, rates.kappa, []
     for slot in _slots(net):
         edge = times((J[:, None], np.zeros((len(J), 1))), slot.edge)
         local = plus(two_product(kappa[:, None], slot.loss), (slot.detuning, np.zeros_like(slot.detuning)))
@@ -98,12 +99,12 @@ def drift_of(net: Family, J: Array, kappa: Array) -> Drift:
     return Drift(tuple(slots), (len(J), _parts(net) * net.n_modes))
 
 
-def deviation_source(net: Family, J: Array) -> Doubled:
+def deviation_source(net: Family, rates: Rates) -> Doubled:
     """Return R of ``M Y + Y M^T + R = 0`` for ``Y = X - phases*^2``, shape (members, rows, N+1).
 
     ``R = K_sq - (K + K^T)/2 - i (h + h^T)`` before the gauge, from which the local losses cancel.
     """
-    n = net.n_modes
+    n, J = net.n_modes, rates.J
     high, low = (np.zeros((len(J), _parts(net) * n, n)) for _ in range(2))
     rows, columns, edge, detuning = _sources(net)
     product = times((J[:, None], np.zeros((len(J), 1))), edge)

@@ -24,13 +24,14 @@ import numpy as np
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.moments.bounded import UNIT, Bounded
 from qbsweep.physics.moments.family import Family
+from qbsweep.physics.moments.rates import Rates
 from qbsweep.physics.moments.refined import refined_amplitudes
 
 _OF_ENTRY = 16  # roundings that an entry of a drift matrix takes part in on the way to a ratio of determinants
 CARRIED = 1e-12  # largest error bound, carried along, of an elimination that need not be refined
 
 
-def coherent_populations(net: Family, J: Array, kappa: Array) -> tuple[FloatArray, FloatArray]:
+def coherent_populations(net: Family, rates: Rates) -> tuple[FloatArray, FloatArray]:
     """Steady ``|alpha_m|^2 / epsilon^2`` of every mode and member, in 1/omega^2.
 
     Returns
@@ -40,9 +41,10 @@ def coherent_populations(net: Family, J: Array, kappa: Array) -> tuple[FloatArra
         Estimate of the largest relative error.
     """
     if net.parents is None:
-        alpha, error = refined_amplitudes(net, J, kappa)
+        alpha, error = refined_amplitudes(net, rates)
         return np.asarray(np.abs(alpha.T) ** 2), 2 * error
-    diagonal = _diagonals(net, J, kappa)
+    J = rates.J
+    diagonal = _diagonals(net, rates)
     if not net.cancels:
         pivots = _pivots(net, net.parents, J, diagonal)
         return _populations(net, net.parents, J, pivots), np.array(roundings(net))
@@ -51,7 +53,7 @@ def coherent_populations(net: Family, J: Array, kappa: Array) -> tuple[FloatArra
     error = 2 * _largest_along(net, net.parents, [pivot.error / np.abs(pivot.value) for pivot in bounded])
     unsafe = np.flatnonzero(error > CARRIED)
     if len(unsafe):
-        alpha, refined = refined_amplitudes(net, J[unsafe], kappa[unsafe])
+        alpha, refined = refined_amplitudes(net, rates.of(unsafe))
         populations[:, unsafe], error[unsafe] = np.abs(alpha.T) ** 2, 2 * refined
     return populations, error
 
@@ -64,12 +66,12 @@ def roundings(net: Family) -> float:
     return UNIT * _OF_ENTRY * 3 * net.n_modes
 
 
-def _diagonals(net: Family, J: Array, kappa: Array) -> Callable[[int], Array]:
+def _diagonals(net: Family, rates: Rates) -> Callable[[int], Array]:
     """Return the function mode -> ``M[m,m]`` over the members; equal diagonals are computed once."""
 
     @cache
     def combined(a: complex, b: complex, d: complex) -> Array:
-        return np.asarray(J * a + kappa * b + d)
+        return np.asarray(rates.J * a + rates.kappa * b + d)
 
     return lambda mode: combined(net.A.get((mode, mode), 0.0), net.B[mode], net.D[mode])
 
