@@ -7,7 +7,7 @@ With the factors that a `Network` has of J (``edge.J``, ``edge.Gamma``) and of k
     Delta_m = network.detuning[m] + detuning + spread_detuning x_m
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.errors import QbsweepError
-from qbsweep.physics.disorder import draws
+from qbsweep.physics.disorder import QUANTITIES, draws
 from qbsweep.physics.network import Network
 
 
@@ -103,16 +103,8 @@ class Members:
         one = self.of(slice(member, member + 1))
         if fault := one.faults(network):
             raise QbsweepError(fault[0])
-        losses, couplings = one.losses(network)[:, 0], one.couplings(network)[:, 0]
-        return replace(
-            network,
-            kappa=tuple(rate * factor for rate, factor in zip(network.kappa, losses.tolist(), strict=True)),
-            edges=tuple(
-                replace(edge, J=edge.J * factor, Gamma=edge.Gamma * factor)
-                for edge, factor in zip(network.edges, couplings.tolist(), strict=True)
-            ),
-            detuning=tuple(one.detunings(network)[:, 0].tolist()),
-        )
+        parts = one.couplings(network), one.losses(network), one.detunings(network)
+        return _network(network, *(part[:, 0].tolist() for part in parts))
 
 
 OF_MEMBERS = tuple(f.name for f in fields(Members) if f.name != "distribution")
@@ -123,7 +115,24 @@ def _ends(network: Network, number: int) -> str:
     return f"({network.edges[number].u}, {network.edges[number].v})"
 
 
+def _network(network: Network, couplings: Sequence[float], losses: Sequence[float], shifts: Sequence[float]) -> Network:
+    """Return the network with every edge and every loss multiplied, and with these detunings."""
+    return replace(
+        network,
+        kappa=tuple(rate * factor for rate, factor in zip(network.kappa, losses, strict=True)),
+        edges=tuple(
+            replace(edge, J=edge.J * factor, Gamma=edge.Gamma * factor)
+            for edge, factor in zip(network.edges, couplings, strict=True)
+        ),
+        detuning=tuple(shifts),
+    )
+
+
 def member_of(network: Network, values: Mapping[str, Any], distribution: str) -> Network:
     """Return the network of one point, by the values of its parameters."""
+    if not any(values[f"spread_{quantity}"] for quantity in QUANTITIES):
+        losses = [values["kappa_charger"]] + [values["kappa"]] * network.n_batteries
+        shifts = [own + values["detuning"] for own in network.detuning]
+        return _network(network, [values["J"]] * len(network.edges), losses, shifts)
     one = {name: np.array([values[name]], dtype=np.int64 if name == "seed" else float) for name in OF_MEMBERS}
     return Members(**one, distribution=distribution).network(network)
