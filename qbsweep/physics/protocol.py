@@ -113,19 +113,14 @@ class Template:
     states: Mapping[str | int, Mapping[str, Value]] = field(default_factory=dict)
     per_kappa: bool = False
 
-    def uses(self) -> Iterator[tuple[str, str]]:
-        """Yield every name in it, and what that is: ``end of segment 1``, ``initial amplitude of the charger``."""
+    def uses(self) -> Iterator[tuple[str, str, str]]:
+        """Yield every name, what it stands for and of what: ``x, until, segment 1`` or ``a, amplitude, charger``."""
         for number, segment in enumerate(self.segments, start=1):
-            for what, value in (
-                ("end", segment.until),
-                *(("drive", level) for level in dict.fromkeys(segment.drive)),
-                ("coupling", segment.coupling),
-            ):
-                if isinstance(value, str):
-                    yield value, f"{what} of segment {number}"
+            keyed = (("until", segment.until), *(("drive", v) for v in segment.drive), ("coupling", segment.coupling))
+            yield from ((value, key, f"segment {number}") for key, value in keyed if isinstance(value, str))
         for who, state in self.states.items():
-            mode = f"mode {who}" if isinstance(who, int) else f"the {who}"
-            yield from ((value, f"initial {key} of {mode}") for key, value in state.items() if isinstance(value, str))
+            mode = f"mode {who}" if isinstance(who, int) else who
+            yield from ((value, key, mode) for key, value in state.items() if isinstance(value, str))
 
     @property
     def ends(self) -> frozenset[str]:

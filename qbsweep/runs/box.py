@@ -23,7 +23,7 @@ from qbsweep.solvers.status import FAILED, NO_VERDICT, OK, SUSPECT
 from qbsweep.store.grid import Indices
 from qbsweep.store.layout import sizes
 from qbsweep.sweeps.axes import Scalar
-from qbsweep.sweeps.parameters import CALLS, PARAMETERS, VALUES
+from qbsweep.sweeps.parameters import CALLS, PARAMETERS
 from qbsweep.sweeps.spec import SweepSpec
 from qbsweep.sweeps.variables import VARIABLES, VERDICT, computed_by
 
@@ -96,7 +96,7 @@ class _Call:
     labels : dict
         One value of each parameter of `CALLS`.
     values : dict of ndarray
-        The values of those of `VALUES` that the solver depends on.
+        The values of those of `spec.value_names` that the solver depends on.
     repeated : dict of ndarray
         The values of axes that it does not depend on: its results repeat along them.
     dims : tuple of str
@@ -145,9 +145,9 @@ def _calls(spec: SweepSpec, chosen: Values) -> Iterator[tuple[_Call, tuple[Any, 
 
     A solver is called once for all values of a parameter that it does not depend on.
     """
-    leading, trailing = ([name for name in names if name in spec.axes] for names in (CALLS, VALUES))
+    leading, trailing = ([name for name in names if name in spec.axes] for names in (CALLS, spec.value_names))
     for number, name_of_solver in enumerate(chosen["solver"].tolist()):
-        used = {name for name, parameter in PARAMETERS.items() if name_of_solver in parameter.solvers}
+        used = {name for name, parameter in spec.parameters.items() if name_of_solver in parameter.solvers}
         repeated = [name for name in (*leading, *trailing) if name not in used]
         ranges: dict[str, Any] = {name: range(len(chosen[name])) if name in used else [slice(None)] for name in leading}
         if "solver" in ranges:
@@ -157,7 +157,7 @@ def _calls(spec: SweepSpec, chosen: Values) -> Iterator[tuple[_Call, tuple[Any, 
             call = _Call(
                 spec,
                 labels={name: chosen[name][at.get(name, 0)] for name in CALLS},
-                values={name: chosen[name] for name in VALUES if name in used},
+                values={name: chosen[name] for name in spec.value_names if name in used},
                 repeated={name: chosen[name] for name in repeated},
                 dims=(*(name for name in leading if name not in used), *trailing),
             )
@@ -227,7 +227,7 @@ def make_points(spec: SweepSpec, labels: Mapping[str, Scalar], values: Mapping[s
     labels : dict
         One value of each parameter of `CALLS`.
     values : dict of ndarray
-        Values of parameters of `VALUES`.
+        Values of parameters of `spec.value_names`.
     """
     topology, N = str(labels["topology"]), int(labels["N"])
     quantities = values_of(values)
@@ -245,16 +245,17 @@ def make_points(spec: SweepSpec, labels: Mapping[str, Scalar], values: Mapping[s
     ideal = spec.network(topology, N, str(labels["coupling"]), str(labels["realization"]))
     network = imperfect(ideal, float(labels["gamma_ratio"]), float(labels["phase_error"]))
     settings = {name: labels[name] for name in CALLS if PARAMETERS[name].part == "setting"}
-    return Points(network, quantities, settings, times)
+    return Points(network, quantities, settings, times, spec.protocol)
 
 
 def _to_omega(name: str, unit: str, quantities: dict[str, Labelled]) -> None:
-    """Bring a quantity that is given in units of kappa or J to units of omega, in place."""
-    if unit not in ("kappa", "J"):
+    """Bring a quantity that is given in units of kappa, J or 1/kappa to units of omega, in place."""
+    scale = unit.removeprefix("1/")
+    if scale not in ("kappa", "J"):
         return
-    scale, given = quantities[unit], quantities[name]
-    dims = (*scale.dims, *given.dims)
-    quantities[name] = Labelled(dims, scale.along(dims) * given.along(dims))
+    dims = (*quantities[scale].dims, *quantities[name].dims)
+    per, given = quantities[scale].along(dims), quantities[name].along(dims)
+    quantities[name] = Labelled(dims, per * given if scale == unit else given / per)
 
 
 def _log(failures: list[Failure], failure: Failure) -> None:

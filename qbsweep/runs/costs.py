@@ -19,7 +19,7 @@ from qbsweep.solvers.registry import solver
 from qbsweep.store.grid import Grid
 from qbsweep.store.layout import bytes_per_point, stored_variables
 from qbsweep.sweeps.axes import Axis
-from qbsweep.sweeps.parameters import CALLS, PARAMETERS, VALUES
+from qbsweep.sweeps.parameters import CALLS
 from qbsweep.sweeps.spec import SweepSpec
 from qbsweep.sweeps.variables import VERDICT, computed_by
 
@@ -81,11 +81,11 @@ def _modelled(spec: SweepSpec) -> PointCosts:
 
 def _of_solver(spec: SweepSpec, name: str) -> PointCosts:
     """Return the costs of the points of one solver, with length 1 along the axis of solvers."""
-    used = {parameter.name for parameter in PARAMETERS.values() if name in parameter.solvers} - {"solver"}
+    used = {parameter.name for parameter in spec.parameters.values() if name in parameter.solvers} - {"solver"}
     axes = {dim: axis for dim, axis in spec.axes.items() if dim in used}
     calls = _sampled({dim: axis for dim, axis in axes.items() if dim in CALLS}, MAX_CALLS)
     n_calls = math.prod(len(indices) for indices in calls.values())
-    values = _sampled({dim: spec.axis(dim) for dim in VALUES if dim in used}, MAX_POINTS // n_calls)
+    values = _sampled({dim: spec.axis(dim) for dim in spec.value_names if dim in used}, MAX_POINTS // n_calls)
     found = [_of_call(spec, name, place, values) for place in _places(calls)]
     lengths = [len(indices) for indices in calls.values()]
     kept = [dim for dim in axes if dim in values]
@@ -113,7 +113,7 @@ def _of_call(spec: SweepSpec, name: str, place: Mapping[str, int], values: Mappi
     labels = {dim: spec.values(dim)[place.get(dim, 0)] for dim in CALLS} | {"solver": name}
     looked_at = {dim: spec.axis(dim).array[indices] for dim, indices in values.items()}
     outputs = [output for output in spec.outputs if output in computed_by([name]) and output not in VERDICT]
-    sizes = {dim: len(spec.axis(dim)) for dim in VALUES}
+    sizes = {dim: len(spec.axis(dim)) for dim in spec.value_names}
     with np.errstate(all="ignore"):
         return solver(name).cost(box.make_points(spec, labels, looked_at), outputs, sizes)
 

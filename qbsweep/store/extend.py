@@ -17,7 +17,6 @@ from qbsweep.store.grid import Grid
 from qbsweep.store.provenance import structured
 from qbsweep.store.replace import recover_tree
 from qbsweep.sweeps.joining import places
-from qbsweep.sweeps.parameters import PARAMETERS
 from qbsweep.sweeps.spec import SweepSpec
 
 _RANK = np.zeros(1 + max(STATUS_NAMES), dtype=np.int8)
@@ -79,7 +78,7 @@ def _better(
 
 def _origins(old: SweepSpec, new: SweepSpec) -> list[np.ndarray[Any, Any]]:
     """For every axis of the new grid, the index of each value in the old one, or -1."""
-    found = {name: _origin(old, new, name) for name in PARAMETERS}
+    found = {name: _origin(old, new, name) for name in new.parameters}
     return [found[name] for name in new.axes]
 
 

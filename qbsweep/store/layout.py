@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from qbsweep.physics.topologies import optimal_coupling
 from qbsweep.solvers.status import STATUS_NAMES, VERDICT_NAMES
 from qbsweep.sweeps.axes import Axis, Scalar
-from qbsweep.sweeps.parameters import PARAMETERS
 from qbsweep.sweeps.spec import SweepSpec
 from qbsweep.sweeps.variables import VARIABLES, Variable
 
@@ -27,26 +26,26 @@ class Coordinate(NamedTuple):
 
 def coordinates(spec: SweepSpec) -> dict[str, Coordinate]:
     """Label the dimensions, the fixed parameters that matter (scalar coordinates), and `J_abs` where J is relative."""
-    result = {name: Coordinate((name,), axis.array, _labels(axis)) for name, axis in spec.axes.items()}
+    result = {name: Coordinate((name,), axis.array, _labels(spec, axis)) for name, axis in spec.axes.items()}
     for name in stored_fixed(spec):
         axis = spec.fixed[name]
-        result[name] = Coordinate((), axis.array.reshape(()), _labels(axis))
+        result[name] = Coordinate((), axis.array.reshape(()), _labels(spec, axis))
     result["mode"] = Coordinate(
         ("mode",),
         np.arange(spec.n_modes),
         {"units": "1", "long_name": "mode (0 charger, 1..N batteries, N the terminal one)"},
     )
     if spec.times is not None:
-        result["time"] = Coordinate(
-            ("time",), spec.times.array, {"units": spec.times.unit, "long_name": "time since vacuum"}
-        )
+        since = "vacuum" if spec.protocol is None else "the beginning of the protocol"
+        labels = {"units": spec.times.unit, "long_name": f"time since {since}"}
+        result["time"] = Coordinate(("time",), spec.times.array, labels)
     if spec.coupling_unit == "J_op":
         result["J_abs"] = _absolute_coupling(spec)
     return result
 
 
-def _labels(axis: Axis) -> dict[str, str]:
-    parameter = PARAMETERS[axis.name]
+def _labels(spec: SweepSpec, axis: Axis) -> dict[str, str]:
+    parameter = spec.parameters[axis.name]
     suffix = " over the optimal coupling J_op (10)" if axis.unit == "J_op" else ""
     if axis.unit != "J_op" and axis.unit in parameter.scales:
         suffix = f" over {axis.unit}"

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from qbsweep.store.dataset import Store
 from qbsweep.sweeps.axes import Scalar
 from qbsweep.sweeps.joining import places
-from qbsweep.sweeps.parameters import PARAMETERS
 from qbsweep.sweeps.spec import SweepSpec
 from qbsweep.sweeps.variables import VARIABLES
 
@@ -58,9 +57,11 @@ class Overlap:
 
     def __init__(self, one: Store, other: Store) -> None:
         self.one, self.other = one, other
-        self._pairs = {name: _pairs(one.spec, other.spec, name) for name in PARAMETERS}
-        if any(one.spec.axis(name).unit != other.spec.axis(name).unit for name in PARAMETERS):
-            self._pairs = dict.fromkeys(PARAMETERS, _NONE)
+        names = [name for name in one.spec.parameters if name in other.spec.parameters]
+        self._pairs = {name: _pairs(one.spec, other.spec, name) for name in names}
+        differ = any(one.spec.axis(name).unit != other.spec.axis(name).unit for name in names)
+        if differ or one.spec.protocol != other.spec.protocol:
+            self._pairs = dict.fromkeys(names, _NONE)
         self.points = math.prod(len(mine) for mine, _ in self._pairs.values())
         self.in_one, self.in_other = (
             math.prod(len(np.unique(pair[i])) for pair in self._pairs.values()) for i in (0, 1)
@@ -84,7 +85,7 @@ class Overlap:
 
     def _part(self, chunk: int, starts: Mapping[str, int], kept: Mapping[str, Pairs], names: Collection[str]) -> Part:
         specs = self.one.spec, self.other.spec
-        swept = [name for name in PARAMETERS if any(name in spec.axes for spec in specs)]
+        swept = [name for name in self._pairs if any(name in spec.axes for spec in specs)]
         inside = np.ix_(*(kept[name][0] - start for name, start in starts.items()))
         one = {name: values[inside] for name, values in self.one.read_chunk(chunk, names).items()}
         other = self.other.select([kept[name][1] for name in specs[1].axes], names)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from qbsweep.arrays import FloatArray
 from qbsweep.sweeps import parse
 from qbsweep.sweeps.mistakes import GrammarError, Where
-from qbsweep.sweeps.parameters import PARAMETERS
+from qbsweep.sweeps.parameters import PARAMETERS, Parameter
 from qbsweep.sweeps.syntax import MAX_AXIS_VALUES, AxisForm, FixedForm
 from qbsweep.text import unknown
 
@@ -83,55 +83,60 @@ def _array(name: str, values: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
     return np.array(values, dtype=dtype)
 
 
-def fixed_axis(name: str, given: Any) -> Axis:
+def fixed_axis(parameter: Parameter, given: Any) -> Axis:
     """Return the one-valued axis of a fixed parameter."""
+    name = parameter.name
     if isinstance(given, FixedForm):
-        parse.check_value(name, given.value)
-        unit = _unit(name, given.unit, ("parameters", name))
+        parse.check_value(parameter, given.value)
+        unit = _unit(parameter, given.unit, ("parameters", name))
         return Axis(name, _array(name, [given.value]), unit, given.model_dump())
-    return Axis(name, _array(name, [given]), PARAMETERS[name].units, given)
+    if name not in PARAMETERS:  # the model of the file knows the limits of all others
+        parse.check_value(parameter, given)
+    return Axis(name, _array(name, [given]), parameter.units, given)
 
 
-def default_axis(name: str) -> Axis:
+def default_axis(parameter: Parameter) -> Axis:
     """Return the one-valued axis of a parameter that the sweep file leaves out."""
-    parameter = PARAMETERS[name]
+    name = parameter.name
     if not parameter.default_unit:
-        return fixed_axis(name, parameter.default)
+        return fixed_axis(parameter, parameter.default)
     given = {"value": parameter.default, "unit": parameter.default_unit}
     return Axis(name, _array(name, [parameter.default]), parameter.default_unit, given)
 
 
-def _unit(name: str, unit: str | None, where: Where) -> str:
-    own = "1/omega" if name == "times" else PARAMETERS[name].units
+def _unit(parameter: Parameter, unit: str | None, where: Where) -> str:
     if unit is None:
-        return own
-    valid = (own, "1/kappa") if name == "times" else (own, *PARAMETERS[name].scales)
+        return parameter.units
+    valid = (parameter.units, *parameter.scales)
     if unit not in valid:
-        raise GrammarError((*where, "unit"), f"{unknown('unit', unit, valid)} (`unit` of `{name}`)")
+        raise GrammarError((*where, "unit"), f"{unknown('unit', unit, valid)} (`unit` of `{parameter.name}`)")
     return unit
 
 
-def swept_axis(name: str, given: Any) -> Axis:
+def swept_axis(parameter: Parameter, given: Any) -> Axis:
     """Expand an axis of `sweep` and check its values."""
+    name = parameter.name
     where = ("sweep", name)
     if isinstance(given, AxisForm):
         values = _rule_values(given, name, where)
         # The limits are an interval, so of very many values the extremes tell.
-        whole = PARAMETERS[name].kind not in _WHOLE or bool((values == np.round(values)).all())
+        whole = parameter.kind not in _WHOLE or bool((values == np.round(values)).all())
         many = len(values) > 1000 and whole and bool(np.isfinite(values).all())
-        parse.check_values(name, _plain(name, np.array([values.min(), values.max()]) if many else values))
-        axis = Axis(name, _array(name, values), _unit(name, given.unit, where), _rule(given))
+        parse.check_values(parameter, _plain(parameter, np.array([values.min(), values.max()]) if many else values))
+        axis = Axis(name, _array(name, values), _unit(parameter, given.unit, where), _rule(given))
     else:
         listed = given if isinstance(given, list) else [given]
-        axis = Axis(name, _array(name, listed), PARAMETERS[name].units, listed)
+        if name not in PARAMETERS:
+            parse.check_values(parameter, listed)
+        axis = Axis(name, _array(name, listed), parameter.units, listed)
     _check_unique(axis, where)
     return axis
 
 
-def _plain(name: str, values: FloatArray) -> list[Scalar]:
+def _plain(parameter: Parameter, values: FloatArray) -> list[Scalar]:
     """Numbers of a rule as Python scalars; whole ones as int where the parameter is one."""
     plain = values.tolist()
-    if PARAMETERS[name].kind in _WHOLE:
+    if parameter.kind in _WHOLE:
         return [int(v) if math.isfinite(v) and v.is_integer() else v for v in plain]
     return list(plain)
 
@@ -193,12 +198,15 @@ def _check_unique(axis: Axis, where: Where) -> None:
         seen[value] = position
 
 
+_TIMES = Parameter("times", "float", "times", "", units="1/omega", scales=("1/kappa",))
+
+
 def time_axis(given: Any) -> Axis:
     """Expand `times` and check that they ascend from 0 or later."""
     where = ("times",)
     if isinstance(given, AxisForm):
         values = _rule_values(given, "times", where)
-        axis = Axis("times", values, _unit("times", given.unit, where), _rule(given))
+        axis = Axis("times", values, _unit(_TIMES, given.unit, where), _rule(given))
     else:
         listed = [float(v) for v in (given if isinstance(given, list) else [given])]
         axis = Axis("times", np.array(listed), "1/omega", listed)

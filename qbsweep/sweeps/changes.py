@@ -22,6 +22,8 @@ def check_extends(old: SweepSpec, new: SweepSpec, where: Path) -> None:
 def _axis_changes(old: SweepSpec, new: SweepSpec) -> list[str]:
     changes = []
     for name in (*old.axes, *old.fixed):
+        if name not in new.parameters:
+            continue  # of a protocol that has changed
         before = old.axes.get(name) or old.fixed[name]
         after = new.axes.get(name) or new.fixed[name]
         kept = set(after.keys)
@@ -48,5 +50,7 @@ def _other_changes(old: SweepSpec, new: SweepSpec) -> list[str]:
         changes.append(f"`outputs` were {', '.join(old.outputs)} and are {', '.join(new.outputs)}")
     if (old.times and old.times.digest) != (new.times and new.times.digest):
         changes.append("`times` changed")
+    if old.protocol != new.protocol:
+        changes.append("`protocol` or `initial` changed")
     changes += [f"network `{name}` changed" for name, form in old.networks.items() if new.networks.get(name) != form]
     return changes

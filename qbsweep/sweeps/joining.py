@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from qbsweep.errors import QbsweepError
 from qbsweep.sweeps.axes import Axis, Scalar
 from qbsweep.sweeps.mistakes import GrammarError
-from qbsweep.sweeps.parameters import PARAMETERS
+from qbsweep.sweeps.protocol import forms
 from qbsweep.sweeps.spec import SweepSpec, spec_of
 from qbsweep.sweeps.variables import VERDICT
 
@@ -45,7 +45,7 @@ def matched(values: Sequence[Scalar], among: Sequence[Scalar]) -> NDArray[np.int
 def unlike(one: SweepSpec, other: SweepSpec) -> list[str]:
     """Say in what two sweeps differ that no axis can hold."""
     found = []
-    for name in PARAMETERS:
+    for name in _of_both(one, other):
         units = one.axis(name).unit, other.axis(name).unit
         if units[0] != units[1]:
             found.append(f"the unit of `{name}` is {units[0]} in one and {units[1]} in the other")
@@ -54,15 +54,22 @@ def unlike(one: SweepSpec, other: SweepSpec) -> list[str]:
         found.append(f"`outputs` are {', '.join(outputs[0])} in one and {', '.join(outputs[1])} in the other")
     if (one.times and one.times.digest) != (other.times and other.times.digest):
         found.append("`times` differ")
+    if one.protocol != other.protocol:
+        found.append("`protocol` or `initial` differs")
     shared = one.networks.keys() & other.networks.keys()
     found += [f"network `{name}` differs" for name in sorted(shared) if one.networks[name] != other.networks[name]]
     return found
 
 
+def _of_both(one: SweepSpec, other: SweepSpec) -> list[str]:
+    """Return the names of the parameters that two sweeps have: all, unless their protocols differ."""
+    return [name for name in one.parameters if name in other.parameters]
+
+
 def differences(one: SweepSpec, other: SweepSpec) -> list[str]:
     """Say in what two sweeps differ."""
     found = [*unlike(one, other)]
-    for name in PARAMETERS:
+    for name in _of_both(one, other):
         values, others = one.values(name), other.values(name)
         if name not in one.axes and name not in other.axes:
             if values != others and (one.uses(name) or other.uses(name)):
@@ -80,7 +87,7 @@ def differences(one: SweepSpec, other: SweepSpec) -> list[str]:
 
 def nearly_same(one: SweepSpec, other: SweepSpec) -> Iterator[str]:
     """Say which values of one sweep are taken as those of another, though they are not the same to the last bit."""
-    for name in PARAMETERS:
+    for name in _of_both(one, other):
         keys, others = one.axis(name).keys, other.axis(name).keys
         pairs = [(key, others[at]) for key, at in zip(keys, matched(keys, others), strict=True) if at >= 0]
         near = [(a, b) for a, b in pairs if isinstance(a, float) and isinstance(b, float) and a != b]
@@ -105,7 +112,7 @@ def joined(one: SweepSpec, other: SweepSpec) -> SweepSpec:
     if differing := unlike(one, other):
         raise QbsweepError(f"the runs are of sweeps that cannot be merged: {'; '.join(differing)}")
     content: dict[str, Any] = {"name": one.name, "parameters": {}, "sweep": {}}
-    for name in PARAMETERS:
+    for name in one.parameters:
         mine, theirs = one.axis(name), other.axis(name)
         if other.ignores(name):
             theirs = mine
@@ -114,12 +121,14 @@ def joined(one: SweepSpec, other: SweepSpec) -> SweepSpec:
         if name not in one.axes and name not in other.axes and matched(mine.keys, theirs.keys)[0] == 0:
             content["parameters"][name] = mine.given
         else:
-            content["sweep"][name] = _union(mine, theirs)
+            content["sweep"][name] = _union(mine, theirs, one.parameters[name].units)
     if one.times is not None:
         content["times"] = one.times.given
+    if one.protocol is not None:
+        content |= forms(one.protocol)
     content["outputs"] = [name for name in one.outputs if name not in VERDICT]
-    forms = {**other.networks, **one.networks}
-    content["networks"] = {name: form.model_dump(mode="json", exclude_none=True) for name, form in forms.items()}
+    networks = {**other.networks, **one.networks}
+    content["networks"] = {name: form.model_dump(mode="json", exclude_none=True) for name, form in networks.items()}
     try:
         return spec_of(content)
     except GrammarError as error:
@@ -129,17 +138,17 @@ def joined(one: SweepSpec, other: SweepSpec) -> SweepSpec:
         ) from None
 
 
-def _union(one: Axis, other: Axis) -> Any:
+def _union(one: Axis, other: Axis, units: str) -> Any:
     """Return the values of two axes as a sweep file has them, ascending if both ascend."""
     new = np.flatnonzero(matched(other.keys, one.keys) < 0)
     values = [*_given(one), *(_given(other)[place] for place in new)]
     if all(axis.array.dtype != object and (np.diff(axis.array) > 0).all() for axis in (one, other)):
         values.sort()
-    return values if one.unit == PARAMETERS[one.name].units else {"values": values, "unit": one.unit}
+    return values if one.unit == units else {"values": values, "unit": one.unit}
 
 
 def _given(axis: Axis) -> list[Any]:
     """Return the values of an axis, each as a sweep file has it."""
-    if PARAMETERS[axis.name].kind == "levels" and axis.array.dtype == object:
+    if axis.name == "fock_levels" and axis.array.dtype == object:
         return axis.given if isinstance(axis.given, list) else [axis.given]
     return axis.values

@@ -13,14 +13,16 @@ from pydantic import (
 
 from qbsweep.sweeps import variables
 from qbsweep.sweeps.mistakes import GrammarError, Mistakes, Where
-from qbsweep.sweeps.parameters import PARAMETERS
+from qbsweep.sweeps.parameters import PARAMETERS, Parameter
+from qbsweep.sweeps.protocol import names_in
 from qbsweep.sweeps.syntax import (
-    VALUE_TYPES,
     AxisForm,
     EdgeForm,
     FixedForm,
     NetworkForm,
     SweepFile,
+    file_model,
+    value_type,
 )
 from qbsweep.text import choices, shown, unknown
 
@@ -46,14 +48,17 @@ def read(content: Any) -> tuple[SweepFile | None, Mistakes]:
         raise GrammarError((), f"a sweep file must be a mapping of `name`, `sweep`, ..., but is a {_noun(content)}")
     mistakes = Mistakes(list(_blanks(content)))
     rest = _without(content, [where for where, _ in mistakes.found])
+    names = names_in(rest)
+    model = file_model(names)
     try:
-        return SweepFile.model_validate(rest), mistakes
+        return model.model_validate(rest), mistakes
     except ValidationError as error:
         known = {where for where, _ in mistakes.found}  # what is empty is not missing as well
-        mistakes.found += [(where, sentence) for where, sentence in _translated(error) if where not in known]
+        told = _translated(error, names=names)
+        mistakes.found += [(where, sentence) for where, sentence in told if where not in known]
     try:
         wrong = [where for where, _ in mistakes.found]
-        return SweepFile.model_validate({"name": "unnamed", **_without(rest, wrong)}), mistakes
+        return model.model_validate({"name": "unnamed", **_without(rest, wrong)}), mistakes
     except ValidationError:
         return None, mistakes
 
@@ -81,25 +86,25 @@ def _without(content: dict[str, Any], wrong: Iterable[Where]) -> dict[str, Any]:
 
 
 @cache
-def _adapter(name: str) -> TypeAdapter[Any]:
-    annotation: Any = list.__class_getitem__(VALUE_TYPES[name])
+def _adapter(parameter: Parameter) -> TypeAdapter[Any]:
+    annotation: Any = list.__class_getitem__(value_type(parameter))
     return TypeAdapter(annotation)
 
 
-def check_values(name: str, values: list[Any]) -> None:
+def check_values(parameter: Parameter, values: list[Any]) -> None:
     """Check the expanded values of an axis against the limits of its parameter."""
     try:
-        _adapter(name).validate_python(values)
+        _adapter(parameter).validate_python(values)
     except ValidationError as error:
-        raise GrammarError.of(_translated(error, prefix=("sweep", name, "list"))) from None
+        raise GrammarError.of(_translated(error, prefix=("sweep", parameter.name, "list"))) from None
 
 
-def check_value(name: str, value: Any) -> None:
+def check_value(parameter: Parameter, value: Any) -> None:
     """Check the value of a fixed parameter that was given with a unit."""
     try:
-        _adapter(name).validate_python([value])
+        _adapter(parameter).validate_python([value])
     except ValidationError as error:
-        raise GrammarError.of(_translated(error, prefix=("parameters", name), skip=1)) from None
+        raise GrammarError.of(_translated(error, prefix=("parameters", parameter.name), skip=1)) from None
 
 
 _TAGS = {"list", "form", "scalar"}
@@ -120,7 +125,9 @@ _LIMITS = {
 }
 
 
-def _translated(error: ValidationError, prefix: Where = (), skip: int = 0) -> list[tuple[Where, str]]:
+def _translated(
+    error: ValidationError, prefix: Where = (), skip: int = 0, names: tuple[str, ...] = ()
+) -> list[tuple[Where, str]]:
     """Turn pydantic's errors into sentences; the place of each is `prefix` and what follows after `skip`.
 
     Of an axis the first value that is wrong is told, and the number of the others.
@@ -135,7 +142,10 @@ def _translated(error: ValidationError, prefix: Where = (), skip: int = 0) -> li
         if place in told:
             others[place] += where != told[place][0]
         else:
-            told[place] = where, _sentence(detail["type"], loc, where, detail.get("ctx", {}), detail.get("input"))
+            told[place] = (
+                where,
+                _sentence(detail["type"], loc, where, detail.get("ctx", {}), detail.get("input"), names),
+            )
     more = {place: f" (and {count} more of its values)" for place, count in others.items() if count}
     return [(where, sentence + more.get(place, "")) for place, (where, sentence) in told.items()]
 
@@ -150,9 +160,16 @@ def _without_explained(details: list[Any]) -> Iterator[Any]:
             yield detail
 
 
-def _sentence(kind: str, loc: tuple[Any, ...], where: tuple[Any, ...], ctx: dict[str, Any], value: Any) -> str:
+def _sentence(
+    kind: str,
+    loc: tuple[Any, ...],
+    where: tuple[Any, ...],
+    ctx: dict[str, Any],
+    value: Any,
+    names: tuple[str, ...],
+) -> str:
     if kind == "extra_forbidden":
-        text, of_networks = unknown(*_vocabulary(loc, where)), _of_networks(where)
+        text, of_networks = unknown(*_vocabulary(loc, where, names)), _of_networks(where)
         if not of_networks:
             return text
         return f"{text} ({of_networks})" if "did you mean" in text else f"{text.partition(';')[0]}; {of_networks}"
@@ -194,13 +211,13 @@ def _rule(form: Any) -> str:
     return AxisForm.model_fields[form].description or ""
 
 
-def _vocabulary(loc: tuple[Any, ...], where: tuple[Any, ...]) -> tuple[str, str, list[str]]:
+def _vocabulary(loc: tuple[Any, ...], where: tuple[Any, ...], names: tuple[str, ...]) -> tuple[str, str, list[str]]:
     """Return what kind of name the offending key is, the key, and the names that are valid there."""
     key = str(where[-1])
     if len(where) == 1:
         return "key", key, list(SweepFile.model_fields)
     if where[0] in ("parameters", "sweep") and len(where) == 2:
-        return "parameter", key, list(PARAMETERS)
+        return "parameter", key, [*PARAMETERS, *names]
     if where[0] == "networks":
         return "key", key, list((EdgeForm if "edges" in where else NetworkForm).model_fields)
     return "key", key, list((FixedForm if where[0] == "parameters" else AxisForm).model_fields)

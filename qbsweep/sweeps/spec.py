@@ -11,12 +11,14 @@ from typing import Any
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.fock.levels import QUBIT, levels_by_role
 from qbsweep.physics.network import Network
+from qbsweep.physics.protocol import Template
 from qbsweep.physics.topologies import TOPOLOGIES, optimal_coupling
 from qbsweep.sweeps import parse, variables
 from qbsweep.sweeps.axes import Axis, Scalar, default_axis, fixed_axis, swept_axis, time_axis
 from qbsweep.sweeps.mistakes import GrammarError, Mistakes
 from qbsweep.sweeps.networks import build_network, check_network
-from qbsweep.sweeps.parameters import PARAMETERS
+from qbsweep.sweeps.parameters import PARAMETERS, VALUES, Parameter
+from qbsweep.sweeps.protocol import check_protocol, forms, named_parameters, read_protocol, require_given
 from qbsweep.sweeps.syntax import NetworkForm, SweepFile
 from qbsweep.sweeps.yamlfile import dump_yaml, parse_yaml, read_yaml
 from qbsweep.text import choices, unknown
@@ -32,7 +34,7 @@ class SweepSpec:
     ----------
     name : str
     axes : dict of Axis
-        Swept parameters, in the order of `parameters.PARAMETERS`: the dimensions of the grid.
+        Swept parameters, in the order of `parameters`: the dimensions of the grid.
     fixed : dict of Axis
         All other parameters, each with its one value.
     times : Axis or None
@@ -41,6 +43,10 @@ class SweepSpec:
         Names of the variables to compute, in the order of `variables.VARIABLES`.
     networks : dict
         Topologies of the user's own that the sweep uses.
+    protocol : Template or None
+        What changes in time, and the initial state; None if nothing does and that is vacuum.
+    named : dict of Parameter
+        What the protocol names: further parameters, behind `PARAMETERS`.
     """
 
     name: str
@@ -49,6 +55,18 @@ class SweepSpec:
     times: Axis | None
     outputs: tuple[str, ...]
     networks: Mapping[str, NetworkForm] = field(default_factory=dict)
+    protocol: Template | None = None
+    named: Mapping[str, Parameter] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """All parameters of this sweep, in the order of its dimensions."""
+        return PARAMETERS | dict(self.named)
+
+    @property
+    def value_names(self) -> tuple[str, ...]:
+        """Parameters that a solver is given as axes of a product; the dimensions of the grid end with them."""
+        return (*VALUES, *self.named)
 
     def axis(self, name: str) -> Axis:
         """Return the values of a parameter, swept or fixed."""
@@ -60,7 +78,7 @@ class SweepSpec:
 
     def uses(self, name: str) -> bool:
         """Whether the result of any solver of this sweep depends on a parameter."""
-        return any(solver in PARAMETERS[name].solvers for solver in self.values("solver"))
+        return any(solver in self.parameters[name].solvers for solver in self.values("solver"))
 
     def ignores(self, name: str) -> bool:
         """Whether a parameter is fixed and no result depends on it: the results hold whatever value it has."""
@@ -68,7 +86,8 @@ class SweepSpec:
 
     def rests(self, name: str) -> bool:
         """Whether a parameter is fixed where nothing has it, as in every sweep made before the parameter was."""
-        return name in self.fixed and PARAMETERS[name].rests and self.fixed[name] == default_axis(name)
+        parameter = self.parameters[name]
+        return name in self.fixed and parameter.rests and self.fixed[name] == default_axis(parameter)
 
     @property
     def coupling_unit(self) -> str:
@@ -93,6 +112,8 @@ class SweepSpec:
             "outputs": self.outputs,
             "networks": {n: form.model_dump(mode="json") for n, form in sorted(self.networks.items())},
         }
+        if self.protocol is not None:
+            content |= forms(self.protocol)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -134,23 +155,30 @@ def resolve(file: SweepFile, mistakes: Mistakes | None = None) -> SweepSpec:
         With all mistakes, those found in parsing included.
     """
     mistakes = mistakes or Mistakes()
+    times, protocol, named = None, None, {}
+    with mistakes.collected():
+        times = None if file.times is None else time_axis(file.times)
+    unit = "1/omega" if times is None else times.unit
+    with mistakes.collected():
+        protocol = read_protocol(file.protocol, file.initial, unit)
+        named = named_parameters(protocol, unit)
     axes: dict[str, Axis] = {}
     fixed: dict[str, Axis] = {}
-    for name, parameter in PARAMETERS.items():
+    parameters = PARAMETERS | named
+    for name, parameter in parameters.items():
         given, swept = getattr(file.parameters, name), getattr(file.sweep, name)
         with mistakes.collected():
             if given is not None and swept is not None:
                 raise GrammarError(("sweep", name), f"`{name}` is in `parameters` and in `sweep`; keep one of them")
             if swept is not None:
-                axes[name] = swept_axis(name, swept)
+                axes[name] = swept_axis(parameter, swept)
             elif given is not None:
-                fixed[name] = fixed_axis(name, given)
+                fixed[name] = fixed_axis(parameter, given)
             elif parameter.default is not None:
-                fixed[name] = default_axis(name)
-    times = None
-    with mistakes.collected():
-        times = None if file.times is None else time_axis(file.times)
+                fixed[name] = default_axis(parameter)
     if not mistakes.found:  # else what is missing may be what is wrong
+        with mistakes.collected():
+            require_given(file.protocol, file.initial, {*axes, *fixed})
         missing = [name for name in PARAMETERS if name not in axes and name not in fixed]
         texts = (f"`{name}` must be given, in `parameters` or as an axis in `sweep`" for name in missing)
         mistakes.found += [((), text) for text in texts]
@@ -161,10 +189,10 @@ def resolve(file: SweepFile, mistakes: Mistakes | None = None) -> SweepSpec:
     with mistakes.collected():
         outputs = _outputs(file.outputs, times, solvers)
     networks = {name: form for name, form in file.networks.items() if name in topologies}
-    spec = SweepSpec(name=file.name, axes=axes, fixed=fixed, times=times, outputs=outputs, networks=networks)
+    spec = SweepSpec(file.name, axes, fixed, times, outputs, networks, protocol, named)
     with mistakes.collected():
         _check_topologies(spec, file.networks)
-    for check in (_check_size, _check_linear):
+    for check in (_check_size, _check_linear, check_protocol):
         with mistakes.collected():
             check(spec)
     mistakes.raise_any()
@@ -255,6 +283,8 @@ def dump_spec(spec: SweepSpec) -> str:
     if spec.times is not None:
         data["times"] = spec.times.given
     data["outputs"] = [name for name in spec.outputs if name not in variables.VERDICT]
+    if spec.protocol is not None:
+        data |= forms(spec.protocol)
     if spec.networks:
         data["networks"] = {
             name: form.model_dump(mode="json", exclude_none=True) for name, form in spec.networks.items()

@@ -1,5 +1,7 @@
 """The grammar of the sweep file as pydantic models made from the declared parameters."""
 
+import math
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -15,7 +17,7 @@ from pydantic import (
 
 from qbsweep.physics.fock.levels import ROLES, levels_by_role, levels_label
 from qbsweep.sweeps import variables
-from qbsweep.sweeps.parameters import PARAMETERS, Parameter
+from qbsweep.sweeps.parameters import MAX_SQUEEZING, PARAMETERS, Parameter
 from qbsweep.text import shown
 
 MAX_AXIS_VALUES = 10_000_000
@@ -112,7 +114,29 @@ def _number(value: Any) -> int:
     return value
 
 
-def _value_type(p: Parameter) -> Any:
+class SegmentForm(Model):
+    """A segment of a protocol; a text is the name of an axis of `sweep`, or of a value of `parameters`."""
+
+    until: Annotated[float, Field(gt=0)] | Name = Field(
+        math.inf, description="its end, in the unit of `times`; the last segment may go on without one"
+    )
+    drive: float | Name | tuple[float | Name, float | Name] = Field(
+        1.0, description="multiple of epsilon, or [from, to] of a linear ramp"
+    )
+    coupling: Annotated[float, Field(ge=0)] | Name = Field(1.0, description="multiple of all J and Gamma")
+
+
+class StateForm(Model):
+    """The initial state of a mode; a text is a name, as in a segment."""
+
+    amplitude: float | Name = Field(0.0, description="displacement <c>")
+    occupation: Annotated[float, Field(ge=0)] | Name = Field(0.0, description="thermal photons before squeezing")
+    squeezing: Annotated[float, Field(ge=0, le=MAX_SQUEEZING)] | Name = Field(0.0, description="squeezing strength")
+    angle: float | Name = Field(0.0, description="squeezing angle in rad")
+
+
+def value_type(p: Parameter) -> Any:
+    """Return the type of a parameter's value, with its limits."""
     if p.kind == "levels":
         return Annotated[Any, PlainValidator(checked_levels, json_schema_input_type=LevelsForm | int | Literal["auto"])]
     if p.kind == "choice":
@@ -151,7 +175,6 @@ def _fixed_type(p: Parameter, value_type: Any) -> Any:
 
 
 Output: Any = Literal[variables.OUTPUTS]
-VALUE_TYPES: dict[str, Any] = {p.name: _value_type(p) for p in PARAMETERS.values()}
 
 
 def _section(name: str, types: dict[str, Any]) -> type[Model]:
@@ -161,11 +184,13 @@ def _section(name: str, types: dict[str, Any]) -> type[Model]:
     return create_model(name, __base__=Model, **fields)
 
 
-Parameters = _section("Parameters", {p.name: _fixed_type(p, VALUE_TYPES[p.name]) for p in PARAMETERS.values()})
-Sweep = _section(
-    "Sweep",
-    {p.name: _axis_type(VALUE_TYPES[p.name], numeric=p.kind != "choice") for p in PARAMETERS.values()},
-)
+Parameters = _section("Parameters", {p.name: _fixed_type(p, value_type(p)) for p in PARAMETERS.values()})
+Sweep = _section("Sweep", {p.name: _axis_type(value_type(p), numeric=p.kind != "choice") for p in PARAMETERS.values()})
+
+
+def _read_later(form: Any) -> Any:
+    """Return a type for what is looked at when all names are known."""
+    return Annotated[Any, PlainValidator(lambda given: given, json_schema_input_type=form)]
 
 
 class SweepFile(Model):
@@ -183,6 +208,28 @@ class SweepFile(Model):
     networks: dict[Annotated[str, Field(strict=True, min_length=1)], NetworkForm] = Field(
         default_factory=dict, description="topologies of one's own"
     )
+    protocol: _read_later(list[SegmentForm]) = Field(  # type: ignore[valid-type]
+        None, description="segments one after the other: what becomes of drive and couplings in time"
+    )
+    initial: _read_later(  # type: ignore[valid-type]
+        Literal["vacuum", "thermal", "steady"] | dict[str, StateForm]
+    ) = Field(None, description="state at t = 0: vacuum if not given, or states by role or number of a mode")
+
+
+@cache
+def file_model(names: tuple[str, ...] = ()) -> type[SweepFile]:
+    """Return the model of a sweep file whose protocol names some parameters of its own."""
+    if not names:
+        return SweepFile
+    fixed: Any = dict.fromkeys(names, (Number | None, None))
+    swept: Any = {name: (_axis_type(Number, numeric=True) | None, None) for name in names}
+    parameters = create_model("Parameters", __base__=Parameters, **fixed)
+    sweep = create_model("Sweep", __base__=Sweep, **swept)
+    sections: Any = {
+        "parameters": (parameters, Field(default_factory=parameters)),
+        "sweep": (sweep, Field(default_factory=sweep)),
+    }
+    return create_model("SweepFile", __base__=SweepFile, **sections)
 
 
 def json_schema() -> dict[str, Any]:

@@ -122,6 +122,8 @@ def _construct(loader: _Loader, node: yaml.Node, where: tuple[str | int, ...], l
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
         key = _scalar(loader, key_node) if isinstance(key_node, yaml.ScalarNode) else "a list or mapping"
+        if where == ("initial",) and isinstance(key, int):
+            key = str(key)  # the number of a mode
         if not isinstance(key_node, yaml.ScalarNode) or not isinstance(key, str):
             raise QbsweepError(f"{name}:{line}: a key must be a name, but is {key}")
         if key in result:

@@ -17,6 +17,7 @@ from qbsweep.solvers import lindblad, moment_states, moments
 from qbsweep.store.grid import Grid
 from qbsweep.sweeps.axes import swept_axis
 from qbsweep.sweeps.given import sweep
+from qbsweep.sweeps.parameters import PARAMETERS
 from qbsweep.sweeps.spec import load_spec
 
 WORKFLOWS = sorted((Path(__file__).parents[2] / "workflows").glob("*.yaml"))
@@ -196,7 +197,7 @@ def test_points_beyond_double_precision_can_be_planned(extreme, levels, times):
 
 def test_between_the_values_that_were_looked_at_the_logarithm_is_interpolated():
     values = np.random.default_rng(0).permutation(np.geomspace(1e-3, 10, 23))
-    axis = swept_axis("J", values.tolist())
+    axis = swept_axis(PARAMETERS["J"], values.tolist())
     looked_at = np.argsort(values)[[0, 1, 9, 22]]
     known = np.random.default_rng(1).uniform(1e-6, 1, (2, 4, 3))
     filled = costs._filled(known, 1, axis, looked_at)
