@@ -13,9 +13,10 @@ from qbsweep.physics.network import Network
 from qbsweep.runs.box import solve_box
 from qbsweep.runs.caller import single_threaded
 from qbsweep.solvers.status import FAILED
-from qbsweep.store.layout import attributes_of, coordinates
+from qbsweep.store.layout import attributes_of, coordinates, protocol_attributes
 from qbsweep.sweeps.given import sweep
 from qbsweep.sweeps.parameters import PARAMETERS
+from qbsweep.sweeps.protocol import names_in
 from qbsweep.sweeps.spec import SweepSpec
 from qbsweep.sweeps.variables import VARIABLES
 from qbsweep.text import unknown
@@ -38,7 +39,13 @@ class _OfOneNetwork(SweepSpec):
 
 
 def solve(
-    network: Network, *, times: Any = None, outputs: Sequence[str] | None = None, **parameters: Any
+    network: Network,
+    *,
+    times: Any = None,
+    outputs: Sequence[str] | None = None,
+    protocol: Any = None,
+    initial: Any = None,
+    **parameters: Any,
 ) -> xr.Dataset:
     """Solve a network for one value of every parameter, or for the product of several; nothing is written.
 
@@ -47,13 +54,17 @@ def solve(
     network : Network
         `qbsweep.cascaded`, `qbsweep.parallel`, or a graph of one's own.
     times : array, optional
-        Times in 1/omega from vacuum, for the variables `energy_t` and `ergotropy_t`.
+        Times in 1/omega, from vacuum unless `initial` is given, for the variables `energy_t` and `ergotropy_t`.
     outputs : sequence of str, optional
         Names of variables; by default all steady-state scalars, and with `times` the time-resolved ones.
+    protocol, initial : optional
+        As in a sweep file: what becomes of the drive and the couplings in time, and what the network starts from. The
+        steady outputs are then those of the last segment.
     **parameters
-        `epsilon`, and any other parameter of a sweep that the network does not decide: numbers, or arrays, which become
-        dimensions. `J` and `kappa` are factors of the network's own couplings and losses, which are 1 in a network that
-        is built without any. The drive, the bath, `solver` and its settings are as in a sweep file.
+        `epsilon`, what `protocol` and `initial` name, and any other parameter of a sweep that the network does not
+        decide: numbers, or arrays, which become dimensions. `J` and `kappa` are factors of the network's own couplings
+        and losses, which are 1 in a network that is built without any. The drive, the bath, `solver` and its settings
+        are as in a sweep file.
 
     Returns
     -------
@@ -69,7 +80,7 @@ def solve(
     --------
     >>> solve(cascaded(3, J=0.0024, kappa=0.003), epsilon=0.01, n_th=[0, 1]).energy_terminal
     """
-    spec = _spec(network, {"times": times, "outputs": outputs}, parameters)
+    spec = _spec(network, {"times": times, "outputs": outputs, "protocol": protocol, "initial": initial}, parameters)
     with single_threaded():
         solution = solve_box(spec, tuple(np.arange(len(axis)) for axis in spec.axes.values()))
     status = solution.arrays["status"]
@@ -87,15 +98,16 @@ def solve(
         for name, c in coordinates(spec).items()
         if name not in ("topology", "coupling", "realization") and used >= set(c.dims)
     }
-    return xr.Dataset(variables, coords)
+    return xr.Dataset(variables, coords, protocol_attributes(spec))
 
 
 def _spec(network: Network, asked: dict[str, Any], parameters: dict[str, Any]) -> _OfOneNetwork:
     if not isinstance(network, Network):
         raise QbsweepError(f"a network must be a qbsweep.Network, as of qbsweep.cascaded(3), but is {network!r}")
+    known = [name for name in (*PARAMETERS, *names_in(asked)) if name not in _OF_NETWORK]
     for name in parameters:
-        if name in _OF_NETWORK or name not in PARAMETERS:
-            raise QbsweepError(unknown("parameter", name, [n for n in PARAMETERS if n not in _OF_NETWORK]))
+        if name not in known:
+            raise QbsweepError(unknown("parameter", name, known))
     for name in PARAMETERS:
         if name not in (*_OF_NETWORK, *_DEFAULTS, *parameters):
             raise QbsweepError(f"`{name}` must be given")

@@ -15,7 +15,7 @@ from qbsweep.store.directory import FORMAT
 from qbsweep.store.disk import remove, sync_folder, sync_tree
 from qbsweep.store.encoding import codecs
 from qbsweep.store.grid import Grid
-from qbsweep.store.layout import Coordinate, attributes_of, coordinates, sizes, stored_variables
+from qbsweep.store.layout import Coordinate, attributes_of, coordinates, protocol_attributes, sizes, stored_variables
 from qbsweep.store.seals import Seals
 from qbsweep.sweeps.spec import SweepSpec, dump_spec
 from qbsweep.sweeps.variables import VARIABLES
@@ -46,6 +46,7 @@ def allocate(path: Path, spec: SweepSpec, grid: Grid, provenance: Mapping[str, A
         "spec_digest": spec.digest(),
         "block_shape": json.dumps(grid.block_shape),
         "generation": generation,
+        **protocol_attributes(spec),
         **provenance,
     }
     allocate_as(path, attributes, spec, grid)

@@ -1,5 +1,6 @@
 """What a dataset holds: its variables, their sizes and units, and the coordinates that label them."""
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from qbsweep.physics.topologies import optimal_coupling
 from qbsweep.solvers.status import STATUS_NAMES, VERDICT_NAMES
 from qbsweep.sweeps.axes import Axis, Scalar
+from qbsweep.sweeps.protocol import forms
 from qbsweep.sweeps.spec import SweepSpec
 from qbsweep.sweeps.variables import VARIABLES, Variable
 
@@ -104,6 +106,11 @@ def stored_fixed(spec: SweepSpec) -> list[str]:
 def stored_variables(spec: SweepSpec) -> tuple[str, ...]:
     """Names of the variables in the store; `status` is last."""
     return (*spec.outputs, "solve_seconds", "status")
+
+
+def protocol_attributes(spec: SweepSpec) -> dict[str, str]:
+    """Return `protocol` and `initial` as attributes of the dataset, in JSON; none of a sweep without."""
+    return {} if spec.protocol is None else {key: json.dumps(form) for key, form in forms(spec.protocol).items()}
 
 
 def attributes_of(spec: SweepSpec, variable: Variable) -> dict[str, Any]:

@@ -23,8 +23,8 @@ def sweep(source: Source | None = None, /, **keywords: Any) -> SweepSpec:
     source : SweepSpec, dict, str or path, optional
         The content of a sweep file as a dictionary, or the path of one.
     **keywords
-        Instead of `source`, its keys: `name`, `parameters`, `sweep`, `times`, `outputs`, `networks`. Numbers and values
-        of axes may be numpy arrays; a network may be a `Network`.
+        Instead of `source`, its keys: `name`, `parameters`, `sweep`, `times`, `outputs`, `networks`, `protocol`,
+        `initial`. Numbers and values of axes may be numpy arrays; a network may be a `Network`.
 
     Returns
     -------

@@ -233,5 +233,12 @@ def file_model(names: tuple[str, ...] = ()) -> type[SweepFile]:
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of the sweep file, for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SweepFile.model_json_schema()}
+    """Return the JSON Schema of the sweep file, for editors: only with a protocol are there names of one's own."""
+    schema = SweepFile.model_json_schema()
+    own = file_model(("named",)).model_json_schema()["$defs"]
+    for section in ("Parameters", "Sweep"):
+        schema["$defs"][section]["additionalProperties"] = own[section]["properties"]["named"]
+    known = {"propertyNames": {"enum": list(PARAMETERS)}}
+    plain = {"properties": {"parameters": known, "sweep": known}}
+    conditions = {"anyOf": [{"required": ["protocol"]}, {"required": ["initial"]}, plain]}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, **conditions}
