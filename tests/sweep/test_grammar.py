@@ -568,15 +568,22 @@ def test_schema_knows_every_parameter_and_output() -> None:
     document = json.loads(json.dumps(syntax.json_schema()))
     assert document["$schema"].startswith("https://json-schema.org/")
     assert document["additionalProperties"] is False
-    assert set(document["properties"]) == {"name", "parameters", "sweep", "times", "outputs", "networks"}
+    assert set(document["properties"]) == set(syntax.SweepFile.model_fields)
     assert document["required"] == ["name"]
     for section in ("Parameters", "Sweep"):
         definition = document["$defs"][section]
         assert set(definition["properties"]) == set(PARAMETERS)
-        assert definition["additionalProperties"] is False
         assert all(entry["description"] for entry in definition["properties"].values())
     for output in variables.OUTPUTS:
         assert f'"{output}"' in json.dumps(document["properties"]["outputs"])
+
+
+def test_schema_knows_names_of_one_s_own_beside_a_protocol_only() -> None:
+    validator = pytest.importorskip("jsonschema").Draft202012Validator(syntax.json_schema())
+    content = {"name": "named", "sweep": {"switch_off": {"linspace": [1, 20, 5]}}}
+    assert not validator.is_valid(content)
+    assert validator.is_valid(content | {"protocol": [{"until": "switch_off"}, {"drive": 0}]})
+    assert not validator.is_valid(content | {"protocol": [{"until": "switch_off"}, {"dirve": 0}]})
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
