@@ -76,6 +76,12 @@ class Members:
     def _x(self, quantity: str, item: int) -> FloatArray:
         return draws(self.seed, quantity, item, self.distribution)
 
+    @property
+    def may_fail(self) -> bool:
+        """Whether a draw may make a rate negative."""
+        largest = max(self.spread_J.max(initial=0.0), self.spread_kappa.max(initial=0.0))
+        return bool(largest > (1 if self.distribution == "uniform" else 0))
+
     def faults(self, network: Network) -> dict[int, str]:
         """Say what is wrong with a member whose draw makes a rate negative, by its number."""
         found: dict[int, str] = {}

@@ -15,10 +15,8 @@ from qbsweep.physics.moments.rates import Rates
 from qbsweep.physics.moments.steady import coherent_populations
 from qbsweep.solvers.interface import Points
 
-FAMILY = ("J", "kappa")
-"""Axes along which the drift matrices differ; a `member` has one of each."""
 BATH = ("epsilon", "omega", "n_th", "r")
-"""Axes that share them."""
+"""Axes that share drift matrices."""
 
 
 class Bath:

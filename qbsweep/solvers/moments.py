@@ -15,12 +15,12 @@ from qbsweep.arrays import FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.moments.cost import evolution_seconds, family_seconds, steady_seconds
 from qbsweep.physics.moments.family import Family, family
-from qbsweep.physics.moments.rates import Rates
 from qbsweep.physics.moments.steps import uniform_step
 from qbsweep.physics.verdicts import EXACT, NUMERICAL_TOLERANCE, SUSPECT_NUMERICS
 from qbsweep.solvers.interface import Cost, Labelled, Points, Solved, Solver, require_outputs
-from qbsweep.solvers.moment_states import BATH, FAMILY, Bath, Evolved, Steady
-from qbsweep.solvers.status import OK, SUSPECT, VERDICT_CODES
+from qbsweep.solvers.moment_members import FAMILY, Product, Where, members_of
+from qbsweep.solvers.moment_states import BATH, Bath, Evolved, Steady
+from qbsweep.solvers.status import FAILED, OK, SUSPECT, VERDICT_CODES
 
 _TILE = 4096  # members at once in the steady state: rows of 32 kB stay in the cache
 _TILE_ENTRIES = 2**22  # and at very large N not more than 32 MB of them
@@ -37,13 +37,13 @@ class _Output:
     of: Callable[[Any], Any]
     dims: tuple[str, ...] = ()
 
-    def write(self, state: Any, target: FloatArray) -> None:
+    def write(self, state: Any, result: FloatArray, where: Where) -> None:
         """Fill a part of the result."""
         if self.dims == ("mode",):
             for mode, values in enumerate(self.of(state)):
-                target[..., mode] = values
+                result[where, ..., mode] = values
         else:
-            target[...] = self.of(state)
+            result[where] = self.of(state)
 
 
 _STEADY = {
@@ -65,6 +65,8 @@ _VERDICT = ("numerical_error", "verdict")
 def solve_moments(points: Points, outputs: Sequence[str]) -> dict[str, Labelled]:
     """Solve a product of points exactly.
 
+    Members that a draw of the disorder makes impossible have no numbers.
+
     Parameters
     ----------
     points : Points
@@ -74,8 +76,8 @@ def solve_moments(points: Points, outputs: Sequence[str]) -> dict[str, Labelled]
     Returns
     -------
     dict of Labelled
-        Over (J, kappa, epsilon, omega, n_th, r), then mode (N + 1) and time where the variable has them; beside them
-        `numerical_error` over (J, kappa), or one for all members.
+        Over J, kappa and what else makes members differ, epsilon, omega, n_th and r, then mode (N + 1) and time where
+        the variable has them; beside them `numerical_error` over the members, or one for all.
         Off by at most 1e-13 of the bath's photon number, and relatively by 1e-11 in the steady state and 1e-9 in time,
         unless their `numerical_error` is above 1e-9; tested against closed forms and 900-bit arithmetic. Energies under
         2e-308, or under 2e-308 epsilon^2 with epsilon in units of omega, lose digits and become 0.
@@ -86,6 +88,11 @@ def solve_moments(points: Points, outputs: Sequence[str]) -> dict[str, Labelled]
         If a mode is not linear, since the moments then do not close; if there is no such output, or one needs times
         and there are none.
     """
+    return _solved_moments(points, outputs)[0]
+
+
+def _solved_moments(points: Points, outputs: Sequence[str]) -> tuple[dict[str, Labelled], dict[tuple[int, ...], str]]:
+    """Return what `solve_moments` does, and by its place in the product what is wrong with a point."""
     require_outputs("moments", outputs, _OUTPUTS)
     for name in ("kerr", "kerr_charger"):
         if name in points.values and points.values[name].values.any():
@@ -93,55 +100,56 @@ def solve_moments(points: Points, outputs: Sequence[str]) -> dict[str, Labelled]
     in_time = [name for name in outputs if name in _IN_TIME]
     if in_time and points.times is None:
         raise QbsweepError(f"output `{in_time[0]}` needs times, but there are none")
-    sizes = points.sizes
-    members = tuple(sizes[name] for name in FAMILY)
-    shape = (math.prod(members), *(sizes[name] for name in BATH))
+    sizes, members = points.sizes, members_of(points)
+    shape = (math.prod(members.shape), *(sizes[name] for name in BATH))
     lengths = {"mode": points.network.n_modes, "time": points.n_times}
     results = {name: np.empty((*shape, *(lengths[dim] for dim in _OUTPUTS[name].dims))) for name in outputs}
-    errors = []
-    for tile, state in _states(points, any(name in _STEADY for name in outputs), bool(in_time)):
-        for name, target in results.items():
+    errors: list[tuple[Where, FloatArray]] = []
+    faults: dict[int, str] = {}
+    is_steady = any(name in _STEADY for name in outputs)
+    for where, state, wrong in _states(points, members, is_steady, bool(in_time)):
+        for name, result in results.items():
             if (name in _IN_TIME) == isinstance(state, Evolved):
-                _OUTPUTS[name].write(state, target[tile])
-        errors.append((tile, state.numerical_error))
+                _OUTPUTS[name].write(state, result, where)
+        errors.append((where, state.numerical_error))
+        faults |= wrong
+    for result in results.values():
+        result[list(faults)] = np.nan
     solved = {
-        name: Labelled((*FAMILY, *BATH, *_OUTPUTS[name].dims), array.reshape(*members, *array.shape[1:]))
+        name: Labelled((*members.dims, *BATH, *_OUTPUTS[name].dims), array.reshape(*members.shape, *array.shape[1:]))
         for name, array in results.items()
     }
-    return solved | {"numerical_error": _largest(errors, members)}
+    return solved | {"numerical_error": _largest(errors, members)}, members.points_at(faults, points)
 
 
-def _largest(errors: Sequence[tuple[slice, FloatArray]], members: tuple[int, ...]) -> Labelled:
+def _largest(errors: Sequence[tuple[Where, FloatArray]], members: Product) -> Labelled:
     """Return the largest estimate of every member; one of all, where they are counts of roundings."""
     if not any(error.ndim for _, error in errors):
         return Labelled((), np.max([error for _, error in errors], initial=0.0))
-    largest = np.zeros(math.prod(members))
-    for tile, error in errors:
-        np.maximum(largest[tile], error, out=largest[tile])
-    return Labelled(FAMILY, largest.reshape(members))
+    largest = np.zeros(math.prod(members.shape))
+    for where, error in errors:
+        largest[where] = np.maximum(largest[where], error)
+    return Labelled(members.dims, largest.reshape(members.shape))
 
 
-def _states(points: Points, steady: bool, in_time: bool) -> Iterator[tuple[slice, Steady | Evolved]]:
-    """Yield tiles of members, and the state of each, which is solved when an output asks for it."""
-    net = family(points.network)
-    members = tuple(points.sizes[name] for name in FAMILY)
-    J, kappa = (np.broadcast_to(points.over(name, FAMILY), members).ravel() for name in FAMILY)
+def _states(
+    points: Points, members: Product, steady: bool, in_time: bool
+) -> Iterator[tuple[Where, Steady | Evolved, dict[int, str]]]:
+    """Yield some members at a time and their state, solved when an output asks for it, and faults of others."""
     if steady:
         bath = Bath(points)
-        for tile in _tiles(len(J), _steady_tile(net, bath)):
-            yield tile, Steady(net, Rates(J[tile], kappa[tile]), bath)
+        for group in members.groups:
+            for where, rates, faults in group.tiles(_steady_tile(group.net, bath)):
+                yield where, Steady(group.net, rates, bath), faults
     if in_time and points.times is not None:
         bath = Bath(points, trailing=2)
-        times = points.times.along((*FAMILY, "time"))
-        times = np.broadcast_to(times, (*members, points.n_times)).reshape(len(J), -1)
+        times = points.times.along((*members.dims, "time"))
+        times = np.broadcast_to(times, (*members.shape, points.n_times)).reshape(-1, points.n_times)
         baths = math.prod(points.sizes[name] for name in BATH)
-        size = _time_tile(net.n_modes, points.n_times, baths, fluctuations=not bath.is_vacuum)
-        for tile in _tiles(len(J), size):
-            yield tile, Evolved(net, Rates(J[tile], kappa[tile]), bath, times[tile])
-
-
-def _tiles(count: int, size: int) -> Iterator[slice]:
-    return (slice(start, start + size) for start in range(0, count, size))
+        size = _time_tile(points.network.n_modes, points.n_times, baths, fluctuations=not bath.is_vacuum)
+        for group in members.groups:
+            for where, rates, faults in group.tiles(size):
+                yield where, Evolved(group.net, rates, bath, times[where]), faults
 
 
 def _steady_tile(net: Family, bath: Bath) -> int:
@@ -159,7 +167,7 @@ def _time_tile(n_modes: int, n_times: int, baths: int, *, fluctuations: bool) ->
 def moments_cost(points: Points, outputs: Sequence[str], sizes: Mapping[str, int]) -> Cost:
     """Predict the seconds and bytes of a point: its share of what a whole product takes; see `interface.Solver`."""
     net, bath = family(points.network), Bath(points)
-    members = math.prod(sizes[name] for name in FAMILY)
+    members = math.prod(sizes.get(name, 1) for name in FAMILY)
     count = members * math.prod(sizes[name] for name in BATH)
     lengths = {"mode": net.n_modes, "time": points.n_times}
     seconds = family_seconds(net)
@@ -182,12 +190,24 @@ def moments_cost(points: Points, outputs: Sequence[str], sizes: Mapping[str, int
 
 
 def _solve(points: Points, outputs: Sequence[str]) -> Solved:
-    arrays = solve_moments(points, outputs)
-    trusted = arrays["numerical_error"].values <= NUMERICAL_TOLERANCE
-    if trusted.all():
+    arrays, faults = _solved_moments(points, outputs)
+    error = arrays["numerical_error"]
+    trusted = error.values <= NUMERICAL_TOLERANCE
+    if trusted.all() and not faults:
         return Solved(arrays | {"verdict": Labelled((), np.array(VERDICT_CODES[EXACT]))})
     verdict = np.where(trusted, VERDICT_CODES[EXACT], VERDICT_CODES[SUSPECT_NUMERICS])
-    return Solved(arrays | {"verdict": Labelled(FAMILY, verdict)}, Labelled(FAMILY, np.where(trusted, OK, SUSPECT)))
+    status = Labelled(error.dims, np.where(trusted, OK, SUSPECT))
+    return Solved(arrays | {"verdict": Labelled(error.dims, verdict)}, _failed(status, faults, points), faults)
+
+
+def _failed(status: Labelled, faults: dict[tuple[int, ...], str], points: Points) -> Labelled:
+    """Mark the points that failed."""
+    if not faults:
+        return status
+    dims, sizes = tuple(points.values), points.sizes
+    whole = np.broadcast_to(status.along(dims), tuple(sizes.values())).copy()
+    whole[tuple(np.array(list(faults)).T)] = FAILED
+    return Labelled(dims, whole)
 
 
 SOLVER = Solver((*_OUTPUTS, *_VERDICT), _solve, moments_cost)

@@ -7,7 +7,7 @@ kept: rho is Hermitian, and `mirror_band` restores the band. Everything below th
 
 import numpy as np
 
-from qbsweep.physics.fock.compiled import njit
+from qbsweep.physics.compiled import njit
 
 # The sums may be reordered and contracted to fused multiply-adds; infinities and NaNs keep their meaning.
 FAST = {"reassoc", "contract", "nsz"}

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from qbsweep.arrays import Array
-from qbsweep.physics.fock.compiled import njit
+from qbsweep.physics.compiled import njit
 from qbsweep.physics.fock.operator import thermal_populations
 from qbsweep.physics.fock.terms import Generator, by_column, dagger, occupations
 

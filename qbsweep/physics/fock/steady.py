@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
-from qbsweep.physics.fock.compiled import njit
+from qbsweep.physics.compiled import njit
 from qbsweep.physics.fock.operator import Operator
 
 TOLERANCE = 1e-9  # of the trace norm

@@ -122,10 +122,12 @@ def _raise_to_neighbours(largest: FloatArray, problem: Problem) -> None:
     of ``d + 2`` only.
     """
     hops, away, slowest = [], _hops_away(problem.net), 1 / norms(problem.F)[:, None]
-    for (j, k), a in problem.net.A.items():
-        if j != k:
-            span = np.minimum(problem.times / (away[k] + 2), slowest)
-            hops.append(((j, k), ((problem.rates.J * abs(a))[:, None] * span) ** 2))
+    for number, part in enumerate(problem.net.parts):
+        J = problem.rates.coupling(number)
+        for (j, k), a in part.items():
+            if j != k:
+                span = np.minimum(problem.times / (away[k] + 2), slowest)
+                hops.append(((j, k), ((J * abs(a))[:, None] * span) ** 2))
     for _ in range(problem.net.n_modes):
         before = largest.copy()
         for (j, k), share in hops:
@@ -140,7 +142,7 @@ def _hops_away(net: Family) -> list[float]:
     away, before = [0.0] + [math.inf] * (net.n_modes - 1), None
     while away != before:
         before = away.copy()
-        for j, k in net.A:
+        for j, k in (hop for part in net.parts for hop in part):
             away[j] = min(away[j], away[k] + 1)
     return away
 

@@ -14,47 +14,70 @@ smaller eigenvalue of its 2 x 2 block.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.moments.family import Entries, Family
 from qbsweep.physics.moments.rates import Rates
+from qbsweep.physics.network import Edge
+
+Entered = tuple[tuple[Array, ...], Array]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Equations:
-    """Constant parts of ``F = J hops + kappa losses + turns`` and of ``D = J noise_hops + kappa noise_losses``.
+    """Constant parts of ``F = sum J hops + kappa losses + turns`` and of ``D = sum J noise_hops + kappa noise_losses``.
 
     Attributes
     ----------
-    hops : ndarray, shape (q, q)
-    losses, turns : ndarray, shape (q,) and (q, q)
-        The losses are a diagonal.
-    noise_hops, noise_losses : ndarray, shape (k, q, q) and (k, q)
-        k = 2 where x and p never mix: one F, of q = N + 1, serves the noise of both. Else k = 1, and q = 2 (N + 1)
-        for quadratures, all x before all p.
+    hops, noise_hops : tuple of (places, values)
+        Non-zero entries of what every coupling is the factor of, (q, q) and (k, q, q).
+    losses, noise_losses : ndarray, shape (q,) and (k, q)
+        Diagonals. k = 2 where x and p never mix: one F, of q = N + 1, serves the noise of both. Else k = 1, and
+        q = 2 (N + 1) for quadratures, all x before all p.
     """
 
-    hops: Array
+    net: Family
+    hops: tuple[Entered, ...]
     losses: Array
-    turns: Array
-    noise_hops: Array
+    noise_hops: tuple[Entered, ...]
     noise_losses: Array
 
     def flow(self, rates: Rates) -> Array:
         """Return F of every member, shape (P, q, q)."""
-        F = rates.J[:, None, None] * self.hops + self.turns
-        diagonal = np.arange(len(self.losses))
-        F[:, diagonal, diagonal] += rates.kappa[:, None] * self.losses
-        return np.asarray(F)
+        F = _entered(self.hops, rates, self.losses.shape * 2)
+        n, turns = self.net.n_modes, self.net.turns(rates)
+        modes, diagonal = np.arange(n), np.arange(len(self.losses))
+        if len(diagonal) == n:
+            F[:, modes, modes] += turns
+        else:
+            F[:, modes, n + modes] -= turns.imag
+            F[:, n + modes, modes] += turns.imag
+        F[:, diagonal, diagonal] += self._local(rates) * self.losses
+        return F
 
     def noise(self, rates: Rates) -> Array:
         """Return D of every member, shape (P, k, q, q)."""
-        D = rates.J[:, None, None, None] * self.noise_hops
         diagonal = np.arange(len(self.losses))
-        D[:, :, diagonal, diagonal] += rates.kappa[:, None, None] * self.noise_losses
-        return np.asarray(D)
+        D = _entered(self.noise_hops, rates, (len(self.noise_losses), *self.losses.shape * 2))
+        D[:, :, diagonal, diagonal] += self._local(rates)[:, None] * self.noise_losses
+        return D
+
+    def _local(self, rates: Rates) -> FloatArray:
+        """Return the factors of losses, shape (P, q) or (P, 1)."""
+        factors = rates.losses()
+        return factors if factors.shape[1] == 1 else np.tile(factors, len(self.losses) // self.net.n_modes)
+
+
+def _entered(parts: tuple[Entered, ...], rates: Rates, shape: tuple[int, ...]) -> Array:
+    """Return ``sum_e J_e part_e`` of every member."""
+    matrices = np.zeros((len(rates), *shape), dtype=parts[0][1].dtype)
+    for number, (places, values) in enumerate(parts):
+        at: Any = (slice(None), *places)
+        matrices[at] += rates.coupling(number)[:, None] * values
+    return matrices
 
 
 @lru_cache(maxsize=64)
@@ -63,22 +86,35 @@ def equations(net: Family, *, pairs: bool) -> Equations:
 
     They are in the family's gauge, of quarter turns: in quadratures a local loss lets in x alone, or p alone.
     """
-    A, (xx, pp, xp) = _matrix(net.A, net), _jump_noise(net)
-    losses, turns = -2 * net.B, np.diag(net.D)
-    is_real = net.dtype.kind == "f"
+    edges = net.network.edges
+    jumps = [(edge,) for edge in edges] if len(net.parts) > 1 else [edges]
+    parts = [
+        _of_part(_matrix(part, net), _jump_noise(net, some), pairs=pairs)
+        for part, some in zip(net.parts, jumps, strict=True)
+    ]
+    hops, noise = (tuple(part[i] for part in parts) for i in range(2))
+    losses = -2 * net.B
     if not pairs:
-        K = xx + pp if is_real else xx + pp + 1j * (xp.T - xp)
-        return Equations(A, net.B, turns, K[None], losses[None])
+        return Equations(net, hops, net.B, noise, losses[None])
     local = np.stack([losses + net.B_sq.real, losses - net.B_sq.real]) / 2
+    if net.dtype.kind == "f":
+        return Equations(net, hops, net.B, noise, local)
+    return Equations(net, hops, np.tile(net.B, 2), noise, local.reshape(1, -1))
+
+
+def _of_part(A: Array, noise: FloatArray, *, pairs: bool) -> tuple[Entered, Entered]:
+    """Return the entries of F and D that a coupling is the factor of."""
+    (xx, pp, xp), is_real = noise, A.dtype.kind == "f"
+    if not pairs:
+        return _nonzero(A), _nonzero((xx + pp if is_real else xx + pp + 1j * (xp.T - xp))[None])
     if is_real:
-        return Equations(A, net.B, turns, np.stack([xx, pp]), local)
-    return Equations(
-        _of_quadratures(A),
-        np.tile(net.B, 2),
-        _of_quadratures(turns),
-        np.block([[xx, xp], [xp.T, pp]])[None],
-        local.reshape(1, -1),
-    )
+        return _nonzero(A), _nonzero(np.stack([xx, pp]))
+    return _nonzero(_of_quadratures(A)), _nonzero(np.block([[xx, xp], [xp.T, pp]])[None])
+
+
+def _nonzero(matrix: Array) -> Entered:
+    places = np.nonzero(matrix)
+    return places, matrix[places]
 
 
 def _matrix(entries: Entries, net: Family) -> Array:
@@ -88,13 +124,13 @@ def _matrix(entries: Entries, net: Family) -> Array:
     return matrix
 
 
-def _jump_noise(net: Family) -> FloatArray:
-    """Return what the jumps of the edges let into (x, x), (p, p) and (x, p), shape (3, N+1, N+1).
+def _jump_noise(net: Family, edges: tuple[Edge, ...]) -> FloatArray:
+    """Return what the jumps of some edges let into (x, x), (p, p) and (x, p), shape (3, N+1, N+1).
 
     From the jumps: of K and K_sq, which are sums and differences of these, the smaller would be a rounding.
     """
     xx, pp, xp = noise = np.zeros((3, net.n_modes, net.n_modes))
-    for edge in net.network.edges:
+    for edge in edges:
         where = [edge.u, edge.v]
         jump = np.conj([edge.p_u, edge.p_v]) * net.phases[where].conj()
         at = np.ix_(where, where)

@@ -59,7 +59,8 @@ class Problem:
     @cached_property
     def lifetime(self) -> FloatArray:
         """That of the amplitude of the slowest mode, shape (P, 1); without end if it has no loss of its own."""
-        return np.asarray(1 / np.maximum(self.rates.kappa * -self.net.B.max(), NOTHING))[:, None]
+        slowest = (self.rates.losses() * -self.net.B).min(axis=1)
+        return np.asarray(1 / np.maximum(slowest, NOTHING))[:, None]
 
     @property
     def relaxes(self) -> FloatArray:

@@ -42,6 +42,10 @@ class Rates:
         """Return the factor of an edge, shape (P,)."""
         return np.asarray(self.J if self.J.ndim == 1 else self.J[edge])
 
+    def losses(self) -> FloatArray:
+        """Return the factors of losses, shape (P, N+1) or (P, 1)."""
+        return np.atleast_2d(self.kappa).T
+
     def loss(self, mode: int) -> FloatArray:
         """Return the factor of a mode's loss, shape (P,)."""
         return np.asarray(self.kappa if self.kappa.ndim == 1 else self.kappa[mode])

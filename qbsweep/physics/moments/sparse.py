@@ -13,24 +13,34 @@ import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.moments.doubled import Doubled, plus, times, two_product
-from qbsweep.physics.moments.entries import ExactEntries, edge_entries, gauged, pair_source
+from qbsweep.physics.moments.entries import ExactEntries, gauged, pair_source
 from qbsweep.physics.moments.family import Family
 from qbsweep.physics.moments.rates import Rates
 
 _NOTHING = (0.0, 0.0)
 _CANCELLED = 1e-26  # of what is summed in 32 digits
+_OfEdges = dict[tuple[int, int], list[tuple[int, tuple[float, float]]]]  # number of a coupling, `(high, low)`
 _Rounded = dict[tuple[int, int], tuple[tuple[float, float], tuple[float, float]]]  # of an entry, `(high, low)` each
 
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """At most one entry of every row: of some `rows` those in `columns`, ``J edge + kappa loss + detuning``."""
+    """At most one entry of every row: of some `rows` those in `columns`, ``sum J edge + kappa loss + turn Delta``.
+
+    Attributes
+    ----------
+    edges : tuple of (numbers, entries)
+        Each has the number of a coupling for every row, and what it is the factor of.
+    modes : ndarray
+        The modes of `rows`, whose are loss and detuning.
+    """
 
     rows: Array
     columns: Array
-    edge: Doubled
+    edges: tuple[tuple[Array, Doubled], ...]
+    modes: Array
     loss: FloatArray
-    detuning: FloatArray
+    turn: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +101,25 @@ class Drift:
 
 def drift_of(net: Family, rates: Rates) -> Drift:
     """Return the drift matrices of the members, in the family's gauge."""
-    J, kappa, slots = rates.J, rates.kappa, []
+    kappa, slots = rates.losses(), []
+    detuning = np.array(net.network.detuning)[None] if rates.detuning is None else rates.detuning.T
     for slot in _slots(net):
-        edge = times((J[:, None], np.zeros((len(J), 1))), slot.edge)
-        local = plus(two_product(kappa[:, None], slot.loss), (slot.detuning, np.zeros_like(slot.detuning)))
+        edge = _of_edges(rates, slot.edges)
+        turn = slot.turn * detuning[:, slot.modes]
+        local = plus(two_product(kappa if kappa.shape[1] == 1 else kappa[:, slot.modes], slot.loss), (turn, 0 * turn))
         slots.append((slot.rows, slot.columns, plus(edge, local)))
-    return Drift(tuple(slots), (len(J), _parts(net) * net.n_modes))
+    return Drift(tuple(slots), (len(rates), _parts(net) * net.n_modes))
+
+
+def _of_edges(rates: Rates, edges: tuple[tuple[Array, Doubled], ...]) -> Doubled:
+    """Return ``sum J edge`` of some entries, shape (members, entries)."""
+    total = None
+    for numbers, entries in edges:
+        J = rates.J[:, None] if rates.J.ndim == 1 else rates.J.T[:, numbers]
+        term = times((J, np.zeros_like(J)), entries)
+        total = term if total is None else plus(total, term)
+    assert total is not None
+    return total
 
 
 def deviation_source(net: Family, rates: Rates) -> Doubled:
@@ -104,11 +127,12 @@ def deviation_source(net: Family, rates: Rates) -> Doubled:
 
     ``R = K_sq - (K + K^T)/2 - i (h + h^T)`` before the gauge, from which the local losses cancel.
     """
-    n, J = net.n_modes, rates.J
-    high, low = (np.zeros((len(J), _parts(net) * n, n)) for _ in range(2))
-    rows, columns, edge, detuning = _sources(net)
-    product = times((J[:, None], np.zeros((len(J), 1))), edge)
-    high[:, rows, columns], low[:, rows, columns] = plus(product, (detuning, np.zeros_like(detuning)))
+    n = net.n_modes
+    high, low = (np.zeros((len(rates), _parts(net) * n, n)) for _ in range(2))
+    rows, columns, edges, turn = _sources(net)
+    detuning = np.array(net.network.detuning)[None] if rates.detuning is None else rates.detuning.T
+    shift = turn * detuning[:, columns]  # of the diagonal
+    high[:, rows, columns], low[:, rows, columns] = plus(_of_edges(rates, edges), (shift, 0 * shift))
     return high, low
 
 
@@ -121,49 +145,63 @@ def _parts(net: Family) -> int:
 def _slots(net: Family) -> list[_Slot]:
     """Lay out the entries of all drift matrices, so that few slots hold them."""
     n = net.n_modes
-    entries: dict[tuple[int, int], tuple[float, float]] = {}
-    drift, _ = edge_entries(net.network)
-    for (j, k), (re, im) in _rounded(gauged(drift, net.phases, conjugate=False)).items():
-        entries[j, k] = re
-        if _parts(net) == 2:
-            entries |= {(j, n + k): (-im[0], -im[1]), (n + j, k): im, (n + j, n + k): re}
+    entries: _OfEdges = defaultdict(list)
+    for number, (drift, _) in enumerate(net.exact):
+        for (j, k), (re, im) in _rounded(gauged(drift, net.phases, conjugate=False)).items():
+            entries[j, k].append((number, re))
+            if _parts(net) == 2:
+                entries[j, n + k].append((number, (-im[0], -im[1])))
+                entries[n + j, k].append((number, im))
+                entries[n + j, n + k].append((number, re))
     local: dict[tuple[int, int], tuple[float, float]] = {}
     for mode, (loss, shift) in enumerate(zip(net.B, net.network.detuning, strict=True)):
         local[mode, mode] = (loss, 0.0)
         if _parts(net) == 2:
+            turn = 1.0 if shift or net.is_detuned else 0.0
             local |= {
                 (n + mode, n + mode): (loss, 0.0),
-                (mode, n + mode): (0.0, shift),
-                (n + mode, mode): (0.0, -shift),
+                (mode, n + mode): (0.0, turn),
+                (n + mode, mode): (0.0, -turn),
             }
     of_row = defaultdict(list)
-    for j, k in sorted(entries | local):
-        if any(entries.get((j, k), ())) or any(local.get((j, k), ())):
+    for j, k in sorted(entries.keys() | local):
+        if any(any(value) for _, value in entries.get((j, k), ())) or any(local.get((j, k), ())):
             of_row[j].append(k)
     slots = []
     for place in range(max(map(len, of_row.values()), default=0)):
         here = [(j, columns[place]) for j, columns in of_row.items() if place < len(columns)]
-        edge, rest = (np.array([part.get(jk, _NOTHING) for jk in here]).T for part in (entries, local))
+        rest = np.array([local.get(jk, _NOTHING) for jk in here]).T
         rows, columns = np.array(here).T
-        slots.append(_Slot(rows, columns, (edge[0], edge[1]), rest[0], rest[1]))
+        slots.append(_Slot(rows, columns, _layers(entries, here), rows % n, rest[0], rest[1]))
     return slots
 
 
+def _layers(entries: _OfEdges, places: list[tuple[int, int]]) -> tuple[tuple[Array, Doubled], ...]:
+    """Return what edges add to some entries: of each the first that does, the second, and so on."""
+    found = []
+    for layer in range(max([1, *(len(entries.get(jk, ())) for jk in places)])):
+        here = [entries[jk][layer] if layer < len(entries.get(jk, ())) else (0, _NOTHING) for jk in places]
+        high, low = np.array([value for _, value in here]).T
+        found.append((np.array([number for number, _ in here]), (high, low)))
+    return tuple(found)
+
+
 @lru_cache(maxsize=64)
-def _sources(net: Family) -> tuple[Array, Array, Doubled, FloatArray]:
-    """Rows and columns of R, what edges add to it, and what detunings do."""
+def _sources(net: Family) -> tuple[Array, Array, tuple[tuple[Array, Doubled], ...], FloatArray]:
+    """Rows and columns of R, what edges add to it, and the factors of detunings in it."""
     n = net.n_modes
-    edges = _rounded(gauged(pair_source(*edge_entries(net.network)), net.phases, conjugate=True))
-    local = {(m, m): -2j * shift * net.phases[m].conjugate() ** 2 for m, shift in enumerate(net.network.detuning)}
-    where, edge, detuning = [], [], []
-    for j, k in edges | local:
-        parts, shift = edges.get((j, k), (_NOTHING, _NOTHING)), local.get((j, k), 0j)
-        for part, value in list(enumerate((shift.real, shift.imag)))[: _parts(net)]:
-            where.append((part * n + j, k))
-            edge.append(parts[part])
-            detuning.append(value)
-    (rows, columns), (high, low) = np.array(where).T, np.array(edge).T
-    return rows, columns, (high, low), np.array(detuning)
+    entries: _OfEdges = defaultdict(list)
+    for number, part in enumerate(net.exact):
+        for (j, k), parts in _rounded(gauged(pair_source(*part), net.phases, conjugate=True)).items():
+            for i, value in list(enumerate(parts))[: _parts(net)]:
+                entries[i * n + j, k].append((number, value))
+    local: dict[tuple[int, int], float] = {}
+    for m, phase in enumerate(net.phases):
+        turn = -2j * phase.conjugate() ** 2
+        local |= {(i * n + m, m): value for i, value in list(enumerate((turn.real, turn.imag)))[: _parts(net)]}
+    where = list(entries | local)
+    rows, columns = np.array(where).T
+    return rows, columns, _layers(entries, where), np.array([local.get(place, 0.0) for place in where])
 
 
 def _rounded(entries: ExactEntries) -> _Rounded:

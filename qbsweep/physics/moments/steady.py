@@ -43,6 +43,12 @@ def coherent_populations(net: Family, rates: Rates) -> tuple[FloatArray, FloatAr
     if net.parents is None:
         alpha, error = refined_amplitudes(net, rates)
         return np.asarray(np.abs(alpha.T) ** 2), 2 * error
+    if not rates.is_uniform:
+        from qbsweep.physics.moments.elimination import (
+            eliminated_populations,  # compiled, which others need not wait for
+        )
+
+        return eliminated_populations(net, rates, CARRIED)
     J = rates.J
     diagonal = _diagonals(net, rates)
     if not net.cancels:
