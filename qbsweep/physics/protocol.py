@@ -123,9 +123,9 @@ class Template:
             yield from ((value, key, mode) for key, value in state.items() if isinstance(value, str))
 
     @property
-    def ends(self) -> frozenset[str]:
-        """Names of times; all others are of pure numbers."""
-        return frozenset(segment.until for segment in self.segments if isinstance(segment.until, str))
+    def names(self) -> tuple[str, ...]:
+        """Every name in it, in the order of the dimensions."""
+        return tuple(dict.fromkeys(name for name, _, _ in self.uses()))
 
     def at(self, values: Mapping[str, float], n_modes: int) -> Protocol:
         """Return the protocol of one point, by the values of its parameters; times among them are in 1/omega."""
@@ -144,6 +144,10 @@ class Template:
         )
         if self.kind != "modes":
             return Protocol(segments, Initial(self.kind))
-        states = [self.states.get(mode, self.states.get(ROLES[min(mode, 1)], {})) for mode in range(n_modes)]
+        states = (self.state(mode) for mode in range(n_modes))
         modes = tuple(ModeState(**{key: number(value) for key, value in state.items()}) for state in states)
         return Protocol(segments, Initial("modes", modes))
+
+    def state(self, mode: int) -> Mapping[str, Value]:
+        """Return what of the state of a mode is not 0, if `kind` is 'modes'."""
+        return self.states.get(mode, self.states.get(ROLES[min(mode, 1)], {}))

@@ -19,6 +19,7 @@ from qbsweep.physics.moments.steps import uniform_step
 from qbsweep.physics.verdicts import EXACT, NUMERICAL_TOLERANCE, SUSPECT_NUMERICS
 from qbsweep.solvers.interface import Cost, Labelled, Points, Solved, Solver, require_outputs
 from qbsweep.solvers.moment_members import FAMILY, Product, Where, members_of
+from qbsweep.solvers.moment_protocols import solve_protocols
 from qbsweep.solvers.moment_states import BATH, Bath, Evolved, Steady
 from qbsweep.solvers.status import FAILED, OK, SUSPECT, VERDICT_CODES
 
@@ -190,6 +191,8 @@ def moments_cost(points: Points, outputs: Sequence[str], sizes: Mapping[str, int
 
 
 def _solve(points: Points, outputs: Sequence[str]) -> Solved:
+    if points.protocol is not None:
+        return solve_protocols(points, outputs, _solve)
     arrays, faults = _solved_moments(points, outputs)
     error = arrays["numerical_error"]
     trusted = error.values <= NUMERICAL_TOLERANCE

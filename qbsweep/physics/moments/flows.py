@@ -1,0 +1,109 @@
+"""What happens to the moments of many networks within spans of time, from exponentials of augmented matrices."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from qbsweep.arrays import Array, ComplexArray, FloatArray
+from qbsweep.physics.matrices import edge_entries
+from qbsweep.physics.moments.exponential import step
+from qbsweep.physics.moments.steps import norms
+from qbsweep.physics.network import Network
+
+NONE = 1e-300
+"""A rate or an amplitude that is none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matrices:
+    """Drift and pair noise of R networks: each a local part and one that the couplings multiply, both (R, n, n)."""
+
+    drift: tuple[ComplexArray, ComplexArray]
+    pairs: tuple[ComplexArray, ComplexArray]
+
+    def of(self, runs: Array | slice) -> "Matrices":
+        """Return those of some runs."""
+        return Matrices(*((local[runs], hops[runs]) for local, hops in (self.drift, self.pairs)))
+
+
+def matrices_of(network: Network, couplings: FloatArray, losses: FloatArray, detunings: FloatArray) -> Matrices:
+    """Return the matrices of P members.
+
+    Parameters
+    ----------
+    network : Network
+        With unit J and kappa.
+    couplings : ndarray, shape (edges, P)
+        Multiply the J and Gamma of every edge.
+    losses : ndarray, shape (N+1, P)
+        Multiply the kappa of every mode.
+    detunings : ndarray, shape (N+1, P)
+        In units of omega.
+    """
+    modes = np.arange(network.n_modes)
+    local, hops, own, joint = (np.zeros((losses.shape[1], len(modes), len(modes)), dtype=complex) for _ in range(4))
+    own[:, modes, modes] = (np.array(network.kappa)[:, None] * losses).T
+    local[:, modes, modes] = -1j * detunings.T - own[:, modes, modes] / 2
+    for edge, factor in zip(network.edges, couplings, strict=True):
+        for entry in edge_entries(edge):
+            hops[:, entry.j, entry.k] += factor * (-1j * entry.h - entry.K / 2)  # which may cancel exactly
+            joint[:, entry.j, entry.k] += factor * entry.K_sq
+    return Matrices((local, hops), (own, joint))
+
+
+class Flow(NamedTuple):
+    """What happens within a span: U (R, n, n), z and y (R, n), Y (R, n, n), and the largest ``|z|`` on the way."""
+
+    U: Array
+    z: Array
+    y: Array | None
+    Y: Array | None
+    reached: FloatArray
+
+
+def flow_of(M: ComplexArray, noise: ComplexArray | None, spans: FloatArray, *, is_ramp: bool) -> Flow:
+    """Return what happens within spans, shape (R,)."""
+    n, h = M.shape[-1], spans[:, None, None]
+    Y: Array | None = None
+    y: Array | None = None
+    unit = norms(M)[:, None] + NONE  # the unit of the drive makes it no larger than the rest
+    drive = np.zeros(M.shape[:2], dtype=complex)
+    drive[:, 0] = -1j * unit[:, 0]
+    if noise is None:
+        found = step(M * h, drive * spans[:, None], None)
+        U, z, reached = found.flow, found.driven, found.reached
+    else:
+        real = np.concatenate([drive.real, drive.imag], axis=1)
+        found = step(as_real(M) * h, real * spans[:, None], (as_pairs(noise) * h)[:, None])
+        assert found.noise is not None
+        U, z = found.flow[:, :n, :n] + 1j * found.flow[:, n:, :n], found.driven[:, :n] + 1j * found.driven[:, n:]
+        Y, reached = pairs_of(found.noise[:, 0]), np.hypot(found.reached[:, :n], found.reached[:, n:])
+    if is_ramp:
+        augmented = np.zeros((len(M), n + 1, n + 1), dtype=complex)
+        augmented[:, :n, :n], augmented[:, :n, n] = M * h, drive * spans[:, None]
+        rising = np.zeros((len(M), n + 1), dtype=complex)
+        rising[:, n] = 1.0
+        y = step(augmented, rising, None).driven[:, :n] / unit
+    return Flow(U, z / unit, y, Y, reached / unit)
+
+
+def joined(parts: tuple[ComplexArray, ComplexArray], coupling: FloatArray) -> ComplexArray:
+    """Return matrices for these factors of the couplings, shape (R,)."""
+    return np.asarray(parts[0] + coupling[:, None, None] * parts[1])
+
+
+def as_real(M: ComplexArray) -> FloatArray:
+    """Return matrices as they act on real and imaginary parts, shape (R, 2n, 2n)."""
+    return np.block([[M.real, -M.imag], [M.imag, M.real]])
+
+
+def as_pairs(X: ComplexArray) -> FloatArray:
+    """Return pair moments as those of real and imaginary parts: with them ``M X + X M^T`` is of the same form."""
+    return np.block([[X.real, X.imag], [X.imag, -X.real]])
+
+
+def pairs_of(X: FloatArray) -> ComplexArray:
+    """Undo `as_pairs`."""
+    n = X.shape[-1] // 2
+    return np.asarray(X[..., :n, :n] + 1j * X[..., :n, n:])

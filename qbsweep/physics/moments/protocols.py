@@ -1,0 +1,246 @@
+"""Moments along protocols: drive and couplings change from segment to segment, and any Gaussian state may begin.
+
+Within a time h of a segment, whose drive goes from ``l_0 epsilon`` to ``l_1 epsilon``::
+
+    alpha -> U alpha + epsilon (l_0 z + (l_1 - l_0) y)     U = exp(M h)
+    C     -> P + conj(U) (C - P) U^T                       z = int_0^h U(s) b ds,  b = -i e_0
+    S     -> U S U^T + conj(Q) Y                           y = int_0^h U(h - s) b s/h ds
+                                                           Y = int_0^h U(s) K_sq U(s)^T ds
+
+No eigenvectors and no steps of an integrator appear: z, y and Y come from the exponentials of augmented matrices, once
+for all equal spans of a segment. Everything is linear in epsilon, P and conj(Q), so one run serves all baths.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from qbsweep.arrays import Array, FloatArray
+from qbsweep.physics.moments.flows import NONE, Flow, Matrices, as_pairs, as_real, flow_of, joined, pairs_of
+from qbsweep.physics.moments.steps import norms, settled_noise
+
+_EQUAL = 4 * float(np.finfo(float).eps)  # of a time: spans that differ by less are one, cut off by rounding
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Leg:
+    """A segment of R runs: when it begins and ends, levels of the drive then, and the factor of the couplings: (R,)."""
+
+    begin: FloatArray
+    end: FloatArray
+    levels: tuple[FloatArray, FloatArray]
+    coupling: FloatArray
+
+    def of(self, runs: Array | slice) -> "Leg":
+        """Return that of some runs."""
+        first, last = self.levels
+        return Leg(self.begin[runs], self.end[runs], (first[runs], last[runs]), self.coupling[runs])
+
+    @property
+    def is_ramp(self) -> bool:
+        """Whether the drive of any run changes."""
+        return bool((self.levels[0] != self.levels[1]).any())
+
+    def level(self, time: FloatArray) -> FloatArray:
+        """Return the level of the drive, shape (R,)."""
+        first, last = self.levels
+        if not self.is_ramp:
+            return first
+        gone = np.divide(time - self.begin, self.end - self.begin, out=np.zeros_like(time), where=first != last)
+        return np.asarray(first + (last - first) * np.clip(gone, 0.0, 1.0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moments:
+    """What R runs have come to.
+
+    Attributes
+    ----------
+    driven : ndarray, shape (R, n)
+        Amplitudes for epsilon = 1, but for what the beginning has left.
+    begun : ndarray, shape (R, n)
+        What the initial amplitudes have left.
+    U : ndarray, shape (R, n, n), or None
+        From the beginning until now; None if no fluctuations were wanted.
+    pairs : ndarray, shape (R, n, n), or None
+        S over conj(Q), but for what the beginning has left; None if not wanted.
+    level : ndarray, shape (R,)
+        Of the drive.
+    sizes : (ndarray, ndarray), shape (R, n)
+        What of `driven` and `begun` is remembered: the sizes that their errors are relative to.
+    rounding : ndarray, shape (R,)
+        Relative error of those sizes, in units of a rounding.
+    turned : ndarray, shape (R,)
+        The same of U and of pairs.
+    """
+
+    driven: Array
+    begun: Array
+    U: Array | None
+    pairs: Array | None
+    level: FloatArray
+    sizes: tuple[FloatArray, FloatArray]
+    rounding: FloatArray
+    turned: FloatArray
+
+
+def at_rest(begun: Array, *, fluctuations: bool, squeezing: bool) -> Moments:
+    """Return the beginning from a state without correlations, of amplitudes (R, n)."""
+    runs, n = begun.shape
+    zero = np.zeros((runs, n, n), dtype=complex)
+    return Moments(
+        driven=np.zeros((runs, n), dtype=complex),
+        begun=begun,
+        U=zero + np.eye(n) if fluctuations else None,
+        pairs=zero if squeezing else None,
+        level=np.zeros(runs),
+        sizes=(np.zeros((runs, n)), np.abs(begun)),
+        rounding=np.zeros(runs),
+        turned=np.zeros(runs),
+    )
+
+
+def settled(matrices: Matrices, leg: Leg, rest: Moments) -> tuple[Moments, Array]:
+    """Return the beginning from the steady state of a segment, not from rest, and which runs have one, shape (R,)."""
+    M = joined(matrices.drift, leg.coupling)
+    decay = -np.linalg.eigvals(M).real.max(axis=1)
+    relaxes = decay > 1e-13 * norms(M)
+    M[~relaxes] = -np.eye(M.shape[-1])  # of no use, but finite
+    source = np.zeros((*M.shape[:2], 1), dtype=complex)
+    source[:, 0] = 1j * leg.levels[0][:, None]
+    alpha = np.linalg.solve(M, source)
+    moved = np.linalg.solve(M, source - M @ alpha)
+    driven = (alpha + moved)[..., 0]
+    pairs = rest.pairs
+    if pairs is not None:
+        D = as_pairs(joined(matrices.pairs, leg.coupling))
+        pairs = pairs_of(settled_noise(as_real(M), D[:, None], 1 / np.where(relaxes, decay, 1.0))[:, 0])
+    error = np.linalg.norm(moved[..., 0], axis=1) / (np.linalg.norm(driven, axis=1) + NONE)
+    start = replace(
+        rest,
+        driven=driven,
+        pairs=pairs,
+        level=leg.levels[0],
+        sizes=(np.abs(driven), rest.sizes[1]),
+        rounding=error / float(np.finfo(float).eps),
+    )
+    return start, relaxes
+
+
+def moments_along(matrices: Matrices, legs: Sequence[Leg], times: FloatArray, start: Moments) -> Iterator[Moments]:
+    """Yield the moments at every time.
+
+    Parameters
+    ----------
+    matrices : Matrices
+    legs : sequence of Leg
+    times : ndarray, shape (R, T)
+        Ascending, at least 0, in 1/omega.
+    start : Moments
+        At t = 0.
+    """
+    spans = [_Spans(matrices, leg, start.pairs is not None) for leg in legs]
+    now, moments = np.zeros(len(times)), start
+    for time in times.T:
+        for leg, of_leg in zip(legs, spans, strict=True):
+            begin, end = np.maximum(now, leg.begin), np.minimum(time, leg.end)
+            runs = np.flatnonzero(end > begin)
+            if len(runs):
+                moments = _advanced(moments, of_leg, runs, begin, end)
+        now = time
+        yield moments
+
+
+class _Spans:
+    """Flows of spans within a segment, of every run the latest: on a grid of equal steps all are the same."""
+
+    def __init__(self, matrices: Matrices, leg: Leg, pairs: bool) -> None:
+        self.leg = leg
+        self.drift = joined(matrices.drift, leg.coupling)
+        self.noise = joined(matrices.pairs, leg.coupling) if pairs else None
+        self.rate = norms(self.drift)
+        self.known = np.full(len(leg.begin), np.nan)
+        self.flow: Flow | None = None
+
+    def of(self, runs: Array, spans: FloatArray, end: FloatArray) -> Flow:
+        """Return the flows of some runs, for the spans that end there."""
+        new = ~(np.abs(spans - self.known[runs]) <= _EQUAL * end)
+        if new.any():
+            some = runs[new]
+            noise = None if self.noise is None else self.noise[some]
+            found = flow_of(self.drift[some], noise, spans[new], is_ramp=self.leg.is_ramp)
+            self.flow = found if len(some) == len(self.known) else _placed(self.flow, found, some, len(self.known))
+            self.known[some] = spans[new]
+        assert self.flow is not None
+        return self.flow if len(runs) == len(self.known) else Flow(*(_taken(part, runs) for part in self.flow))
+
+
+def _taken(part: Any, runs: Array) -> Any:
+    return None if part is None else part[runs]
+
+
+def _placed(flow: Flow | None, found: Flow, runs: Array, count: int) -> Flow:
+    """Put what was found of some runs beside what is known of the others."""
+    if flow is None:
+        parts: list[Any] = [None if part is None else np.zeros((count, *part.shape[1:]), part.dtype) for part in found]
+        flow = Flow(*parts)
+    for old, new in zip(flow, found, strict=True):
+        if old is not None:
+            old[runs] = new
+    return flow
+
+
+def _advanced(moments: Moments, spans: _Spans, runs: Array, begin: FloatArray, end: FloatArray) -> Moments:
+    """Return the moments after these runs went from one time to another within a segment."""
+    one = Moments(*(_some(getattr(moments, name), runs) for name in Moments.__slots__))
+    leg, gap = spans.leg.of(runs), (end - begin)[runs]
+    flow = spans.of(runs, gap, end[runs])
+    first, last = leg.level(begin[runs]), leg.level(end[runs])
+    driven = _acting(flow.U, one.driven) + first[:, None] * flow.z
+    if flow.y is not None:
+        driven += (last - first)[:, None] * flow.y
+    begun = _acting(flow.U, one.begun)
+    kept = np.minimum(1.0, np.sqrt(norms(flow.U) * norms(np.swapaxes(flow.U, 1, 2))))
+    reached = np.maximum(np.abs(first), np.abs(last))[:, None] * flow.reached
+    lifetimes = np.where(kept > 0.999, 1.0, (1 - kept) / -np.log(np.clip(kept, NONE, 0.999)))
+    turns = spans.rate[runs] * gap
+    after = Moments(
+        driven=driven,
+        begun=begun,
+        U=None if one.U is None else flow.U @ one.U,
+        pairs=None if one.pairs is None or flow.Y is None else _congruent(flow.U, one.pairs) + flow.Y,
+        level=last,
+        sizes=(
+            np.maximum(np.maximum(kept[:, None] * one.sizes[0], reached), np.abs(driven)),
+            np.maximum(kept[:, None] * one.sizes[1], np.abs(begun)),
+        ),
+        rounding=kept * one.rounding + 2 + turns * lifetimes,
+        turned=one.turned + 2 + turns,
+    )
+    if len(runs) == len(moments.level):
+        return after
+    return Moments(*(_put(getattr(moments, name), getattr(after, name), runs) for name in Moments.__slots__))
+
+
+def _some(part: Any, runs: Array) -> Any:
+    return tuple(one[runs] for one in part) if isinstance(part, tuple) else _taken(part, runs)
+
+
+def _put(old: Any, new: Any, runs: Array) -> Any:
+    if isinstance(old, tuple):
+        return tuple(_put(one, other, runs) for one, other in zip(old, new, strict=True))
+    if old is None:
+        return None
+    result = old.copy()
+    result[runs] = new
+    return result
+
+
+def _acting(U: Array, vectors: Array) -> Array:
+    return np.asarray((U @ vectors[..., None])[..., 0])
+
+
+def _congruent(U: Array, X: Array) -> Array:
+    return np.asarray(U @ X @ np.swapaxes(U, 1, 2))

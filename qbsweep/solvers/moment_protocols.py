@@ -1,0 +1,169 @@
+"""The moment solver along protocols: drive and couplings that change in time, and other beginnings than vacuum.
+
+A run is a member of the network in one variant of the protocol, a product of the axes of both; it serves all baths.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from qbsweep.arrays import Array
+from qbsweep.errors import QbsweepError
+from qbsweep.physics.verdicts import EXACT, NUMERICAL_TOLERANCE, SUSPECT_NUMERICS
+from qbsweep.solvers.interface import Labelled, Points, Solved
+from qbsweep.solvers.moment_runs import BATH, Runs, Snapshot, template_of
+from qbsweep.solvers.status import FAILED, OK, SUSPECT, VERDICT_CODES
+
+_TILE_BYTES = 16_000_000  # working set of the runs at once
+_UNSETTLED = "there is no steady state to start from: with the couplings of the first segment some mode does not relax"
+_FLOPS = 20e9  # of stacks of small matrices, per second
+_PRODUCTS, _NOISY_PRODUCTS = 25, 60  # of an exponential
+_STEP, _PASS = 150e-6, 60e-9  # of a time whatever its runs; of a mode of one, with its share of the calls
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    of: Callable[[Snapshot], Array]
+    dims: tuple[str, ...]
+
+
+_IN_TIME = {
+    "energy_t": _Output(Snapshot.energy, ("mode", "time")),
+    "ergotropy_t": _Output(Snapshot.ergotropy, ("mode", "time")),
+}
+
+
+def solve_protocols(points: Points, outputs: Sequence[str], plain: Callable[[Points, Sequence[str]], Solved]) -> Solved:
+    """Solve a product of points with a protocol.
+
+    Parameters
+    ----------
+    points : Points
+    outputs : sequence of str
+    plain : callable
+        Solves points without a protocol: what is steady is that of the last segment.
+
+    Returns
+    -------
+    Solved
+        Steady outputs over the axes that they depend on, those in time over all axes of members, names and `BATH`.
+    """
+    in_time = [name for name in outputs if name in _IN_TIME]
+    steady = [name for name in outputs if name not in _IN_TIME]
+    if in_time and points.times is None:
+        raise QbsweepError(f"output `{in_time[0]}` needs times, but there are none")
+    parts = ([_last_segment(points, steady, plain)] if steady else []) + (
+        [_evolved(points, in_time)] if in_time else []
+    )
+    return parts[0] if len(parts) == 1 else _both(points, *parts)
+
+
+def _evolved(points: Points, outputs: Sequence[str]) -> Solved:
+    """Solve what is in time."""
+    runs = Runs(points)
+    baths = tuple(points.sizes[name] for name in BATH)
+    lengths = {"mode": points.network.n_modes, "time": points.n_times}
+    results = {
+        name: np.full((runs.count, *baths, *(lengths[dim] for dim in _IN_TIME[name].dims)), np.nan) for name in outputs
+    }
+    errors = np.zeros((runs.count, *baths))
+    failed = runs.members.faults(points.network)
+    of_ergotropy = any(name != "energy_t" for name in outputs)
+    good = np.setdiff1d(np.arange(runs.count), np.array(list(failed), dtype=int))
+    for tile in np.array_split(good, max(1, -(-len(good) // _tile(points)))) if len(good) else ():
+        begins, snapshots = runs.snapshots(tile)
+        for index, snapshot in enumerate(snapshots):
+            for name, target in results.items():
+                target[tile, ..., index] = _IN_TIME[name].of(snapshot)
+            errors[tile] = np.maximum(errors[tile], snapshot.error(of_ergotropy=of_ergotropy))
+        failed |= dict.fromkeys(tile[~begins].tolist(), _UNSETTLED)
+    dims, shape = (*runs.dims, *BATH), (*runs.shape, *baths)
+    status = np.where(errors <= NUMERICAL_TOLERANCE, OK, SUSPECT)
+    status[list(failed)] = FAILED
+    arrays = {
+        name: Labelled((*dims, *_IN_TIME[name].dims), a.reshape(*shape, *a.shape[1 + len(BATH) :]))
+        for name, a in results.items()
+    }
+    places = {place: failed[run] for run in failed for place in _places(points, runs, run)}
+    return _judged(arrays, Labelled(dims, errors.reshape(shape)), Labelled(dims, status.reshape(shape)), places)
+
+
+def _tile(points: Points) -> int:
+    """Return how many runs are solved at once: each has some dozens of matrices, and one time of the results."""
+    baths = math.prod(points.sizes[name] for name in BATH)
+    return max(1, _TILE_BYTES // (16 * points.network.n_modes * (40 * points.network.n_modes + 10 * baths)))
+
+
+def _places(points: Points, runs: Runs, run: int) -> Iterator[tuple[int, ...]]:
+    """Yield the places of a run along all axes of the product."""
+    fixed = dict(zip(runs.dims, np.unravel_index(run, runs.shape), strict=True))
+    ranges = [[int(fixed[name])] if name in fixed else range(size) for name, size in points.sizes.items()]
+    return itertools.product(*ranges)
+
+
+def _judged(
+    arrays: Mapping[str, Labelled], error: Labelled, status: Labelled, reasons: Mapping[tuple[int, ...], str]
+) -> Solved:
+    """Add the verdict that follows from the error."""
+    codes = np.where(error.values <= NUMERICAL_TOLERANCE, VERDICT_CODES[EXACT], VERDICT_CODES[SUSPECT_NUMERICS])
+    return Solved({**arrays, "numerical_error": error, "verdict": Labelled(error.dims, codes)}, status, reasons)
+
+
+def _last_segment(points: Points, outputs: Sequence[str], plain: Callable[[Points, Sequence[str]], Solved]) -> Solved:
+    """Solve what is steady: its drive and couplings are those that the last segment ends with."""
+    named, names = template_of(points).names, _of_last(points)
+    lengths = tuple(points.sizes[name] for name in names)
+    found = [plain(_as_last(points, dict(zip(names, at, strict=True))), outputs) for at in np.ndindex(lengths)]
+    arrays = {key: _stacked([one.arrays[key] for one in found], names, lengths) for key in found[0].arrays}
+    codes = [Labelled((), np.array(OK)) if one.status is None else one.status for one in found]
+    reasons = {
+        (*place, *at): why
+        for of, one in zip(np.ndindex(lengths), found, strict=True)
+        for place, why in one.reasons.items()
+        for at in itertools.product(
+            *([of[names.index(name)]] if name in names else range(points.sizes[name]) for name in named)
+        )
+    }
+    return Solved(arrays, _stacked(codes, names, lengths), reasons)
+
+
+def _of_last(points: Points) -> tuple[str, ...]:
+    """Return the names that what is steady depends on."""
+    last = template_of(points).segments[-1]
+    return tuple(dict.fromkeys(value for value in (last.drive[1], last.coupling) if isinstance(value, str)))
+
+
+def _as_last(points: Points, at: Mapping[str, int]) -> Points:
+    """Return the points with the drive and the couplings of the last segment, for these values of its names."""
+    template = template_of(points)
+    last = template.segments[-1]
+    values = {name: given for name, given in points.values.items() if name not in template.names}
+    for name, factor in (("epsilon", last.drive[1]), ("J", last.coupling)):
+        scale = float(points.values[factor].values[at[factor]]) if isinstance(factor, str) else factor
+        values[name] = Labelled(values[name].dims, values[name].values * scale)
+    return replace(points, values=values, times=None, protocol=None)
+
+
+def _stacked(parts: Sequence[Labelled], names: tuple[str, ...], lengths: tuple[int, ...]) -> Labelled:
+    """Join results for all values of some names."""
+    dims = tuple(dict.fromkeys(dim for part in parts for dim in part.dims))
+    values = np.stack(np.broadcast_arrays(*(part.along(dims) for part in parts)))
+    return Labelled((*names, *dims), values.reshape((*lengths, *values.shape[1:])))
+
+
+def _both(points: Points, steady: Solved, in_time: Solved) -> Solved:
+    """Join what is steady and what is in time: of errors and of states the worse counts."""
+    dims, worse = tuple(points.sizes), np.zeros(1 + max(OK, SUSPECT, FAILED), dtype=int)
+    worse[[OK, SUSPECT, FAILED]] = range(3)
+    errors, codes = [], []
+    for one in (steady, in_time):
+        assert one.status is not None
+        errors.append(one.arrays["numerical_error"].along(dims))
+        codes.append(one.status.along(dims))
+    first, second = np.broadcast_arrays(*codes)
+    status = Labelled(dims, np.where(worse[first] >= worse[second], first, second))
+    error = Labelled(dims, np.maximum(*errors))
+    return _judged({**steady.arrays, **in_time.arrays}, error, status, {**steady.reasons, **in_time.reasons})
