@@ -48,7 +48,9 @@ class Snapshot:
         self.epsilon, self.omega, self.n_th, self.r, theta_r = (axis(name) for name in BATH)
         self.P = bath_occupation(self.n_th, self.r)
         self.conjugate_Q = bath_anomaly(self.n_th, self.r) * np.exp(1j * theta_r)
-        self.alpha = self.epsilon * _beside_bath(moments.driven) + _beside_bath(moments.begun)
+        self.alpha = self.epsilon * _beside_bath(moments.driven)
+        if moments.begun is not None:
+            self.alpha = self.alpha + _beside_bath(moments.begun)
 
     @cached_property
     def occupation(self) -> FloatArray:
@@ -90,20 +92,21 @@ class Snapshot:
     def error(self, *, of_ergotropy: bool) -> FloatArray:
         """Estimate the largest relative error of the modes' energies, and ergotropies, by rounding; at most 1."""
         moments = self.moments
-        sizes = np.abs(self.epsilon) * _beside_bath(moments.sizes[0]) + _beside_bath(moments.sizes[1])
-        rounding, turned = (
-            _ROUNDING * (1 + _beside_bath(counted[:, None])) for counted in (moments.rounding, moments.turned)
-        )
+        of_alpha = np.abs(self.epsilon) * _beside_bath(_ROUNDING * moments.of_driven.each)
+        if moments.of_begun is not None:
+            of_alpha = of_alpha + _beside_bath(_ROUNDING * moments.of_begun.each)
+        turned = _ROUNDING * (1 + _beside_bath(moments.turned[:, None]))
         coherent, C = self.coherent, self.occupation
-        of_coherent = 2 * np.sqrt(coherent) * rounding * sizes + _ROUNDING * coherent
+        of_coherent = 2 * np.sqrt(coherent) * of_alpha + _ROUNDING * coherent
         of_C = turned * (C + (0 if self.kind == "steady" else self.P)) if C.any() else 0.0
         least = _SMALL * self.P + _NOTHING
         worst = ((of_coherent + of_C) / np.maximum(coherent + C, least)).max(axis=-1)
         if of_ergotropy and self.anomaly.any():
             a, b = C + 0.5, np.abs(self.anomaly)
             nu = np.sqrt(np.maximum((a - b) * (a + b), 0.25))
-            of_nu = (a * of_C + b * turned * b) / nu
-            of_share = 2 * turned * b**2 / (a + nu) + b**2 / (a + nu) ** 2 * (of_C + of_nu)
+            of_b = turned * (b + np.abs(self.conjugate_Q))
+            of_nu = (a * of_C + b * of_b) / nu
+            of_share = 2 * of_b * b / (a + nu) + b**2 / (a + nu) ** 2 * (of_C + of_nu)
             share = (of_coherent + of_share) / np.maximum(coherent + b**2 / (a + nu), least)
             worst = np.maximum(worst, share.max(axis=-1))
         elif of_ergotropy:

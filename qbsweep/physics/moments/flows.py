@@ -53,12 +53,28 @@ def matrices_of(network: Network, couplings: FloatArray, losses: FloatArray, det
 
 
 class Flow(NamedTuple):
-    """What happens within a span: U (R, n, n), z and y (R, n), Y (R, n, n), and the largest ``|z|`` on the way."""
+    """What happens within a span.
+
+    Attributes
+    ----------
+    U : ndarray, shape (R, n, n)
+    z, y : ndarray, shape (R, n)
+        y is None if the drive of no run changes.
+    Y : ndarray, shape (R, n, n), or None
+    size : ndarray, shape (R, n, n)
+        ``|U|``, entry by entry.
+    norm : ndarray, shape (R,)
+        2-norm of U.
+    reached : ndarray, shape (R, n)
+        The largest ``|z|`` on the way.
+    """
 
     U: Array
     z: Array
     y: Array | None
     Y: Array | None
+    size: FloatArray
+    norm: FloatArray
     reached: FloatArray
 
 
@@ -85,7 +101,7 @@ def flow_of(M: ComplexArray, noise: ComplexArray | None, spans: FloatArray, *, i
         rising = np.zeros((len(M), n + 1), dtype=complex)
         rising[:, n] = 1.0
         y = step(augmented, rising, None).driven[:, :n] / unit
-    return Flow(U, z / unit, y, Y, reached / unit)
+    return Flow(U, z / unit, y, Y, np.abs(U), np.linalg.norm(U, 2, axis=(1, 2)), reached / unit)
 
 
 def joined(parts: tuple[ComplexArray, ComplexArray], coupling: FloatArray) -> ComplexArray:

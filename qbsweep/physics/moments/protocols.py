@@ -13,7 +13,7 @@ for all equal spans of a segment. Everything is linear in epsilon, P and conj(Q)
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -52,6 +52,33 @@ class Leg:
         return np.asarray(first + (last - first) * np.clip(gone, 0.0, 1.0))
 
 
+class Errors(NamedTuple):
+    """Bounds of the errors of amplitudes, in units of a rounding.
+
+    They travel as amplitudes do, at most: entry by entry with ``|U|``, which knows how fast each mode forgets, and as a
+    whole with the norm of U, which knows that what oscillates does not grow.
+
+    Attributes
+    ----------
+    each : ndarray, shape (R, n)
+    whole : ndarray, shape (R,)
+        Of the 2-norm.
+    """
+
+    each: FloatArray
+    whole: FloatArray
+
+    @classmethod
+    def of(cls, each: FloatArray) -> "Errors":
+        """Return the bounds of independent errors."""
+        return cls(each, np.linalg.norm(each, axis=1))
+
+    def after(self, flow: Flow, fresh: FloatArray) -> "Errors":
+        """Return the bounds after a span that adds errors of its own, shape (R, n)."""
+        whole = flow.norm * self.whole + np.linalg.norm(fresh, axis=1)
+        return Errors(np.minimum(_acting(flow.size, self.each) + fresh, whole[:, None]), whole)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Moments:
     """What R runs have come to.
@@ -60,44 +87,42 @@ class Moments:
     ----------
     driven : ndarray, shape (R, n)
         Amplitudes for epsilon = 1, but for what the beginning has left.
-    begun : ndarray, shape (R, n)
-        What the initial amplitudes have left.
+    begun : ndarray, shape (R, n), or None
+        What the initial amplitudes have left; None if there are none.
     U : ndarray, shape (R, n, n), or None
         From the beginning until now; None if no fluctuations were wanted.
     pairs : ndarray, shape (R, n, n), or None
         S over conj(Q), but for what the beginning has left; None if not wanted.
     level : ndarray, shape (R,)
         Of the drive.
-    sizes : (ndarray, ndarray), shape (R, n)
-        What of `driven` and `begun` is remembered: the sizes that their errors are relative to.
-    rounding : ndarray, shape (R,)
-        Relative error of those sizes, in units of a rounding.
+    of_driven, of_begun : Errors
+        Of the two.
     turned : ndarray, shape (R,)
-        The same of U and of pairs.
+        Relative error of U and of `pairs`, in units of a rounding.
     """
 
     driven: Array
-    begun: Array
+    begun: Array | None
     U: Array | None
     pairs: Array | None
     level: FloatArray
-    sizes: tuple[FloatArray, FloatArray]
-    rounding: FloatArray
+    of_driven: Errors
+    of_begun: Errors | None
     turned: FloatArray
 
 
 def at_rest(begun: Array, *, fluctuations: bool, squeezing: bool) -> Moments:
     """Return the beginning from a state without correlations, of amplitudes (R, n)."""
-    runs, n = begun.shape
+    (runs, n), is_displaced = begun.shape, bool(begun.any())
     zero = np.zeros((runs, n, n), dtype=complex)
     return Moments(
         driven=np.zeros((runs, n), dtype=complex),
-        begun=begun,
+        begun=begun if is_displaced else None,
         U=zero + np.eye(n) if fluctuations else None,
         pairs=zero if squeezing else None,
         level=np.zeros(runs),
-        sizes=(np.zeros((runs, n)), np.abs(begun)),
-        rounding=np.zeros(runs),
+        of_driven=Errors.of(np.zeros((runs, n))),
+        of_begun=Errors.of(np.abs(begun)) if is_displaced else None,
         turned=np.zeros(runs),
     )
 
@@ -117,15 +142,8 @@ def settled(matrices: Matrices, leg: Leg, rest: Moments) -> tuple[Moments, Array
     if pairs is not None:
         D = as_pairs(joined(matrices.pairs, leg.coupling))
         pairs = pairs_of(settled_noise(as_real(M), D[:, None], 1 / np.where(relaxes, decay, 1.0))[:, 0])
-    error = np.linalg.norm(moved[..., 0], axis=1) / (np.linalg.norm(driven, axis=1) + NONE)
-    start = replace(
-        rest,
-        driven=driven,
-        pairs=pairs,
-        level=leg.levels[0],
-        sizes=(np.abs(driven), rest.sizes[1]),
-        rounding=error / float(np.finfo(float).eps),
-    )
+    error = Errors.of(np.abs(driven) + np.abs(moved[..., 0]) / float(np.finfo(float).eps))
+    start = replace(rest, driven=driven, pairs=pairs, level=leg.levels[0], of_driven=error)
     return start, relaxes
 
 
@@ -201,22 +219,20 @@ def _advanced(moments: Moments, spans: _Spans, runs: Array, begin: FloatArray, e
     driven = _acting(flow.U, one.driven) + first[:, None] * flow.z
     if flow.y is not None:
         driven += (last - first)[:, None] * flow.y
-    begun = _acting(flow.U, one.begun)
-    kept = np.minimum(1.0, np.sqrt(norms(flow.U) * norms(np.swapaxes(flow.U, 1, 2))))
-    reached = np.maximum(np.abs(first), np.abs(last))[:, None] * flow.reached
-    lifetimes = np.where(kept > 0.999, 1.0, (1 - kept) / -np.log(np.clip(kept, NONE, 0.999)))
     turns = spans.rate[runs] * gap
+    kept = np.clip(flow.norm, NONE, 1 - 1e-3)
+    # A phase is as uncertain as what it has turned by, within what is remembered.
+    fresh = (2 + turns * np.where(flow.norm < 1 - 1e-3, (1 - kept) / -np.log(kept), 1.0))[:, None]
+    highest = np.maximum(np.abs(first), np.abs(last))[:, None]
+    of_driven = fresh * (_acting(flow.size, np.abs(one.driven)) + highest * flow.reached)
     after = Moments(
         driven=driven,
-        begun=begun,
+        begun=None if one.begun is None else _acting(flow.U, one.begun),
         U=None if one.U is None else flow.U @ one.U,
         pairs=None if one.pairs is None or flow.Y is None else _congruent(flow.U, one.pairs) + flow.Y,
         level=last,
-        sizes=(
-            np.maximum(np.maximum(kept[:, None] * one.sizes[0], reached), np.abs(driven)),
-            np.maximum(kept[:, None] * one.sizes[1], np.abs(begun)),
-        ),
-        rounding=kept * one.rounding + 2 + turns * lifetimes,
+        of_driven=one.of_driven.after(flow, of_driven),
+        of_begun=_left_error(one, flow, fresh),
         turned=one.turned + 2 + turns,
     )
     if len(runs) == len(moments.level):
@@ -224,15 +240,22 @@ def _advanced(moments: Moments, spans: _Spans, runs: Array, begin: FloatArray, e
     return Moments(*(_put(getattr(moments, name), getattr(after, name), runs) for name in Moments.__slots__))
 
 
+def _left_error(moments: Moments, flow: Flow, fresh: FloatArray) -> Errors | None:
+    """Return the error of what the initial amplitudes have left."""
+    if moments.begun is None or moments.of_begun is None:
+        return None
+    return moments.of_begun.after(flow, fresh * _acting(flow.size, np.abs(moments.begun)))
+
+
 def _some(part: Any, runs: Array) -> Any:
-    return tuple(one[runs] for one in part) if isinstance(part, tuple) else _taken(part, runs)
+    return Errors(*(one[runs] for one in part)) if isinstance(part, Errors) else _taken(part, runs)
 
 
 def _put(old: Any, new: Any, runs: Array) -> Any:
-    if isinstance(old, tuple):
-        return tuple(_put(one, other, runs) for one, other in zip(old, new, strict=True))
     if old is None:
         return None
+    if isinstance(old, Errors):
+        return Errors(*(_put(one, other, runs) for one, other in zip(old, new, strict=True)))
     result = old.copy()
     result[runs] = new
     return result
