@@ -12,16 +12,21 @@ import numpy as np
 
 from qbsweep.arrays import Array
 from qbsweep.errors import QbsweepError
+from qbsweep.physics.members import OF_MEMBERS
+from qbsweep.physics.moments.steps import uniform_step
 from qbsweep.physics.verdicts import EXACT, NUMERICAL_TOLERANCE, SUSPECT_NUMERICS
-from qbsweep.solvers.interface import Labelled, Points, Solved
+from qbsweep.solvers.interface import Cost, Labelled, Points, Solved
 from qbsweep.solvers.moment_runs import BATH, Runs, Snapshot, template_of
 from qbsweep.solvers.status import FAILED, OK, SUSPECT, VERDICT_CODES
 
 _TILE_BYTES = 16_000_000  # working set of the runs at once
 _UNSETTLED = "there is no steady state to start from: with the couplings of the first segment some mode does not relax"
-_FLOPS = 20e9  # of stacks of small matrices, per second
-_PRODUCTS, _NOISY_PRODUCTS = 25, 60  # of an exponential
-_STEP, _PASS = 150e-6, 60e-9  # of a time whatever its runs; of a mode of one, with its share of the calls
+
+# Seconds on one core of 2023: of a time, whatever there is at it; of a run and an entry of its matrices then; of a span
+# that is computed anew; of a number of the results.
+_TIME, _RUN, _ENTRY, _SPAN, _SPAN_ENTRY, _NUMBER = 0.9e-3, 4e-6, 0.1e-6, 8e-6, 0.4e-6, 40e-9
+_PAIRS, _SPANS_OF_PAIRS = 2, 4  # times as much where pairs are wanted
+_SPANS = 3  # of a segment, on a grid of equal steps: to its first time, within, and from its last time
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,35 @@ def _places(points: Points, runs: Runs, run: int) -> Iterator[tuple[int, ...]]:
     fixed = dict(zip(runs.dims, np.unravel_index(run, runs.shape), strict=True))
     ranges = [[int(fixed[name])] if name in fixed else range(size) for name, size in points.sizes.items()]
     return itertools.product(*ranges)
+
+
+def protocols_cost(
+    points: Points,
+    outputs: Sequence[str],
+    sizes: Mapping[str, int],
+    plain: Callable[[Points, Sequence[str], Mapping[str, int]], Cost],
+) -> Cost:
+    """Predict the seconds and bytes of a point, as `interface.Solver` says, by those of points without a protocol."""
+    names, n, times = template_of(points).names, points.network.n_modes, points.n_times
+    baths = math.prod(sizes[name] for name in BATH)
+    runs = math.prod(sizes[name] for name in (*OF_MEMBERS, *names))
+    entries, pairs = n**2, bool(points.over("r", BATH).any())
+    steady = [name for name in outputs if name not in _IN_TIME]
+    seconds, memory = 0.0, 0.0
+    if len(steady) < len(outputs) and points.times is not None:
+        uniform = uniform_step(points.times.values.reshape(-1, times)) is not None
+        spans = min(times, _SPANS * len(template_of(points).segments)) if uniform else times
+        seconds += times * (_TIME + runs * (_RUN + entries * _ENTRY * (_PAIRS if pairs else 1)))
+        seconds += spans * runs * (_SPAN + entries * _SPAN_ENTRY) * (_SPANS_OF_PAIRS if pairs else 1)
+        seconds += (len(outputs) - len(steady)) * runs * baths * times * n * _NUMBER
+        memory = 16.0 * n * (40 * n + 10 * baths) + 8.0 * n * times
+    share = seconds / (runs * baths)
+    if not steady:
+        return Cost(Labelled((), np.array(share)), memory)
+    last = dict.fromkeys(_of_last(points), 0)
+    of_last = plain(_as_last(points, last), steady, sizes)
+    repeats = math.prod(sizes[name] for name in names if name not in last)
+    return Cost(replace(of_last.seconds, values=of_last.seconds.values / repeats + share), max(memory, of_last.memory))
 
 
 def _judged(

@@ -19,7 +19,7 @@ from qbsweep.physics.moments.steps import uniform_step
 from qbsweep.physics.verdicts import EXACT, NUMERICAL_TOLERANCE, SUSPECT_NUMERICS
 from qbsweep.solvers.interface import Cost, Labelled, Points, Solved, Solver, require_outputs
 from qbsweep.solvers.moment_members import FAMILY, Product, Where, members_of
-from qbsweep.solvers.moment_protocols import solve_protocols
+from qbsweep.solvers.moment_protocols import protocols_cost, solve_protocols
 from qbsweep.solvers.moment_states import BATH, Bath, Evolved, Steady
 from qbsweep.solvers.status import FAILED, OK, SUSPECT, VERDICT_CODES
 
@@ -167,6 +167,8 @@ def _time_tile(n_modes: int, n_times: int, baths: int, *, fluctuations: bool) ->
 
 def moments_cost(points: Points, outputs: Sequence[str], sizes: Mapping[str, int]) -> Cost:
     """Predict the seconds and bytes of a point: its share of what a whole product takes; see `interface.Solver`."""
+    if points.protocol is not None:
+        return protocols_cost(points, outputs, sizes, moments_cost)
     net, bath = family(points.network), Bath(points)
     members = math.prod(sizes.get(name, 1) for name in FAMILY)
     count = members * math.prod(sizes[name] for name in BATH)
