@@ -16,7 +16,7 @@ from qbsweep.analysis.registry import ANALYSES
 from qbsweep.cli.main import app
 from qbsweep.solvers.status import STATUS_NAMES, VERDICTS
 from qbsweep.sweeps import given, syntax
-from qbsweep.sweeps.parameters import PARAMETERS, Parameter
+from qbsweep.sweeps.parameters import PARAMETERS, SOLVERS, Parameter
 from qbsweep.sweeps.variables import VARIABLES, Variable
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -80,8 +80,12 @@ def variables() -> str:
 
 
 def _there(v: Variable) -> str:
-    when = {"scalar": "by default", "mode": "if asked for", "time": "with `times`", "always": "always"}
-    return when.get(v.group) or "with `solver: " + " or ".join(v.solvers) + "`"
+    needs_solver = "" if set(SOLVERS) <= set(v.solvers) else "with `solver: " + " or ".join(v.solvers) + "`"
+    if v.group in ("verdict", "always"):
+        return needs_solver or "always"
+    needs_times = "with `times`" if v.group == "time" else ""
+    first = "if asked for" if v.asked else "" if needs_times else "by default"
+    return ", ".join(part for part in (first, needs_times, needs_solver) if part)
 
 
 def states() -> str:

@@ -27,6 +27,7 @@ from qbsweep.runs.box import solve_box
 from qbsweep.runs.opening import locked, open_run
 from qbsweep.solvers.status import OK
 from qbsweep.store.directory import RunDirectory, existing
+from qbsweep.store.layout import attributes_of
 from qbsweep.store.provenance import provenance
 from qbsweep.store.readable import readable
 from qbsweep.store.reading import open_dataset
@@ -141,7 +142,7 @@ class _Samples:
     """Samples per curve, the curves numbered by the axes of the dataset without J."""
 
     def __init__(self, spec: SweepSpec, ds: xr.Dataset, of: str, earlier: xr.Dataset | None) -> None:
-        self.spec, self.ds, self._energy_units = spec, ds, str(ds[of].attrs["units"])
+        self.spec, self.ds = spec, ds
         self.dims = [name for name in spec.axes if name != "J"]
         self.shape = tuple(len(spec.axes[name]) for name in self.dims)
         outputs = tuple(name for name in spec.outputs if name in (*STEADY_SCALARS, *VERDICT))
@@ -203,8 +204,10 @@ class _Samples:
     def _labels(self, name: str) -> dict[str, str]:
         if name == "J_abs":
             return {"units": "omega", "long_name": "coherent coupling"}
-        units = self._energy_units if VARIABLES[name].units == "omega" else VARIABLES[name].units
-        return {"units": units, "long_name": VARIABLES[name].long_name}
+        return {
+            "units": str(attributes_of(self.spec, VARIABLES[name])["units"]),
+            "long_name": VARIABLES[name].long_name,
+        }
 
     def _attributes(self) -> dict[str, Any]:
         return {

@@ -6,8 +6,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from qbsweep.arrays import ComplexArray
+from qbsweep.arrays import Array, ComplexArray
+from qbsweep.errors import QbsweepError
 from qbsweep.physics.network import Edge, Network
+
+_STILL = 1e-13  # decay, relative to the largest entry of a drift matrix, that is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,22 @@ def drift_matrix(network: Network) -> ComplexArray:
     drift matrix of a nonreciprocal chain is exactly lower triangular (and defective).
     """
     return -1j * coherent_matrix(network) - damping_matrix(network) / 2
+
+
+def require_stable(drift: Array) -> None:
+    """Refuse drift matrices, shape (..., N+1, N+1), of which one does not decay: it has no steady state.
+
+    Raises
+    ------
+    QbsweepError
+        With the abscissa, the largest real part of an eigenvalue.
+    """
+    abscissa = np.linalg.eigvals(drift).real.max(axis=-1)
+    if np.any(abscissa >= -_STILL * np.abs(drift).max(axis=(-2, -1))):
+        raise QbsweepError(
+            "a steady state needs losses that reach every mode, but this network has a lossless one: "
+            f"it is unstable, with an abscissa of {max(float(np.max(abscissa)), 0.0):.2g} omega"
+        )
 
 
 def jump_operators(network: Network) -> ComplexArray:

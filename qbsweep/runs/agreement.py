@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 AGREE = 1e-9
-"""So much may a number differ, relative to the largest energy of its point, when it is computed again."""
+"""So much may a number differ, relative to the largest of its units at its point, when it is computed again."""
 
 
 def apart(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ from qbsweep.store.examine import examine, examine_digest, examine_rest, examine
 from qbsweep.store.layout import labels_behind
 from qbsweep.store.lock import lock_holder
 from qbsweep.store.seals import DamagedError, Seals
-from qbsweep.sweeps.variables import VARIABLES
+from qbsweep.sweeps.variables import OUTPUTS, VARIABLES
 from qbsweep.text import command, counted, duration, labelled, size_of
 
 
@@ -198,10 +198,13 @@ def recompute(store: Store, count: int, found: Findings) -> None:
         kept, again = store.select(indices), solve_box(store.spec, indices).arrays
         labels = {name: axis.values[i] for (name, axis), i in zip(store.spec.axes.items(), place, strict=True)}
         found.recomputed += 1
-        names = [name for name in store.spec.outputs if VARIABLES[name].units == "omega"]
-        scale = max((float(per_point(kept[name], 0)) for name in names), default=0.0) or 1.0
+        names = [name for name in store.spec.outputs if name in OUTPUTS]
+        scales: dict[str, float] = {}
         for name in names:
-            relative = apart(kept[name], again[name]) / scale
+            units = VARIABLES[name].units
+            scales[units] = max(scales.get(units, 0.0), float(per_point(kept[name], 0)))
+        for name in names:
+            relative = apart(kept[name], again[name]) / (scales[VARIABLES[name].units] or 1.0)
             at = tuple(int(i) for i in np.unravel_index(int(relative.argmax()), relative.shape))
             difference = float(relative[at])
             found.worst = max(found.worst, difference)

@@ -15,7 +15,7 @@ from qbsweep.store.overlap import Overlap, Part
 from qbsweep.store.provenance import structured
 from qbsweep.sweeps.joining import differences, nearly_same
 from qbsweep.sweeps.spec import SweepSpec
-from qbsweep.sweeps.variables import VARIABLES
+from qbsweep.sweeps.variables import OUTPUTS, VARIABLES
 from qbsweep.text import counted, labelled
 
 _NOT_NUMBERS = ("solve_seconds", "status", "verdict")
@@ -155,17 +155,19 @@ def _along(points: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
 def conflicts(one: Store, other: Store) -> Iterator[tuple[dict[str, Any], str, float]]:
     """Return the points at which two datasets contradict each other: labels, variable, relative difference.
 
-    Points that are in the same state must have the same energies, as far as `check` would have them.
+    Points that are in the same state must have the same outputs, as far as `check` would have them.
     """
     overlap = Overlap(one, other)
-    names = [name for name in overlap.variables if VARIABLES[name].units == "omega"]
+    names = [name for name in overlap.variables if name in OUTPUTS]
     for part in overlap.parts([*names, "status"]):
         status = part.one["status"]
         both = (status == part.other["status"]) & _solved(status)
-        scale = np.zeros(status.shape)
+        scales: dict[str, NDArray[Any]] = {}
         for name in names:
-            scale = np.fmax(scale, per_point(part.one[name], status.ndim))
+            units = VARIABLES[name].units
+            scales[units] = np.fmax(scales.get(units, 0.0), per_point(part.one[name], status.ndim))
         for name in names:
+            scale = scales[VARIABLES[name].units]
             difference = per_point(apart(part.one[name], part.other[name]), status.ndim)
             relative = np.where(both, difference / np.where(scale > 0, scale, 1.0), 0.0)
             for place in np.argwhere(relative > AGREE):

@@ -92,6 +92,10 @@ class Steady:
         """Energy of all modes but the charger, shape (members, *bath)."""
         return self.bath.energy(_beside_bath(self._coherent[0][1:].sum(axis=0)), float(self.net.n_modes - 1))
 
+    def ergotropy_of_batteries(self) -> FloatArray:
+        """Ergotropies of all modes but the charger, each its own, shape (members, *bath)."""
+        return reduce(np.add, map(self.ergotropy, range(1, self.net.n_modes)))
+
 
 @dataclass(frozen=True)
 class Evolved:

@@ -17,6 +17,7 @@ from qbsweep.physics.moments.cost import evolution_seconds, family_seconds, stea
 from qbsweep.physics.moments.family import Family, family
 from qbsweep.physics.moments.steps import uniform_step
 from qbsweep.physics.verdicts import EXACT, NUMERICAL_TOLERANCE, SUSPECT_NUMERICS
+from qbsweep.solvers import moment_register
 from qbsweep.solvers.interface import Cost, Labelled, Points, Solved, Solver, require_outputs
 from qbsweep.solvers.moment_members import FAMILY, Product, Where, members_of
 from qbsweep.solvers.moment_protocols import protocols_cost, solve_protocols
@@ -54,12 +55,14 @@ _STEADY = {
     "energy_batteries": _Output(lambda state: state.energy_of_batteries()),
     "energy": _Output(lambda state: state.of_modes(state.energy), ("mode",)),
     "ergotropy": _Output(lambda state: state.of_modes(state.ergotropy), ("mode",)),
+    "ergotropy_batteries": _Output(lambda state: state.ergotropy_of_batteries()),
 }
 _IN_TIME = {
     "energy_t": _Output(lambda state: state.energy(), ("mode", "time")),
     "ergotropy_t": _Output(lambda state: state.ergotropy(), ("mode", "time")),
 }
 _OUTPUTS = _STEADY | _IN_TIME
+_ALL = (*_OUTPUTS, *moment_register.OUTPUTS)
 _VERDICT = ("numerical_error", "verdict")
 
 
@@ -94,21 +97,24 @@ def solve_moments(points: Points, outputs: Sequence[str]) -> dict[str, Labelled]
 
 def _solved_moments(points: Points, outputs: Sequence[str]) -> tuple[dict[str, Labelled], dict[tuple[int, ...], str]]:
     """Return what `solve_moments` does, and by its place in the product what is wrong with a point."""
-    require_outputs("moments", outputs, _OUTPUTS)
+    require_outputs("moments", outputs, _ALL)
     for name in ("kerr", "kerr_charger"):
         if name in points.values and points.values[name].values.any():
             raise QbsweepError(f"`{name}` needs solver lindblad: the moment solver is exact for Gaussian networks only")
-    in_time = [name for name in outputs if name in _IN_TIME]
+    in_time = [name for name in outputs if name in _IN_TIME or name in moment_register.IN_TIME]
     if in_time and points.times is None:
         raise QbsweepError(f"output `{in_time[0]}` needs times, but there are none")
     sizes, members = points.sizes, members_of(points)
+    if len(in_time) < len(outputs):
+        moment_register.require_stable(points.network, members)
     shape = (math.prod(members.shape), *(sizes[name] for name in BATH))
     lengths = {"mode": points.network.n_modes, "time": points.n_times}
-    results = {name: np.empty((*shape, *(lengths[dim] for dim in _OUTPUTS[name].dims))) for name in outputs}
+    of_modes = [name for name in outputs if name in _OUTPUTS]
+    results = {name: np.empty((*shape, *(lengths[dim] for dim in _OUTPUTS[name].dims))) for name in of_modes}
     errors: list[tuple[Where, FloatArray]] = []
     faults: dict[int, str] = {}
-    is_steady = any(name in _STEADY for name in outputs)
-    for where, state, wrong in _states(points, members, is_steady, bool(in_time)):
+    asked = (any(name in table for name in of_modes) for table in (_STEADY, _IN_TIME))
+    for where, state, wrong in _states(points, members, *asked):
         for name, result in results.items():
             if (name in _IN_TIME) == isinstance(state, Evolved):
                 _OUTPUTS[name].write(state, result, where)
@@ -120,7 +126,13 @@ def _solved_moments(points: Points, outputs: Sequence[str]) -> tuple[dict[str, L
         name: Labelled((*members.dims, *BATH, *_OUTPUTS[name].dims), array.reshape(*members.shape, *array.shape[1:]))
         for name, array in results.items()
     }
-    return solved | {"numerical_error": _largest(errors, members)}, members.points_at(faults, points)
+    solved["numerical_error"] = _largest(errors, members)
+    if of_register := [name for name in outputs if name in moment_register.OUTPUTS]:
+        found, error, wrong = moment_register.solve(points, members, of_register)
+        larger = np.maximum(solved["numerical_error"].along(members.dims), error.values)
+        solved |= found | {"numerical_error": Labelled(members.dims, larger)}
+        faults |= wrong
+    return solved, members.points_at(faults, points)
 
 
 def _largest(errors: Sequence[tuple[Where, FloatArray]], members: Product) -> Labelled:
@@ -186,10 +198,14 @@ def moments_cost(points: Points, outputs: Sequence[str], sizes: Mapping[str, int
             fluctuations=not bath.is_vacuum,
             squeezed=bath.is_squeezed,
         )
-    for name in outputs:
+    for name in (name for name in outputs if name in _OUTPUTS):
         numbers = count * math.prod(lengths[dim] for dim in _OUTPUTS[name].dims)
         seconds += numbers * (_SQUEEZED_NUMBER if bath.is_squeezed and "ergotropy" in name else _NUMBER)
-    return Cost(Labelled((), np.array(seconds / count)), 8.0 * net.n_modes**2 * max(points.n_times, 1))
+    a_point, memory = seconds / count, 8.0 * net.n_modes**2 * max(points.n_times, 1)
+    if of_register := [name for name in outputs if name in moment_register.OUTPUTS]:
+        a_point += moment_register.seconds(points, of_register, sizes) / math.prod(sizes.values())
+        memory = max(memory, moment_register.bytes_of_member(points, of_register, points.sizes))
+    return Cost(Labelled((), np.array(a_point)), memory)
 
 
 def _solve(points: Points, outputs: Sequence[str]) -> Solved:
@@ -215,4 +231,4 @@ def _failed(status: Labelled, faults: dict[tuple[int, ...], str], points: Points
     return Labelled(dims, whole)
 
 
-SOLVER = Solver((*_OUTPUTS, *_VERDICT), _solve, moments_cost)
+SOLVER = Solver((*_ALL, *_VERDICT), _solve, moments_cost)

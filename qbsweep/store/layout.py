@@ -115,7 +115,8 @@ def protocol_attributes(spec: SweepSpec) -> dict[str, str]:
 
 def attributes_of(spec: SweepSpec, variable: Variable) -> dict[str, Any]:
     """Units and names of a variable; energies are in units of omega unless `omega` itself is given."""
-    units = "[omega]" if variable.units == "omega" and spec.values("omega") != [1.0] else variable.units
+    is_given = variable.units.startswith("omega") and spec.values("omega") != [1.0]
+    units = variable.given_units if is_given else variable.units
     codes = _CODES.get(variable.name)
     flags = {} if codes is None else {"flag_values": list(codes), "flag_meanings": " ".join(codes.values())}
     return {"units": units, "long_name": variable.long_name, **flags}

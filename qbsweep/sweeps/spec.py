@@ -203,7 +203,7 @@ def _outputs(given: Sequence[str] | None, times: Axis | None, solvers: Sequence[
     """Names of the variables that the solvers are to compute, those of their verdicts included."""
     known = variables.computed_by(solvers)
     if given is None:
-        given = variables.STEADY_SCALARS + (variables.TIME_RESOLVED if times else ())
+        given = variables.DEFAULT_SCALARS + (variables.DEFAULT_IN_TIME if times else ())
         return tuple(name for name in known if name in (*given, *variables.VERDICT))
     for name in given:
         if name not in known:

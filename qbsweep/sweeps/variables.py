@@ -20,8 +20,12 @@ class Variable:
     fill : float or int
         Value of a point that has not been solved.
     group : {'scalar', 'mode', 'time', 'verdict', 'always'}
-        `scalar` variables are the default outputs, `mode` ones are asked for, `time` ones need `times`,
-        `verdict` ones come with their solver, `always` ones cannot be left out.
+        One number of the steady state, one per mode, or one per time, which needs `times`; `verdict` variables come
+        with their solver, `always` ones cannot be left out.
+    asked : bool
+        Whether an output is computed only where a sweep asks for it; the others are the default ones.
+    given_units : str
+        Units where `omega` itself is given.
     label : str
         Short one for the axes of narrow figures; without, they show the `long_name`.
     solvers : tuple of str
@@ -37,6 +41,8 @@ class Variable:
     fill: float | int = float("nan")
     label: str = ""
     solvers: tuple[str, ...] = SOLVERS
+    asked: bool = False
+    given_units: str = "[omega]"
 
 
 VARIABLES = {
@@ -53,11 +59,108 @@ VARIABLES = {
             "scalar",
             label="energy of all batteries",
         ),
-        Variable("energy", "steady-state energy", "mode", extra_dims=("mode",), label="energy"),
-        Variable("ergotropy", "steady-state ergotropy", "mode", extra_dims=("mode",), label="ergotropy"),
+        Variable("energy", "steady-state energy", "mode", extra_dims=("mode",), label="energy", asked=True),
+        Variable("ergotropy", "steady-state ergotropy", "mode", extra_dims=("mode",), label="ergotropy", asked=True),
+        Variable(
+            "ergotropy_batteries",
+            "steady-state ergotropy summed over the batteries",
+            "scalar",
+            label="ergotropy of all batteries",
+            asked=True,
+            solvers=("moments",),
+        ),
+        Variable(
+            "ergotropy_register",
+            "steady-state work that Gaussian unitaries extract from all batteries jointly; "
+            "bounds their ergotropy from below",
+            "scalar",
+            label="joint Gaussian ergotropy",
+            asked=True,
+            solvers=("moments",),
+        ),
+        Variable(
+            "log_negativity",
+            "steady-state logarithmic negativity of the charger against the batteries, in nats",
+            "scalar",
+            units="1",
+            label="logarithmic negativity",
+            asked=True,
+            solvers=("moments",),
+        ),
+        Variable(
+            "purity",
+            "steady-state purity of the whole network",
+            "scalar",
+            units="1",
+            label="purity",
+            asked=True,
+            solvers=("moments",),
+        ),
+        Variable(
+            "energy_variance_terminal",
+            "steady-state variance of the energy of the terminal battery",
+            "scalar",
+            units="omega^2",
+            label="variance of the terminal energy",
+            asked=True,
+            given_units="[omega]^2",
+            solvers=("moments",),
+        ),
+        Variable(
+            "drive_power",
+            "steady-state rate at which the drive gives energy",
+            "scalar",
+            units="omega^2",
+            label="power of the drive",
+            asked=True,
+            given_units="[omega] omega",
+            solvers=("moments",),
+        ),
         Variable("energy_t", "energy from vacuum at t = 0", "time", extra_dims=("mode", "time"), label="energy"),
         Variable(
             "ergotropy_t", "ergotropy from vacuum at t = 0", "time", extra_dims=("mode", "time"), label="ergotropy"
+        ),
+        Variable(
+            "ergotropy_register_t",
+            "work that Gaussian unitaries extract from all batteries jointly, from vacuum at t = 0; "
+            "bounds their ergotropy from below",
+            "time",
+            extra_dims=("time",),
+            label="joint Gaussian ergotropy",
+            asked=True,
+            solvers=("moments",),
+        ),
+        Variable(
+            "log_negativity_t",
+            "logarithmic negativity of the charger against the batteries, in nats, from vacuum at t = 0",
+            "time",
+            units="1",
+            extra_dims=("time",),
+            label="logarithmic negativity",
+            asked=True,
+            solvers=("moments",),
+        ),
+        Variable(
+            "energy_variance_t",
+            "variance of the energy, from vacuum at t = 0",
+            "time",
+            units="omega^2",
+            extra_dims=("mode", "time"),
+            label="variance of the energy",
+            asked=True,
+            given_units="[omega]^2",
+            solvers=("moments",),
+        ),
+        Variable(
+            "drive_power_t",
+            "rate at which the drive gives energy, from vacuum at t = 0",
+            "time",
+            units="omega^2",
+            extra_dims=("time",),
+            label="power of the drive",
+            asked=True,
+            given_units="[omega] omega",
+            solvers=("moments",),
         ),
         Variable(
             "truncation_error",
@@ -119,6 +222,8 @@ OUTPUTS = tuple(v.name for v in VARIABLES.values() if v.group in ("scalar", "mod
 VERDICT = tuple(v.name for v in VARIABLES.values() if v.group == "verdict")
 STEADY_SCALARS = tuple(v.name for v in VARIABLES.values() if v.group == "scalar")
 TIME_RESOLVED = tuple(v.name for v in VARIABLES.values() if v.group == "time")
+DEFAULT_SCALARS = tuple(name for name in STEADY_SCALARS if not VARIABLES[name].asked)
+DEFAULT_IN_TIME = tuple(name for name in TIME_RESOLVED if not VARIABLES[name].asked)
 
 
 def computed_by(solvers: Iterable[object]) -> tuple[str, ...]:

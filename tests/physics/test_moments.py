@@ -12,11 +12,13 @@ from qbsweep.physics.network import scaled
 from qbsweep.physics.topologies import cascaded, parallel
 from qbsweep.solvers import moments
 from qbsweep.solvers.moments import moments_cost, solve_moments
-from qbsweep.sweeps.variables import OUTPUTS, STEADY_SCALARS, VARIABLES
+from qbsweep.sweeps.variables import DEFAULT_IN_TIME, DEFAULT_SCALARS, VARIABLES
 
 from .products import moments as solved_moments
 from .products import product
 
+STEADY = (*DEFAULT_SCALARS, "energy", "ergotropy")
+OUTPUTS = (*STEADY, "ergotropy_batteries", *DEFAULT_IN_TIME)  # mode by mode; of the whole network: test_register
 TIMES = (0.0, 0.4, 3.0, 20.0)
 AXES = {
     "kappa": (0.5, 1.5),
@@ -74,6 +76,7 @@ def test_every_point_of_a_product_equals_the_reference(build, ring, points, stea
             "energy_terminal": energy[-1],
             "ergotropy_terminal": ergotropy[-1],
             "energy_batteries": energy[1:].sum(),
+            "ergotropy_batteries": ergotropy[1:].sum(),
         }
         if e == o == t:  # the time evolution of a fifth of the points: they share everything else
             energy, ergotropy = (omega * x.T for x in evolved_energies(one, times[k], epsilon, *bath))
@@ -120,7 +123,7 @@ def test_an_output_in_time_needs_times(points):
 
 def test_scalars_are_those_of_the_modes(points):
     product = points(cascaded(3, coupling="reciprocal"), (0.1, 1.0), 0.3, 0.2, 2.0, (0, 1.0), (0, 0.4))
-    solved = solved_moments(product, OUTPUTS[:6])
+    solved = solved_moments(product, STEADY)
     assert np.array_equal(solved["energy_charger"], solved["energy"][..., 0])
     assert np.array_equal(solved["energy_terminal"], solved["energy"][..., -1])
     assert np.array_equal(solved["ergotropy_terminal"], solved["ergotropy"][..., -1])
@@ -197,7 +200,7 @@ def test_without_drive_the_vacuum_stays_empty(points):
 @pytest.mark.parametrize(("topology", "N"), [("cascaded", 1000), ("parallel", 1000)])
 def test_a_thousand_batteries(build, points, topology, N):
     product = points(build(topology, "reciprocal", N), (0.01, 1.0), 0.003, 0.01, n_th=(0, 0.2), r=(0, 0.5))
-    solved = solved_moments(product, STEADY_SCALARS)
+    solved = solved_moments(product, DEFAULT_SCALARS)
     for values in solved.values():
         assert np.isfinite(values).all()
     assert np.all(solved["energy_terminal"] >= solved["ergotropy_terminal"])
@@ -224,7 +227,7 @@ def test_energy_exceeds_ergotropy_exceeds_zero(networks, points, data, epsilon, 
 @given(data=st.data(), epsilon=DRIVE, n_th=st.floats(1e-3, 100), coupling=st.floats(1e-3, 1e3))
 @settings(deadline=None, max_examples=60)
 def test_heat_adds_n_th_to_every_energy_and_nothing_to_the_ergotropy(networks, points, data, epsilon, n_th, coupling):
-    solved = solved_moments(points(data.draw(networks()), coupling, 1.0, epsilon, n_th=(0, n_th)), OUTPUTS[:6])
+    solved = solved_moments(points(data.draw(networks()), coupling, 1.0, epsilon, n_th=(0, n_th)), STEADY)
     cold, hot = (solved["energy"][0, 0, 0, 0, i, 0, 0] for i in (0, 1))
     assert np.array_equal(hot, cold + n_th)
     for name in ("ergotropy", "ergotropy_terminal"):

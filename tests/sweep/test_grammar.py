@@ -170,7 +170,7 @@ def test_times(load: Load, times: str, unit: str, values: list[float]) -> None:
     assert spec.times is not None
     assert spec.times.unit == unit
     np.testing.assert_allclose(spec.times.array, values, rtol=1e-15)
-    assert asked(spec) == variables.STEADY_SCALARS + variables.TIME_RESOLVED
+    assert asked(spec) == variables.DEFAULT_SCALARS + variables.DEFAULT_IN_TIME
 
 
 # YAML traps
@@ -276,7 +276,7 @@ def test_defaults_are_filled_in(load: Load) -> None:
     }
     assert not spec.axes
     assert spec.times is None
-    assert asked(spec) == variables.STEADY_SCALARS
+    assert asked(spec) == variables.DEFAULT_SCALARS
 
 
 def test_without_sections_a_file_can_still_say_everything(load: Load) -> None:
@@ -325,7 +325,7 @@ def test_edges_as_pairs_are_those_of_the_built_in_chain(load: Load) -> None:
             "cascaded", 2, coupling, "phase-half-pi"
         )
     arrays, expected = (solve_box(spec, ()).arrays for spec in (own, built_in))
-    for name in variables.STEADY_SCALARS:
+    for name in variables.DEFAULT_SCALARS:
         np.testing.assert_allclose(arrays[name], expected[name], rtol=1e-12)
 
 
@@ -491,7 +491,7 @@ def contents(draw: st.DrawFn) -> dict[str, Any]:
             content[where][name] = draw((_axes if where == "sweep" else _fixed)(name))
     if draw(st.booleans()):
         content["times"] = {**draw(_rules().filter(_ascends)), "unit": draw(st.sampled_from(["1/omega", "1/kappa"]))}
-    wanted = draw(st.lists(st.sampled_from((*variables.STEADY_SCALARS, "energy", "ergotropy")), unique=True))
+    wanted = draw(st.lists(st.sampled_from((*variables.DEFAULT_SCALARS, "purity", "energy", "ergotropy")), unique=True))
     if wanted:
         content["outputs"] = wanted + (["energy_t"] if "times" in content else [])
     if draw(st.booleans()):
