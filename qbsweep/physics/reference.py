@@ -9,6 +9,7 @@ With fluctuations d = c - alpha, C[j,k] = <d_j^dag d_k> and S[j,k] = <d_j d_k>::
 P and Q are the bath's photon number and pair moment: see `qbsweep.physics.gaussian`.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,8 @@ from scipy.linalg import expm, solve, solve_sylvester
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.matrices import damping_matrix, drift_matrix, squeezing_matrix
-from qbsweep.physics.network import Network
+from qbsweep.physics.network import Network, scaled
+from qbsweep.physics.protocol import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +99,62 @@ def evolved_moments(
         C.append(steady.C - U.conj() @ steady.C @ U.T)
         S.append(steady.S - U @ steady.S @ U.T)
     return Moments(np.array(alpha), np.array(C), np.array(S))
+
+
+def protocol_moments(
+    network: Network,
+    protocol: Protocol,
+    times: Array,
+    epsilon: float,
+    n_th: float = 0.0,
+    r: float = 0.0,
+    theta_r: float = 0.0,
+) -> Moments:
+    """Moments at each of `times` (in 1/omega, ascending) along a protocol, by an integrator, segment by segment."""
+    from scipy.integrate import solve_ivp  # which nothing else here waits for
+
+    n, (P, Q) = network.n_modes, bath_moments(n_th, r, theta_r)
+    state = np.concatenate([part.ravel() for part in _beginning(network, protocol, epsilon, n_th, r, theta_r)])
+    times = np.asarray(times, dtype=float)
+    found, begin = [state] * int((times == 0).sum()), 0.0
+    for segment in protocol.segments:
+        inside = times[(times > begin) & (times <= segment.until)]
+        end = segment.until if math.isfinite(segment.until) else max(times[-1], begin)
+        if end > begin:
+            now, (first, last) = scaled(network, segment.coupling, 1.0), segment.drive
+            rise = (last - first) / (end - begin)
+            noise = P * damping_matrix(now).conj(), np.conj(Q) * squeezing_matrix(now)
+            arguments = drift_matrix(now), noise, epsilon * (first - rise * begin), epsilon * rise
+            solution = solve_ivp(
+                _slope, (begin, end), state, "DOP853", np.union1d(inside, end), args=arguments, rtol=1e-13, atol=1e-16
+            )
+            found += list(solution.y.T[: len(inside)])
+            state, begin = solution.y[:, -1], end
+    alpha, C, S = np.split(np.array(found), [n, n + n * n], axis=1)
+    return Moments(alpha, C.reshape(-1, n, n), S.reshape(-1, n, n))
+
+
+def _slope(time: float, state: Array, M: Array, noise: tuple[Array, Array], drive: float, rise: float) -> Array:
+    """Right-hand side of the equations of the module, for a drive that is linear in time."""
+    n = len(M)
+    alpha, C, S = state[:n], state[n : n + n * n].reshape(n, n), state[n + n * n :].reshape(n, n)
+    of_alpha = M @ alpha
+    of_alpha[0] -= 1j * (drive + rise * time)
+    of_C, of_S = M.conj() @ C + C @ M.T + noise[0], M @ S + S @ M.T + noise[1]
+    return np.concatenate([of_alpha, of_C.ravel(), of_S.ravel()])
+
+
+def _beginning(
+    network: Network, protocol: Protocol, epsilon: float, n_th: float, r: float, theta_r: float
+) -> tuple[Array, Array, Array]:
+    """Return alpha, C and S at the beginning of a protocol."""
+    n, kind, states = network.n_modes, protocol.initial.kind, protocol.initial.modes
+    if kind == "steady":
+        first = protocol.segments[0]
+        steady = steady_moments(scaled(network, first.coupling, 1.0), epsilon * first.drive[0], n_th, r, theta_r)
+        return steady.alpha, steady.C, steady.S
+    if kind != "modes":
+        return np.zeros(n, complex), n_th * (kind == "thermal") * np.eye(n, dtype=complex), np.zeros((n, n), complex)
+    moments = [bath_moments(state.occupation, state.squeezing, -state.angle) for state in states]
+    C, S = (np.diag(np.array(values, dtype=complex)) for values in zip(*moments, strict=True))
+    return np.array([state.amplitude for state in states], dtype=complex), C, S

@@ -87,6 +87,8 @@ def _evolved(points: Points, outputs: Sequence[str]) -> Solved:
         failed |= dict.fromkeys(tile[~begins].tolist(), _UNSETTLED)
     dims, shape = (*runs.dims, *BATH), (*runs.shape, *baths)
     status = np.where(errors <= NUMERICAL_TOLERANCE, OK, SUSPECT)
+    for array in results.values():
+        array[list(failed)] = np.nan
     status[list(failed)] = FAILED
     arrays = {
         name: Labelled((*dims, *_IN_TIME[name].dims), a.reshape(*shape, *a.shape[1 + len(BATH) :]))

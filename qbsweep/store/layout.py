@@ -119,4 +119,7 @@ def attributes_of(spec: SweepSpec, variable: Variable) -> dict[str, Any]:
     units = variable.given_units if is_given else variable.units
     codes = _CODES.get(variable.name)
     flags = {} if codes is None else {"flag_values": list(codes), "flag_meanings": " ".join(codes.values())}
-    return {"units": units, "long_name": variable.long_name, **flags}
+    long_name = variable.long_name
+    if spec.protocol is not None:
+        long_name = long_name.replace("from vacuum at t = 0", "along the protocol")
+    return {"units": units, "long_name": long_name, **flags}
