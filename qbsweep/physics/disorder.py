@@ -6,6 +6,7 @@ is the same in any block, on any worker, in a network of any size, beside any ot
 """
 
 import itertools
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,26 +37,38 @@ def draws(seeds: Seeds, quantity: str, item: int, distribution: str = "uniform")
     distribution : {'uniform', 'normal'}
         Of one seed both are made of the same word: the normal x is the quantile of the uniform one.
     """
+    seeds = np.asarray(seeds, dtype=np.int64)
+    found, where = np.unique(seeds, return_inverse=True)
+    x = np.empty(len(found))
+    starts = [0, *(np.flatnonzero(np.diff(found) > _FAR) + 1).tolist(), len(found)]
+    for start, stop in itertools.pairwise(starts if len(found) else [0]):
+        first, last = int(found[start]), int(found[stop - 1])
+        x[start:stop] = draws_of(first, last + 1 - first, quantity, item, distribution)[found[start:stop] - first]
+    return x[where].reshape(seeds.shape)
+
+
+def draws_of(first: int, count: int, quantity: str, item: int, distribution: str = "uniform") -> FloatArray:
+    """Return x of consecutive seeds; see `draws`."""
     if distribution not in DISTRIBUTIONS:
         raise QbsweepError(unknown("distribution", distribution, DISTRIBUTIONS))
-    words = _words(np.asarray(seeds, dtype=np.int64), (QUANTITIES.index(quantity), item)) >> np.uint64(11)
+    of_range = _kept if count <= _FAR else _drawn
+    return of_range(first, count, QUANTITIES.index(quantity), item, distribution)
+
+
+def _drawn(first: int, count: int, quantity: int, item: int, distribution: str) -> FloatArray:
+    key = np.array([quantity, item], dtype=np.uint64)
+    generator, skipped = np.random.Philox(key=key, counter=first // _WORDS), first % _WORDS
+    words = generator.random_raw(count + skipped)[skipped:]
+    words >>= np.uint64(11)
     if distribution == "uniform":
-        return np.asarray(words * 2.0**-52 - 1.0)
-    from scipy.special import ndtri  # which uniform draws need not wait for
+        x = words * 2.0**-52
+        x -= 1.0
+    else:
+        from scipy.special import ndtri  # which uniform draws need not wait for
 
-    return np.asarray(ndtri((words + 0.5) * 2.0**-53))
+        x = ndtri((words + 0.5) * 2.0**-53)
+    x.setflags(write=False)
+    return np.asarray(x)
 
 
-def _words(seeds: Seeds, key: tuple[int, int]) -> NDArray[np.uint64]:
-    """Return the word of every seed."""
-    if not seeds.size:
-        return np.zeros(seeds.shape, dtype=np.uint64)
-    found, where = np.unique(seeds, return_inverse=True)
-    words = np.empty(len(found), dtype=np.uint64)
-    starts = [0, *(np.flatnonzero(np.diff(found) > _FAR) + 1).tolist(), len(found)]
-    for start, stop in itertools.pairwise(starts):
-        first = int(found[start]) // _WORDS
-        generator = np.random.Philox(key=np.array(key, dtype=np.uint64), counter=first)
-        count = int(found[stop - 1]) + 1 - first * _WORDS
-        words[start:stop] = generator.random_raw(count)[found[start:stop] - first * _WORDS]
-    return words[where].reshape(seeds.shape)
+_kept = lru_cache(maxsize=256)(_drawn)  # a sweep of few seeds asks for them again and again

@@ -9,13 +9,14 @@ With the factors that a `Network` has of J (``edge.J``, ``edge.Gamma``) and of k
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.errors import QbsweepError
-from qbsweep.physics.disorder import QUANTITIES, draws
+from qbsweep.physics.disorder import MAX_SEED, QUANTITIES, draws, draws_of
 from qbsweep.physics.network import Network
 
 
@@ -64,17 +65,39 @@ class Members:
     def detunings(self, network: Network) -> FloatArray:
         """Return the detuning of every mode, shape (N+1, P)."""
         own = np.array(network.detuning)[:, None] + self.detuning
-        if not self.spread_detuning.any():
-            return own
-        return np.stack([row + self.spread_detuning * self._x("detuning", mode) for mode, row in enumerate(own)])
+        if self.spread_detuning.any():
+            for mode, row in enumerate(own):
+                row += self.spread_detuning * self._x("detuning", mode)
+        return own
 
     def _disordered(self, quantity: str, spread: FloatArray, values: FloatArray) -> FloatArray:
         if not spread.any():
             return values
-        return np.stack([row * (1 + spread * self._x(quantity, item)) for item, row in enumerate(values)])
+        found = np.empty(values.shape)
+        for item, row in enumerate(found):
+            np.multiply(spread, self._x(quantity, item), out=row)
+            row += 1
+            row *= values[item]
+        return found
 
     def _x(self, quantity: str, item: int) -> FloatArray:
-        return draws(self.seed, quantity, item, self.distribution)
+        """Return the draws of all members, or of the one seed that all have."""
+        if self._seeds is None:
+            return draws(self.seed, quantity, item, self.distribution)
+        first, count, where = self._seeds
+        return np.asarray(draws_of(first, count, quantity, item, self.distribution)[where])
+
+    @cached_property
+    def _seeds(self) -> tuple[int, int, Any] | None:
+        """First and number of consecutive seeds, and where in them those of the members are; None if far apart."""
+        first, last = int(self.seed.min(initial=MAX_SEED)), int(self.seed.max(initial=0))
+        count = last - first + 1
+        if not 0 < count <= 2 * len(self) + 1:
+            return None
+        where = self.seed - first
+        if count == 1 or (count == len(self) and np.array_equal(where, np.arange(count))):
+            return first, count, slice(None)
+        return first, count, where
 
     @property
     def may_fail(self) -> bool:

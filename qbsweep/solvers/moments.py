@@ -14,17 +14,18 @@ import numpy as np
 from qbsweep.arrays import FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.moments.cost import evolution_seconds, family_seconds, steady_seconds
-from qbsweep.physics.moments.family import Family, family
+from qbsweep.physics.moments.family import family
 from qbsweep.physics.moments.steps import uniform_step
 from qbsweep.physics.verdicts import EXACT, NUMERICAL_TOLERANCE, SUSPECT_NUMERICS
 from qbsweep.solvers import moment_register
 from qbsweep.solvers.interface import Cost, Labelled, Points, Solved, Solver, require_outputs
-from qbsweep.solvers.moment_members import FAMILY, Product, Where, members_of
+from qbsweep.solvers.moment_members import FAMILY, Group, Product, Where, members_of
 from qbsweep.solvers.moment_protocols import protocols_cost, solve_protocols
 from qbsweep.solvers.moment_states import BATH, Bath, Evolved, Steady
 from qbsweep.solvers.status import FAILED, OK, SUSPECT, VERDICT_CODES
 
 _TILE = 4096  # members at once in the steady state: rows of 32 kB stay in the cache
+_COMPILED_TILE = 4 * _TILE  # the compiled elimination has blocks of its own, and draws are dear to begin
 _TILE_ENTRIES = 2**22  # and at very large N not more than 32 MB of them
 _TILE_MATRICES = 2**13  # entries of whole matrices at once, of which a dozen stay in the cache
 _TILE_BYTES = 4_000_000  # working set of the time evolution
@@ -152,7 +153,7 @@ def _states(
     if steady:
         bath = Bath(points)
         for group in members.groups:
-            for where, rates, faults in group.tiles(_steady_tile(group.net, bath)):
+            for where, rates, faults in group.tiles(_steady_tile(group, bath)):
                 yield where, Steady(group.net, rates, bath), faults
     if in_time and points.times is not None:
         bath = Bath(points, trailing=2)
@@ -165,10 +166,11 @@ def _states(
                 yield where, Evolved(group.net, rates, bath, times[where]), faults
 
 
-def _steady_tile(net: Family, bath: Bath) -> int:
+def _steady_tile(group: Group, bath: Bath) -> int:
     """Members at once: few where whole matrices are solved, for a graph with loops or its pair moments."""
+    net, tile = group.net, _TILE if group.kind.is_uniform else _COMPILED_TILE
     is_dense = net.parents is None or (bath.is_squeezed and not (net.is_directed or net.is_resolvent))
-    return max(1, min(_TILE, _TILE_MATRICES // net.n_modes**2 if is_dense else _TILE_ENTRIES // net.n_modes))
+    return max(1, min(tile, _TILE_MATRICES // net.n_modes**2 if is_dense else _TILE_ENTRIES // net.n_modes))
 
 
 def _time_tile(n_modes: int, n_times: int, baths: int, *, fluctuations: bool) -> int:
