@@ -4,7 +4,8 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,8 @@ UNIFORM = ("J", "kappa")
 FAMILY = OF_MEMBERS
 """All axes along which drift matrices differ; a `member` has one value of each."""
 
+SPREADS = ("spread_J", "spread_kappa", "spread_detuning")
+
 Where = slice | Array
 
 
@@ -30,10 +33,27 @@ class Kind(NamedTuple):
     is_uneven: bool
     is_detuned: bool
 
-    @property
-    def is_uniform(self) -> bool:
-        """Whether two numbers make a member."""
-        return not any(self)
+
+@dataclass(frozen=True)
+class Uniform:
+    """All members of a product, if two numbers make each; shape (P,)."""
+
+    network: Network
+    J: FloatArray
+    kappa: FloatArray
+
+    is_uniform = True
+
+    @cached_property
+    def net(self) -> Family:
+        """The family."""
+        return family(self.network)
+
+    def tiles(self, size: int) -> Iterator[tuple[Where, Rates, dict[int, str]]]:
+        """Yield some members at a time; see `Group.tiles`."""
+        for start in range(0, len(self.J), size):
+            tile = slice(start, start + size)
+            yield tile, Rates(self.J[tile], self.kappa[tile]), {}
 
 
 @dataclass(frozen=True)
@@ -55,6 +75,11 @@ class Group:
     where: Where
 
     @property
+    def is_uniform(self) -> bool:
+        """Whether two numbers make a member."""
+        return not any(self.kind)
+
+    @cached_property
     def net(self) -> Family:
         """The family."""
         return family(self.network, **self.kind._asdict())
@@ -98,12 +123,12 @@ class Product:
         Axes along which they differ.
     shape : tuple of int
         Their lengths.
-    groups : tuple of Group
+    groups : tuple of Group or Uniform
     """
 
     dims: tuple[str, ...]
     shape: tuple[int, ...]
-    groups: tuple[Group, ...]
+    groups: tuple[Group | Uniform, ...]
 
     def points_at(self, found: Mapping[int, str], points: Points) -> dict[tuple[int, ...], str]:
         """Return what is said of members by the places of their points in the product."""
@@ -118,6 +143,9 @@ class Product:
 
 def members_of(points: Points) -> Product:
     """Return the members of a product. What `points` has no value of is as in an ideal network."""
+    if _are_uniform(points):
+        J, kappa = np.broadcast_arrays(*(points.over(name, UNIFORM) for name in UNIFORM))
+        return Product(UNIFORM, J.shape, (Uniform(points.network, J.ravel(), kappa.ravel()),))
     ideal = {name: np.zeros((1,) * len(FAMILY)) for name in FAMILY}
     given = ideal | {name: points.over(name, FAMILY) for name in FAMILY if name in points.values}
     if "kappa_charger" not in points.values:
@@ -129,11 +157,7 @@ def members_of(points: Points) -> Product:
     )
     codes = sum(np.asarray(is_so) * 2**bit for bit, is_so in enumerate(kinds))
     found = np.unique(codes).tolist()
-    dims = FAMILY if any(found) else UNIFORM
-    shape = tuple(points.sizes.get(name, 1) for name in dims)
-    if dims == UNIFORM:
-        first: Any = (..., *(0,) * (len(FAMILY) - len(UNIFORM)))
-        given = {name: values[first] for name, values in given.items()}
+    shape = tuple(points.sizes.get(name, 1) for name in FAMILY)
     members = _members(given, shape, str(points.settings.get("spread_distribution", "uniform")))
     groups = []
     for code in found:
@@ -142,7 +166,15 @@ def members_of(points: Points) -> Product:
             where = np.flatnonzero(np.broadcast_to(codes == code, shape))
         kind = Kind(*(bool(code & 2**bit) for bit in range(len(kinds))))
         groups.append(Group(points.network, kind, members.of(where), where))
-    return Product(dims, shape, tuple(groups))
+    return Product(FAMILY, shape, tuple(groups))
+
+
+def _are_uniform(points: Points) -> bool:
+    values = points.values
+    if any(values[name].values.any() for name in ("detuning", *SPREADS) if name in values):
+        return False
+    own = values.get("kappa_charger", values["kappa"])
+    return bool(np.all(own.along(FAMILY) == values["kappa"].along(FAMILY)))
 
 
 def _members(given: dict[str, FloatArray], shape: tuple[int, ...], distribution: str) -> Members:

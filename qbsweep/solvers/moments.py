@@ -19,7 +19,7 @@ from qbsweep.physics.moments.steps import uniform_step
 from qbsweep.physics.verdicts import EXACT, NUMERICAL_TOLERANCE, SUSPECT_NUMERICS
 from qbsweep.solvers import moment_register
 from qbsweep.solvers.interface import Cost, Labelled, Points, Solved, Solver, require_outputs
-from qbsweep.solvers.moment_members import FAMILY, Group, Product, Where, members_of
+from qbsweep.solvers.moment_members import FAMILY, Group, Product, Uniform, Where, members_of
 from qbsweep.solvers.moment_protocols import protocols_cost, solve_protocols
 from qbsweep.solvers.moment_states import BATH, Bath, Evolved, Steady
 from qbsweep.solvers.status import FAILED, OK, SUSPECT, VERDICT_CODES
@@ -166,9 +166,9 @@ def _states(
                 yield where, Evolved(group.net, rates, bath, times[where]), faults
 
 
-def _steady_tile(group: Group, bath: Bath) -> int:
+def _steady_tile(group: Group | Uniform, bath: Bath) -> int:
     """Members at once: few where whole matrices are solved, for a graph with loops or its pair moments."""
-    net, tile = group.net, _TILE if group.kind.is_uniform else _COMPILED_TILE
+    net, tile = group.net, _TILE if group.is_uniform else _COMPILED_TILE
     is_dense = net.parents is None or (bath.is_squeezed and not (net.is_directed or net.is_resolvent))
     return max(1, min(tile, _TILE_MATRICES // net.n_modes**2 if is_dense else _TILE_ENTRIES // net.n_modes))
 
