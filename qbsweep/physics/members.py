@@ -108,6 +108,8 @@ class Members:
     def faults(self, network: Network) -> dict[int, str]:
         """Say what is wrong with a member whose draw makes a rate negative, by its number."""
         found: dict[int, str] = {}
+        if not self.may_fail:
+            return found
         for quantity, spread, rates in (
             ("kappa", self.spread_kappa, self.losses(network)),
             ("J", self.spread_J, self.couplings(network)),
