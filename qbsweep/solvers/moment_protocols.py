@@ -16,7 +16,8 @@ from qbsweep.physics.members import OF_MEMBERS
 from qbsweep.physics.moments.steps import uniform_step
 from qbsweep.physics.verdicts import EXACT, NUMERICAL_TOLERANCE, SUSPECT_NUMERICS
 from qbsweep.solvers.interface import Cost, Labelled, Points, Solved
-from qbsweep.solvers.moment_runs import BATH, Runs, Snapshot, template_of
+from qbsweep.solvers.moment_runs import Runs
+from qbsweep.solvers.moment_snapshots import BATH, Errors, Snapshot, template_of
 from qbsweep.solvers.status import FAILED, OK, SUSPECT, VERDICT_CODES
 
 _TILE_BYTES = 16_000_000  # working set of the runs at once
@@ -32,12 +33,17 @@ _SPANS = 3  # of a segment, on a grid of equal steps: to its first time, within,
 @dataclass(frozen=True, slots=True)
 class _Output:
     of: Callable[[Snapshot], Array]
+    error: Callable[[Errors], Array]
     dims: tuple[str, ...]
 
 
 _IN_TIME = {
-    "energy_t": _Output(Snapshot.energy, ("mode", "time")),
-    "ergotropy_t": _Output(Snapshot.ergotropy, ("mode", "time")),
+    "energy_t": _Output(Snapshot.energy, Errors.energy, ("mode", "time")),
+    "ergotropy_t": _Output(Snapshot.ergotropy, Errors.ergotropy, ("mode", "time")),
+    "ergotropy_register_t": _Output(Snapshot.ergotropy_register, Errors.ergotropy_register, ("time",)),
+    "log_negativity_t": _Output(Snapshot.log_negativity, Errors.log_negativity, ("time",)),
+    "energy_variance_t": _Output(Snapshot.energy_variance, Errors.energy_variance, ("mode", "time")),
+    "drive_power_t": _Output(Snapshot.drive_power, Errors.drive_power, ("time",)),
 }
 
 
@@ -76,14 +82,14 @@ def _evolved(points: Points, outputs: Sequence[str]) -> Solved:
     }
     errors = np.zeros((runs.count, *baths))
     failed = runs.members.faults(points.network)
-    of_ergotropy = any(name != "energy_t" for name in outputs)
     good = np.setdiff1d(np.arange(runs.count), np.array(list(failed), dtype=int))
     for tile in np.array_split(good, max(1, -(-len(good) // _tile(points)))) if len(good) else ():
         begins, snapshots = runs.snapshots(tile)
         for index, snapshot in enumerate(snapshots):
+            of_snapshot = Errors(snapshot)
             for name, target in results.items():
                 target[tile, ..., index] = _IN_TIME[name].of(snapshot)
-            errors[tile] = np.maximum(errors[tile], snapshot.error(of_ergotropy=of_ergotropy))
+                errors[tile] = np.maximum(errors[tile], np.minimum(_IN_TIME[name].error(of_snapshot), 1.0))
         failed |= dict.fromkeys(tile[~begins].tolist(), _UNSETTLED)
     dims, shape = (*runs.dims, *BATH), (*runs.shape, *baths)
     status = np.where(errors <= NUMERICAL_TOLERANCE, OK, SUSPECT)

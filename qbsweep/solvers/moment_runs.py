@@ -1,122 +1,19 @@
-"""What a product of points with a protocol has in the moment solver: its runs, and their states at one time."""
+"""The runs of a product of points with a protocol: members of the network in the variants of the protocol."""
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
-from qbsweep.physics.gaussian import bath_anomaly, bath_occupation, ergotropy
+from qbsweep.physics.gaussian import bath_occupation
 from qbsweep.physics.members import OF_MEMBERS, Members
 from qbsweep.physics.moments.flows import Matrices, matrices_of
-from qbsweep.physics.moments.protocols import Leg, Moments, at_rest, moments_along, settled
-from qbsweep.physics.protocol import ModeState, Template, Value
+from qbsweep.physics.moments.protocols import Leg, at_rest, moments_along, settled
+from qbsweep.physics.protocol import ModeState, Value
 from qbsweep.solvers.interface import Points
-
-BATH = ("epsilon", "omega", "n_th", "r", "theta_r")
-"""Axes that share a run."""
-_ROUNDING = 2 * float(np.finfo(float).eps)
-_SMALL = 1e-4  # of a bath's photons: no error is relative to less
-_NOTHING = 1e-290
-
-
-def template_of(points: Points) -> Template:
-    """Return the protocol of points that have one."""
-    assert points.protocol is not None
-    return points.protocol
-
-
-@dataclass(frozen=True)
-class Beginning:
-    """Fluctuations at t = 0 beside those of a steady state, of every run and mode."""
-
-    occupation: FloatArray
-    anomaly: Array
-
-
-class Snapshot:
-    """Some runs at one time, in all baths: arrays have the axes (runs, *BATH), and modes behind them."""
-
-    def __init__(self, moments: Moments, beginning: Beginning, points: Points) -> None:
-        self.moments, self.beginning, self.kind = moments, beginning, template_of(points).kind
-
-        def axis(name: str) -> FloatArray:
-            return np.asarray(points.over(name, BATH)[None, ..., None])
-
-        self.epsilon, self.omega, self.n_th, self.r, theta_r = (axis(name) for name in BATH)
-        self.P = bath_occupation(self.n_th, self.r)
-        self.conjugate_Q = bath_anomaly(self.n_th, self.r) * np.exp(1j * theta_r)
-        self.alpha = self.epsilon * _beside_bath(moments.driven)
-        if moments.begun is not None:
-            self.alpha = self.alpha + _beside_bath(moments.begun)
-
-    @cached_property
-    def occupation(self) -> FloatArray:
-        """``C_mm``."""
-        if self.kind == "steady":
-            return self.P
-        if self.moments.U is None:
-            return np.zeros((1,) * self.alpha.ndim)
-        kept = self.moments.U.real**2 + self.moments.U.imag**2
-        left = _beside_bath(kept.sum(axis=-1))
-        begun = self.n_th * left if self.kind == "thermal" else 0.0
-        if self.kind == "modes":
-            begun = _beside_bath((kept @ self.beginning.occupation[..., None])[..., 0])
-        return np.asarray(self.P * np.maximum(1 - left, 0.0) + begun)
-
-    @cached_property
-    def anomaly(self) -> Array:
-        """``S_mm``."""
-        result = np.zeros((1,) * self.alpha.ndim, dtype=complex)
-        if self.moments.pairs is not None:
-            result = self.conjugate_Q * _beside_bath(np.diagonal(self.moments.pairs, axis1=1, axis2=2))
-        if self.moments.U is not None and self.kind == "modes":
-            result = result + _beside_bath((self.moments.U**2 @ self.beginning.anomaly[..., None])[..., 0])
-        return np.asarray(result)
-
-    @property
-    def coherent(self) -> FloatArray:
-        """``|alpha_m|^2``."""
-        return np.asarray(self.alpha.real**2 + self.alpha.imag**2)
-
-    def energy(self) -> FloatArray:
-        """Of every mode."""
-        return np.asarray(self.omega * (self.coherent + self.occupation))
-
-    def ergotropy(self) -> FloatArray:
-        """Of every mode."""
-        return np.asarray(self.omega * ergotropy(self.coherent, self.occupation, self.anomaly))
-
-    def error(self, *, of_ergotropy: bool) -> FloatArray:
-        """Estimate the largest relative error of the modes' energies, and ergotropies, by rounding; at most 1."""
-        moments = self.moments
-        of_alpha = np.abs(self.epsilon) * _beside_bath(_ROUNDING * moments.of_driven.each)
-        if moments.of_begun is not None:
-            of_alpha = of_alpha + _beside_bath(_ROUNDING * moments.of_begun.each)
-        turned = _ROUNDING * (1 + _beside_bath(moments.turned[:, None]))
-        coherent, C = self.coherent, self.occupation
-        of_coherent = 2 * np.sqrt(coherent) * of_alpha + _ROUNDING * coherent
-        of_C = turned * (C + (0 if self.kind == "steady" else self.P)) if C.any() else 0.0
-        least = _SMALL * self.P + _NOTHING
-        worst = ((of_coherent + of_C) / np.maximum(coherent + C, least)).max(axis=-1)
-        if of_ergotropy and self.anomaly.any():
-            a, b = C + 0.5, np.abs(self.anomaly)
-            nu = np.sqrt(np.maximum((a - b) * (a + b), 0.25))
-            of_b = turned * (b + np.abs(self.conjugate_Q))
-            of_nu = (a * of_C + b * of_b) / nu
-            of_share = 2 * of_b * b / (a + nu) + b**2 / (a + nu) ** 2 * (of_C + of_nu)
-            share = (of_coherent + of_share) / np.maximum(coherent + b**2 / (a + nu), least)
-            worst = np.maximum(worst, share.max(axis=-1))
-        elif of_ergotropy:
-            worst = np.maximum(worst, (of_coherent / np.maximum(coherent, least)).max(axis=-1))
-        return np.asarray(np.minimum(worst, 1.0))
-
-
-def _beside_bath(values: Array) -> Array:
-    """Put the axes of `BATH` behind that of the runs."""
-    return values[(slice(None), *(None,) * len(BATH))]
+from qbsweep.solvers.moment_snapshots import BATH, Beginning, Snapshot, template_of
 
 
 class Runs:

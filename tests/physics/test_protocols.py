@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import qbsweep as qb
 from qbsweep.errors import QbsweepError
+from qbsweep.physics import register
 from qbsweep.physics.gaussian import ergotropy
 from qbsweep.physics.network import Edge, Network
 from qbsweep.physics.protocol import SegmentTemplate, Template
@@ -229,6 +230,38 @@ def test_random_protocols_agree_with_an_integrator(networks, data):
     initial = data.draw(states(network.n_modes))
     times = data.draw(st.sampled_from([np.linspace(0, 4, 9), np.array([0.3, 0.7, 3.9])]))
     _assert_agrees(network, data.draw(protocols()), initial, times, bath)
+
+
+@pytest.mark.parametrize("initial", ["vacuum", "thermal", "steady", STATES])
+@pytest.mark.parametrize("bath", [(0.0, 0.0, 0.0), (0.2, 0.5, 0.9)])
+def test_the_whole_network_agrees_with_an_integrator(initial, bath):
+    network, times = qb.cascaded(2, J=0.6, kappa=KAPPA, realization="phase-zero"), np.linspace(0.5, 6, 4)
+    protocol, (n_th, r, theta_r) = [{"until": 2, "drive": [1, 0.5]}, {"drive": -0.3, "coupling": 0.5}], bath
+    ds = qb.solve(
+        network,
+        times=times,
+        protocol=protocol,
+        initial=initial,
+        epsilon=EPSILON,
+        omega=2.0,
+        n_th=n_th,
+        r=r,
+        theta_r=theta_r,
+        outputs=["ergotropy_register_t", "log_negativity_t", "energy_variance_t", "drive_power_t"],
+    )
+    slow = protocol_moments(network, _resolved(protocol, initial, 3), times, EPSILON, n_th, r, theta_r)
+    alpha, C, S = slow.alpha, slow.C, slow.S
+    diagonals = (np.diagonal(part, axis1=1, axis2=2) for part in (C.real, S))
+    level = np.where(times < 2, 1 - times / 4, -0.3)
+    expected = {
+        "ergotropy_register_t": 2 * register.register_ergotropy(alpha[:, 1:], C[:, 1:, 1:], S[:, 1:, 1:]),
+        "log_negativity_t": register.log_negativity(C, S),
+        "energy_variance_t": 4 * register.energy_variance(alpha, *diagonals).T,
+        "drive_power_t": 2 * register.drive_power(EPSILON * level, alpha[:, 0]),
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(ds[name], values, rtol=1e-9, atol=1e-11)
+    assert int(ds.status) == 1
 
 
 # ---------------------------------------------------------------------------- axes by name, and failures
