@@ -49,6 +49,11 @@ class Uniform:
         """The family."""
         return family(self.network)
 
+    @property
+    def has_losses(self) -> bool:
+        """Whether every mode has a loss of its own."""
+        return min(self.network.kappa) > 0 and bool(np.all(self.kappa > 0))
+
     def tiles(self, size: int) -> Iterator[tuple[Where, Rates, dict[int, str]]]:
         """Yield some members at a time; see `Group.tiles`."""
         for start in range(0, len(self.J), size):
@@ -83,6 +88,11 @@ class Group:
     def net(self) -> Family:
         """The family."""
         return family(self.network, **self.kind._asdict())
+
+    @property
+    def has_losses(self) -> bool:
+        """Whether every mode has a loss of its own."""
+        return min(self.network.kappa) > 0 and bool(np.all(self.members.kappa_charger > 0))
 
     def tiles(self, size: int) -> Iterator[tuple[Where, Rates, dict[int, str]]]:
         """Yield some members at a time: their places, their rates, and by place what is wrong with others."""

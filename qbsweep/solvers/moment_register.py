@@ -226,7 +226,7 @@ OUTPUTS = STEADY | IN_TIME
 def require_stable(network: Network, members: Product) -> None:
     """Refuse members of which some have no steady state: only where a mode has no loss of its own can there be any."""
     for group in members.groups:
-        if min(network.kappa) == 0 or not np.all(group.members.kappa_charger > 0):
+        if not group.has_losses:
             for _, rates, _ in group.tiles(_TILE):
                 Whole(network, rates).require_stable()
 

@@ -14,17 +14,17 @@ import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.compiled import njit
-from qbsweep.physics.moments.doubled import expansion, two_product
+from qbsweep.physics.moments.doubled import expansion
+from qbsweep.physics.moments.doubled_numbers import inverse, negative, plus, times, two_product
 from qbsweep.physics.moments.entries import Exact, gauged
 from qbsweep.physics.moments.family import Family
 from qbsweep.physics.moments.rates import Rates
 
 UNIT = float(np.finfo(float).eps) / 2
 _OF_DIVISION = 8 * UNIT  # relative error of ``M_mc M_cm / g_c`` beside that of g_c
-_DOUBLED = 2.0**-98  # the same in double-double arithmetic
+_OF_DOUBLED = 2.0**-96  # the same in double-double arithmetic, and of sums of some terms
 _TINY, _HUGE = 1e-290, 1e290  # squares of pivots beyond have lost digits
 _BLOCK = 2**14  # entries of a block of members: five such arrays stay in the cache
-_SPLIT = 2.0**27 + 1
 
 
 class _Tree(NamedTuple):
@@ -230,87 +230,39 @@ def _eliminate_doubled(
 ) -> None:  # fmt: skip
     """Fill `populations` and `error` of some members in double-double arithmetic."""
     n = len(order)
-    re, im, bound = np.empty((n, 2)), np.empty((n, 2)), np.empty(n)
+    re, im, bound, one = np.empty((n, 2)), np.empty((n, 2)), np.empty(n), np.empty(n)
     for i in members:
         for m in range(n):
-            re[m, 0], re[m, 1] = _product(losses[m], kappa[m if len(kappa) > 1 else 0, i])
+            g = two_product(losses[m], kappa[m if len(kappa) > 1 else 0, i])
             for term in range(starts[m], starts[m + 1]):
-                J_e, (high, low) = J[numbers[term], i], diagonal[term]
-                re[m, 0], re[m, 1] = _plus(re[m, 0], re[m, 1], *_times(high, low, J_e, 0.0))
+                g = plus(g, times((diagonal[term, 0], diagonal[term, 1]), (J[numbers[term], i], 0.0)))
+            re[m, 0], re[m, 1] = g
             im[m, 0], im[m, 1] = -detuning[m, i] if len(detuning) else 0.0, 0.0
-            bound[m] = _DOUBLED * (n + 1) * abs(re[m, 0])
+            bound[m] = -_OF_DOUBLED * g[0]
         for at in range(n - 1, -1, -1):
             m = order[at]
-            square = _plus(*_times(*re[m], *re[m]), *_times(*im[m], *im[m]))
-            inverse = _inverse(*square)
-            one = math.sqrt(inverse[0])
-            of_pivot = bound[m] * one if _TINY < square[0] < _HUGE else math.inf
+            g_re, g_im = (re[m, 0], re[m, 1]), (im[m, 0], im[m, 1])
+            square = plus(times(g_re, g_re), times(g_im, g_im))
+            inverted = inverse(square)
+            one[m] = math.sqrt(inverted[0])
+            of_pivot = bound[m] * one[m] if _TINY < square[0] < _HUGE else math.inf
             bound[m] = of_pivot + _OF_DIVISION
             if at and (loops[m, 0] or loops[m, 2]):
-                J_m, p = J[couplings[m], i], parents[m]
-                factor = _times(*_product(J_m, J_m), *inverse)
-                l_re, l_im = loops[m, :2], loops[m, 2:]
-                q_re = _times(*factor, *_plus(*_times(*l_re, *re[m]), *_times(*l_im, *im[m])))
-                q_im = _times(*factor, *_minus(*_times(*l_im, *re[m]), *_times(*l_re, *im[m])))
-                re[p, 0], re[p, 1] = _minus(*re[p], *q_re)
-                im[p, 0], im[p, 1] = _minus(*im[p], *q_im)
-                size = math.hypot(l_re[0], l_im[0]) * (J_m * J_m) * one
-                bound[p] += size * (of_pivot + _DOUBLED) + _DOUBLED * (abs(re[p, 0]) + abs(im[p, 0]))
-            re[m, 0] = one
-        populations[0, i] = re[0, 0] * re[0, 0]
+                p, coupling = parents[m], J[couplings[m], i]
+                loop_re, loop_im = (loops[m, 0], loops[m, 1]), (loops[m, 2], loops[m, 3])
+                factor = times(two_product(coupling, coupling), inverted)
+                of_re = times(factor, plus(times(loop_re, g_re), times(loop_im, g_im)))
+                of_im = times(factor, plus(times(loop_im, g_re), negative(times(loop_re, g_im))))
+                re[p, 0], re[p, 1] = plus((re[p, 0], re[p, 1]), negative(of_re))
+                im[p, 0], im[p, 1] = plus((im[p, 0], im[p, 1]), negative(of_im))
+                size = math.hypot(loop_re[0], loop_im[0]) * (coupling * coupling) * one[m]
+                bound[p] += size * (of_pivot + _OF_DOUBLED) + _OF_DOUBLED * (abs(re[p, 0]) + abs(im[p, 0]))
+        populations[0, i] = one[0] * one[0]
         error[i] = bound[0]
         for at in range(1, n):
             m = order[at]
-            ratio = hops[m] * J[couplings[m], i] * re[m, 0]
+            ratio = hops[m] * J[couplings[m], i] * one[m]
             populations[m, i] = populations[parents[m], i] * (ratio * ratio)
             bound[m] += bound[parents[m]]
             error[i] = max(error[i], bound[m])
         error[i] *= 2
-
-
-@njit(nogil=True, error_model="numpy")
-def _product(a: Any, b: Any) -> Any:
-    """Return ``a b`` rounded, and what rounding took off, as `doubled.two_product`."""
-    product, scaled = a * b, _SPLIT * a
-    a_high = scaled - (scaled - a)
-    scaled = _SPLIT * b
-    b_high = scaled - (scaled - b)
-    a_low, b_low = a - a_high, b - b_high
-    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
-
-
-@njit(nogil=True, error_model="numpy")
-def _times(a: Any, a_low: Any, b: Any, b_low: Any) -> Any:
-    high, low = _product(a, b)
-    return _normal(high, low + (a * b_low + a_low * b))
-
-
-@njit(nogil=True, error_model="numpy")
-def _plus(a: Any, a_low: Any, b: Any, b_low: Any) -> Any:
-    """Return the sum, with an error of about 1e-32 of itself: its low parts are summed as carefully."""
-    high = a + b
-    of_b = high - a
-    low = (a - (high - of_b)) + (b - of_b)
-    rest = a_low + b_low
-    of_b = rest - a_low
-    last = (a_low - (rest - of_b)) + (b_low - of_b)
-    high, low = _normal(high, low + rest)
-    return _normal(high, low + last)
-
-
-@njit(nogil=True, error_model="numpy")
-def _minus(a: Any, a_low: Any, b: Any, b_low: Any) -> Any:
-    return _plus(a, a_low, -b, -b_low)
-
-
-@njit(nogil=True, error_model="numpy")
-def _normal(high: Any, low: Any) -> Any:
-    total = high + low
-    return total, low - (total - high)
-
-
-@njit(nogil=True, error_model="numpy")
-def _inverse(a: Any, a_low: Any) -> Any:
-    first = 1 / a
-    high, low = _times(first, 0.0, a, a_low)
-    return _normal(first, first * ((1 - high) - low))
