@@ -14,7 +14,7 @@ from pydantic import (
 from qbsweep.sweeps import variables
 from qbsweep.sweeps.mistakes import GrammarError, Mistakes, Where
 from qbsweep.sweeps.parameters import PARAMETERS, Parameter
-from qbsweep.sweeps.protocol import names_in
+from qbsweep.sweeps.protocol import misnamed_in, names_in
 from qbsweep.sweeps.syntax import (
     AxisForm,
     EdgeForm,
@@ -47,15 +47,18 @@ def read(content: Any) -> tuple[SweepFile | None, Mistakes]:
     if not isinstance(content, dict):
         raise GrammarError((), f"a sweep file must be a mapping of `name`, `sweep`, ..., but is a {_noun(content)}")
     mistakes = Mistakes(list(_blanks(content)))
-    rest = _without(content, [where for where, _ in mistakes.found])
+    told = [
+        (section, name) for name in misnamed_in(content) for section in ("parameters", "sweep")
+    ]  # with the protocol
+    rest = _without(content, [*(where for where, _ in mistakes.found), *told])
     names = names_in(rest)
     model = file_model(names)
     try:
         return model.model_validate(rest), mistakes
     except ValidationError as error:
         known = {where for where, _ in mistakes.found}  # what is empty is not missing as well
-        told = _translated(error, names=names)
-        mistakes.found += [(where, sentence) for where, sentence in told if where not in known]
+        translated = _translated(error, names=names)
+        mistakes.found += [(where, sentence) for where, sentence in translated if where not in known]
     try:
         wrong = [where for where, _ in mistakes.found]
         return model.model_validate({"name": "unnamed", **_without(rest, wrong)}), mistakes
@@ -78,7 +81,7 @@ def _without(content: dict[str, Any], wrong: Iterable[Where]) -> dict[str, Any]:
     rest = {key: dict(value) if isinstance(value, dict) else value for key, value in content.items()}
     for key, *inner in (where for where in wrong if where):
         section = rest.get(str(key))
-        if inner and isinstance(section, dict):
+        if inner and isinstance(section, dict) and key != "initial":
             section.pop(inner[0], None)
         else:
             rest.pop(str(key), None)

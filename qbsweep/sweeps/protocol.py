@@ -36,6 +36,11 @@ def names_in(content: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for _, text in _named(content) if not _unfit(text)))
 
 
+def misnamed_in(content: Mapping[str, Any]) -> list[str]:
+    """Return the names there that no parameter can have."""
+    return [text for _, text in _named(content) if _unfit(text) and text not in PARAMETERS]
+
+
 def require_given(protocol: Any, initial: Any, known: Collection[str]) -> None:
     """Refuse a name that neither an axis nor a fixed parameter has."""
     for where, name in _named({"protocol": protocol, "initial": initial}):

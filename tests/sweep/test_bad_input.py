@@ -38,6 +38,19 @@ def own(form: str, **parameters: str) -> str:
     return text(extra=f"networks: {{own: {form}}}", **{"topology": "own", "N": "1", **parameters})
 
 
+TIMES = "times: {linspace: [0, 10, 3], unit: 1/kappa}"
+
+
+def along(protocol: str, content: str | None = None) -> str:
+    """Return a sweep file with times on its fourth line and a protocol on its fifth."""
+    return (content or text()).rstrip("\n") + f"\n{TIMES}\nprotocol: {protocol}\n"
+
+
+def from_state(initial: str, **parameters: str) -> str:
+    """Return a sweep file with times on its fourth line and an initial state on its fifth."""
+    return text(extra=f"{TIMES}\ninitial: {initial}", **parameters)
+
+
 GOOD = axis(J="[0.1, 0.2]", n_th="[0, 1]")
 
 
@@ -108,6 +121,95 @@ SWEEP_FILES = {
     "far-off parameter": (text(zzz="1"), r":2: parameter 'zzz' is not known; it must be 'topology', "),
     "misspelt rule": (axis(J="{linspce: [0, 1, 3]}"), r":3: key 'linspce' is not known; did you mean 'linspace'\?"),
     "merge key": ("name: a\nparameters: &p {N: 2}\nsweep: {<<: *p}\n", r":3: parameter '<<' is not known"),
+    # protocols and initial states
+    "protocol as a mapping": (along("{until: 8}"), r":5: `protocol` must be a list of segments, but is a mapping"),
+    "protocol without segments": (along("[]"), r":5: `protocol` must be a list of segments, but is empty"),
+    "protocol without a value": (along(""), r":5: `protocol` is empty"),
+    "segment as a number": (along("[8, 10]"), r":5: segment 1 of `protocol` must be a mapping of `until`, .* is 8"),
+    "segment without a value": (along("[{until: 1}, null]"), r":5: segment 2 of `protocol` must be a mapping"),
+    "misspelled segment key": (along("[{untill: 8}]"), r":5: key 'untill' .*'until'\? \(segment 1 of `protocol`\)"),
+    "segment without an end": (
+        along("[{}, {drive: 0}]"),
+        r":5: segment 1 of `protocol` must have `until`; only the last",
+    ),
+    "end as a boolean": (along("[{until: true}]"), r":5: `until` of segment 1 .*a number or the name of an axis"),
+    "end without a value": (along("[{until: }]"), r":5: `until` of segment 1 .* but is empty"),
+    "negative end": (along("[{until: -1}]"), r":5: `until` of segment 1 of `protocol` must be above 0, but is -1"),
+    "infinite end": (along("[{until: .inf}]"), r":5: `until` of segment 1 .*, but is inf"),
+    "ends descend": (along("[{until: 8}, {until: 5}, {}]"), r":5: `until` of segment 2 .* must be above 8, but is 5"),
+    "times go on": (along("[{until: 8}]"), r":5: `times` must end with the protocol, at 8, but go on to 10"),
+    "drive of three levels": (along("[{until: 8, drive: [1, 0, 1]}, {}]"), r":5: `drive` .* but has 3 entries"),
+    "ramp without an end": (
+        along("[{until: 8}, {drive: [1, 0]}]"),
+        r":5: `drive` of segment 2 .* ramp.*give it `until`",
+    ),
+    "negative coupling": (along("[{coupling: -1}]"), r":5: `coupling` of segment 1 .* must be at least 0, but is -1"),
+    "ramp of the coupling": (along("[{until: 8, coupling: [1, 0]}, {}]"), r":5: `coupling` of segment 1 .* is a list"),
+    "name of nothing": (
+        along("[{until: off}, {}]"),
+        r":5: `until` in `protocol` is 'off', .* the name of an axis in `sweep`",
+    ),
+    "axis of another name": (
+        along("[{until: switch_of}, {}]", axis(switch_off="[1, 2]", J="[0.1]")),
+        r":3: parameter 'switch_off' is not known; did you mean 'switch_of'\?",
+    ),
+    "name of a parameter": (along("[{until: kappa}, {}]"), r":5: .* cannot be 'kappa': that name has another meaning"),
+    "name of an output": (along("[{until: 1}, {drive: energy_t}]"), r":5: .* cannot be 'energy_t': .*another meaning"),
+    "name of a dimension": (
+        along("[{until: time}, {}]", axis(time="[1, 2]")),
+        r":5: `until` of segment 1 of `protocol` cannot be 'time': that name has another meaning",
+    ),
+    "name with a hyphen": (along("[{until: my-time}, {}]"), r":5: .* cannot be 'my-time': a name has letters, digits"),
+    "name of a time and a level": (
+        along("[{until: x}, {drive: x}]", axis(x="[1, 2]")),
+        r":5: `x` must be a time or a number, but stands for `until` and for `drive`",
+    ),
+    "named axis of names": (along("[{until: x}, {}]", axis(x="[a, b]")), r":3: `x` must be a number, but axis value 1"),
+    "named axis in another unit": (
+        along("[{until: x}, {}]", axis(x="{linspace: [1, 2, 3], unit: 1/omega}")),
+        r":3: unit '1/omega' is not known; it must be '1/kappa' \(`unit` of `x`\)",
+    ),
+    "named ends descend": (
+        along("[{until: x}, {until: 5}, {}]", axis(x="[1, 9]")),
+        r":5: `until` of segment 2 of `protocol` must be above `x` 9, but is 5",
+    ),
+    "named end of nothing": (
+        along("[{until: x}, {}]", axis(x="[0, 9]")),
+        r":3: `x` must be above 0, but axis value 1 is 0",
+    ),
+    "named coupling below 0": (along("[{coupling: g}]", axis(g="[-1, 1]")), r":3: `g` must be at least 0"),
+    "name fixed and swept": (
+        along("[{until: x}, {}]", text(x="3").replace("sweep: {}", "sweep: {x: [1, 2]}")),
+        r":3: `x` is in `parameters` and in `sweep`",
+    ),
+    "named axis without a protocol": (axis(switch_off="[1, 2]"), r":3: parameter 'switch_off' is not known"),
+    "protocol without times": (text("protocol: [{until: 8}, {}]"), r":4: `protocol` needs `times`, but there are none"),
+    "initial state without times": (text("initial: steady"), r":4: `initial` needs `times`, but there are none"),
+    "misspelled initial state": (from_state("stedy"), r":5: initial state 'stedy' .*'steady'\?"),
+    "initial state as a number": (from_state("3"), r":5: `initial` must be 'vacuum', .* or a mapping of modes.* is 3"),
+    "initial state as a list": (from_state("[steady]"), r":5: `initial` must be .*, but is a list"),
+    "initial state of nothing": (from_state("{}"), r":5: `initial` must be .*, but is empty"),
+    "misspelled role": (
+        from_state("{batery: {amplitude: 1}}"),
+        r":5: `batery` in `initial` must be 'charger' or 'battery'",
+    ),
+    "state as a number": (from_state("{battery: 1}"), r":5: `battery` in `initial` must be a mapping of `amplitude`"),
+    "misspelled state key": (from_state("{battery: {ampltude: 1}}"), r":5: key 'ampltude' .*'amplitude'\?"),
+    "state without a value": (from_state("{battery: {amplitude: }}"), r":5: `amplitude` of `battery` .* is empty"),
+    "state of a mode beyond N": (
+        from_state("{3: {amplitude: 1}}"),
+        r":5: mode 3 in `initial` must be at most N, which is 2",
+    ),
+    "negative occupation": (from_state("{battery: {occupation: -1}}"), r":5: `occupation` of `battery` .* at least 0"),
+    "squeezing out of range": (
+        from_state("{1: {squeezing: 400}}"),
+        r":5: `squeezing` of `1` in `initial` .* at most 300",
+    ),
+    "complex amplitude": (from_state("{battery: {amplitude: [1, 0]}}"), r":5: `amplitude` of `battery` .* is a list"),
+    "displaced qubit": (
+        from_state("{battery: {amplitude: 1}}", solver="lindblad", fock_levels="{charger: 8, battery: 2}"),
+        r":5: `battery` in `initial` must be left out: `fock_levels` charger 8, battery 2 makes qubits",
+    ),
     # imperfect and disordered networks
     "negative ratio": (text(gamma_ratio="-0.1"), r":2: `gamma_ratio` must be at least 0, but is -0.1"),
     "ratio beyond digits": (text(gamma_ratio="1e7"), r":2: `gamma_ratio` must be at most 1000000, but is 10000000"),
