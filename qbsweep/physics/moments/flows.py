@@ -81,26 +81,22 @@ class Flow(NamedTuple):
 def flow_of(M: ComplexArray, noise: ComplexArray | None, spans: FloatArray, *, is_ramp: bool) -> Flow:
     """Return what happens within spans, shape (R,)."""
     n, h = M.shape[-1], spans[:, None, None]
-    Y: Array | None = None
-    y: Array | None = None
     unit = norms(M)[:, None] + NONE  # the unit of the drive makes it no larger than the rest
     drive = np.zeros(M.shape[:2], dtype=complex)
-    drive[:, 0] = -1j * unit[:, 0]
-    if noise is None:
-        found = step(M * h, drive * spans[:, None], None)
-        U, z, reached = found.flow, found.driven, found.reached
-    else:
-        real = np.concatenate([drive.real, drive.imag], axis=1)
-        found = step(as_real(M) * h, real * spans[:, None], (as_pairs(noise) * h)[:, None])
-        assert found.noise is not None
-        U, z = found.flow[:, :n, :n] + 1j * found.flow[:, n:, :n], found.driven[:, :n] + 1j * found.driven[:, n:]
-        Y, reached = pairs_of(found.noise[:, 0]), np.hypot(found.reached[:, :n], found.reached[:, n:])
+    drive[:, 0] = -1j * unit[:, 0] * spans
+    U, z, _, reached = step(M * h, drive, None)
+    y: Array | None = None
+    Y: Array | None = None
     if is_ramp:
         augmented = np.zeros((len(M), n + 1, n + 1), dtype=complex)
-        augmented[:, :n, :n], augmented[:, :n, n] = M * h, drive * spans[:, None]
+        augmented[:, :n, :n], augmented[:, :n, n] = M * h, drive
         rising = np.zeros((len(M), n + 1), dtype=complex)
         rising[:, n] = 1.0
         y = step(augmented, rising, None).driven[:, :n] / unit
+    if noise is not None:  # apart, so that a run is the same to the last bit beside one without squeezing
+        of_pairs = step(as_real(M) * h, np.zeros((len(M), 2 * n)), (as_pairs(noise) * h)[:, None])
+        assert of_pairs.noise is not None
+        Y = pairs_of(of_pairs.noise[:, 0])
     return Flow(U, z / unit, y, Y, np.abs(U), np.linalg.norm(U, 2, axis=(1, 2)), reached / unit)
 
 
