@@ -49,6 +49,30 @@ def test_fig1_equals_the_local_serial_dataset(make_sweep: Callable[..., Sweep], 
 
 
 @pytest.mark.timeout(200)
+def test_disorder_that_is_interrupted_goes_on_to_the_same_dataset(
+    make_sweep: Callable[..., Sweep], tmp_path: Path
+) -> None:
+    """A worker dies, then all jobs are cancelled; what is submitted again draws what the first would have drawn."""
+    sweep = make_sweep(sleep=0.3)
+    sweep.sweep = ROOT / "workflows" / "disorder.yaml"
+    local = ["run", str(sweep.sweep), "--out", str(tmp_path / "local"), "--executor", "serial"]
+    assert sweep.qbsweep(*local).returncode == 0
+    sweep.submit("--block-seconds", "2e-4")
+    assert json.loads((sweep.out / "plan.json").read_text())["blocks"] > 30
+    sweep.wait_for_events(3)
+    sweep.processes("work")[0].kill()
+    sweep.wait_for_events(8)
+    assert sweep.qbsweep("cancel", str(sweep.out)).returncode == 0
+    sweep.wait(lambda: not sweep.jobs() and not sweep.processes(), "the end of all jobs")
+    assert (sweep.dataset()["status"] == 0).any()
+    sweep.submit("--block-seconds", "2e-4")
+    sweep.wait_for_the_end()
+    with xr.open_zarr(tmp_path / "local" / "data.zarr") as ds:
+        expected = ds.drop_vars("solve_seconds").load()
+    xr.testing.assert_identical(sweep.dataset().drop_attrs(deep=False), expected.drop_attrs(deep=False))
+
+
+@pytest.mark.timeout(200)
 def test_one_allocation_survives_its_driver(make_sweep: Callable[..., Sweep], clean: xr.Dataset) -> None:
     sweep = make_sweep()
     sweep.profile.write_text("layout: allocation\nmemory: 2GB\n")
