@@ -87,9 +87,10 @@ def _swept(ds: xr.Dataset) -> str:
     dims = [str(dim) for dim in ds["status"].dims]
     rows = [[dim, meaning(dim, ds[dim]), _span(ds[dim])] for dim in dims]
     if "time" in ds.dims:
-        rows.append(["time", "time since vacuum", _span(ds["time"])])
-    fixed = [name for name, p in PARAMETERS.items() if name in ds.coords and ds[name].ndim == 0]
-    fixed = [name for name in fixed if ds[name].item() != PARAMETERS[name].default]
+        rows.append(["time", meaning("time", ds["time"]), _span(ds["time"])])
+    known = dict.fromkeys([*PARAMETERS, *map(str, ds.coords)])  # and what a protocol names
+    fixed = [name for name in known if name in ds.coords and ds[name].ndim == 0]
+    fixed = [name for name in fixed if name not in PARAMETERS or ds[name].item() != PARAMETERS[name].default]
     told = ", ".join(f"{name} = {ds[name].item()} {unit(ds[name])}".rstrip() for name in fixed)
     points = f"{ds['status'].size:,} points" if ds["status"].size > 1 else "One point"
     axes = _table(["axis", "meaning", "values"], rows) if rows else ""
