@@ -12,6 +12,7 @@ from qbsweep.physics.fock.expected import expected_solutions
 from qbsweep.physics.fock.levels import levels_by_role
 from qbsweep.physics.fock.model import FockModel, fock_model
 from qbsweep.physics.fock.point import FockResult
+from qbsweep.physics.fock.stages import last
 from qbsweep.physics.fock.task import Task
 from qbsweep.physics.fock.verdict import Verdict
 from qbsweep.physics.members import member_of
@@ -156,6 +157,7 @@ class _Point:
             theta_r=values["theta_r"],
             kerr=(values["kerr_charger"],) + (values["kerr"],) * network.n_batteries,
             frame=str(settings["frame"]),
+            protocol=points.protocol_at(where),
         )
         return cls(model, points.times_at(where), settings)
 
@@ -175,16 +177,21 @@ class _Point:
             memory_budget=float(self.settings["memory"]) * _GIGABYTE,
         )
 
+    def _asked(self, outputs: Sequence[str]) -> tuple[FockModel, Task]:
+        """Return what is to be solved, and what is asked of it; how a steady state came about is not asked."""
+        task = self.task(outputs)
+        return last(self.model) if task.times is None else self.model, task
+
     def cost(self, outputs: Sequence[str]) -> tuple[float, float]:
         """Predict seconds and bytes of all solutions that this point takes; see `lindblad_cost`."""
-        task = self.task(outputs)
-        task.require(self.model.with_levels((2,) * self.model.network.n_modes) if self.climbs else self.model)
-        models = expected_solutions(self.model, task, climbs=self.climbs)
+        model, task = self._asked(outputs)
+        task.require(model.with_levels((2,) * model.network.n_modes) if self.climbs else model)
+        models = expected_solutions(model, task, climbs=self.climbs)
         return sum(map(task.seconds, models)), max(map(task.memory, models), default=0.0)
 
     def solve(self, outputs: Sequence[str]) -> tuple[FockResult, Verdict]:
         """Solve for the steady state if an output needs it, and for the times if one needs them."""
-        found = (solve_auto if self.climbs else solve_fixed)(self.model, self.task(outputs))
+        found = (solve_auto if self.climbs else solve_fixed)(*self._asked(outputs))
         return found.result, found.verdict
 
 

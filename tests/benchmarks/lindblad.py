@@ -28,7 +28,8 @@ with warnings.catch_warnings():
 from qbsweep.physics.fock import qutip_reference
 from qbsweep.physics.fock.cost import predict_memory, predict_seconds
 from qbsweep.physics.fock.model import FockModel, fock_model
-from qbsweep.physics.fock.point import build_operator, solve_model
+from qbsweep.physics.fock.number_blocks import build_operator
+from qbsweep.physics.fock.point import solve_model
 from qbsweep.physics.topologies import cascaded
 
 KAPPA = 0.003

@@ -11,8 +11,9 @@ from qbsweep.physics.fock import qutip_reference, steady
 from qbsweep.physics.fock.branches import classical_branches, is_multistable, levels_for, outside
 from qbsweep.physics.fock.climb import solve_auto, solve_fixed
 from qbsweep.physics.fock.model import fock_model
+from qbsweep.physics.fock.number_blocks import build_operator
 from qbsweep.physics.fock.operator import DenseOperator
-from qbsweep.physics.fock.point import build_operator, leak, solve_model
+from qbsweep.physics.fock.point import leak, solve_model
 from qbsweep.physics.fock.steady import slowest_rate, steady_state
 from qbsweep.physics.fock.task import Task
 from qbsweep.physics.fock.terms import generator

@@ -7,7 +7,8 @@ from scipy.special import ive
 from qbsweep.physics.fock import propagator, steady
 from qbsweep.physics.fock.bounds import spectral_ellipse
 from qbsweep.physics.fock.model import fock_model
-from qbsweep.physics.fock.point import build_operator, solve_model
+from qbsweep.physics.fock.number_blocks import build_operator
+from qbsweep.physics.fock.point import solve_model
 from qbsweep.physics.fock.propagator import Ellipse, propagate
 from qbsweep.physics.topologies import cascaded
 

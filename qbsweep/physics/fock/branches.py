@@ -26,6 +26,7 @@ import numpy as np
 
 from qbsweep.arrays import Array, ComplexArray, FloatArray
 from qbsweep.physics.fock.model import FockModel
+from qbsweep.physics.fock.stages import first, last, stages, standing
 from qbsweep.physics.matrices import drift_matrix
 
 MARGIN = 3.0  # standard deviations of the photon number by which a branch must lie below the cut
@@ -54,7 +55,7 @@ class _Reduced:
         return np.asarray(np.where(self.qubit, self.w * b / (1 + 2 * np.abs(b) ** 2), b))
 
 
-@lru_cache(maxsize=8)  # the levels that are needed and the errors that are expected both follow from them
+@lru_cache(maxsize=16)  # the levels that are needed and the errors that are expected both follow from them
 def classical_branches(model: FockModel) -> ComplexArray:
     """Return all classical fixed points, those of the least total number first.
 
@@ -85,16 +86,32 @@ def reachable_branches(
     """Return the classical fixed points that the states asked for may be near, shape (branches, modes).
 
     None for an evolution that ends before the fastest loss has acted once: what it reaches is its own trajectory. Later
-    there is time for the rare jumps between branches.
+    there is time for the rare jumps between branches. Of a protocol, the same holds for every stage.
     """
-    fastest = 2 * float(np.max(-np.diagonal(drift_matrix(model.network)).real))
-    if not steady and times is not None and fastest * float(times[-1]) < 1:
+    if model.protocol is None:
+        held = [] if not steady and times is not None and _is_short(model, float(times[-1])) else [model]
+    else:
+        held = [last(model)] if steady else []
+        if model.protocol.initial.kind == "steady":
+            held.append(first(model))
+        for stage in [] if times is None else stages(model, float(times[-1])):
+            held += [] if _is_short(stage.model, stage.length) else stage.models()
+    if not held:
         return None
-    return classical_branches(model)
+    every = [classical_branches(one) for one in dict.fromkeys(held)]
+    # Where nothing is found for one of them, nothing is known of the whole.
+    return min(every, key=len) if len(every) == 1 or not all(map(len, every)) else np.concatenate(every)
+
+
+def _is_short(model: FockModel, length: float) -> bool:
+    fastest = 2 * float(np.max(-np.diagonal(drift_matrix(model.network)).real))
+    return fastest * length < 1
 
 
 def is_multistable(model: FockModel, branches: ComplexArray | None) -> bool:
-    """Whether one fluctuation shift gives more than one branch."""
+    """Whether one fluctuation shift gives more than one branch; of a protocol, in any of its stages."""
+    if model.protocol is not None and branches is not None:
+        return any(is_multistable(one, classical_branches(one)) for one in standing(model))
     return branches is not None and len(branches) > (2 if model.occupation and any(model.kerr) else 1)
 
 

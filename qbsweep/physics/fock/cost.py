@@ -14,6 +14,8 @@ import numpy as np
 from qbsweep.physics.fock.bounds import HEIGHT, drive_height, kerr_height, relaxation_width, spectral_ellipse
 from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.fock.propagator import ROUNDING, TOLERANCE, Ellipse, degree
+from qbsweep.physics.fock.ramp import ramp_applications
+from qbsweep.physics.fock.stages import first, last, stages
 from qbsweep.physics.fock.steady import DIRECT, MAX_APPLICATIONS
 from qbsweep.physics.fock.terms import REAL_TOLERANCE, generator, is_real
 from qbsweep.physics.matrices import coherent_matrix, damping_matrix, drift_matrix, squeezing_matrix
@@ -22,6 +24,8 @@ from qbsweep.physics.matrices import coherent_matrix, damping_matrix, drift_matr
 EVOLUTION_COPIES = 3.3
 STEADY_COPIES = 10.1  # two images and fourteen packed triangles
 BYTES_AN_ENTRY = 80  # of the sparse matrix of the number blocks, while it is assembled
+BETWEEN_COPIES = 2.1  # of rho, between two stages of a protocol
+RAMP_CALLS = 1.5  # seconds of one order of a ramp, over those of one application
 SECONDS_A_POINT = 2e-3
 SECONDS_A_TIME = 1.5e-6  # of one mode's reduced state, and d^3 of the next for its eigenvalues
 SECONDS_AN_EIGENVALUE = 5e-9
@@ -118,6 +122,8 @@ def predict_memory(model: FockModel, *, steady: bool = True, times: int = 0, end
     smallest = 4.0 * min(model.dimension, _MOST_STATES) ** 2
     if smallest > _NOWHERE:
         return smallest
+    if model.protocol is not None:
+        return _protocol_memory(model, steady, times, end)
     item = 8 if is_real(model) else 16
     record = 0.0
     if times:
@@ -135,6 +141,34 @@ def predict_memory(model: FockModel, *, steady: bool = True, times: int = 0, end
         return copies * item * model.dimension**2 + table + record
     evolution = EVOLUTION_COPIES * item * model.dimension**2 + record if times else 0.0
     return max(STEADY_COPIES * item * model.dimension**2, evolution) + table
+
+
+def _protocol_memory(model: FockModel, steady: bool, times: int, end: float | None) -> float:
+    """Return the peak bytes of one point with a protocol: those of its largest stage, and of the state between two."""
+    held = [predict_memory(last(model))] if steady else []
+    if times:
+        if model.protocol is not None and model.protocol.initial.kind == "steady":
+            held.append(predict_memory(first(model)))
+        for stage in stages(model, _end(model, end)):
+            between = BETWEEN_COPIES * (8 if is_real(stage.model) else 16) * model.dimension**2
+            held.append(predict_memory(stage.model, steady=False, times=times, end=stage.length) + between)
+    return max(held)
+
+
+def _protocol_seconds(model: FockModel, steady: bool, times: int, end: float | None) -> float:
+    """Return the seconds of one solution with a protocol: of all its stages, and of steady states."""
+    seconds = predict_seconds(last(model)) if steady else 0.0
+    if times:
+        if model.protocol is not None and model.protocol.initial.kind == "steady":
+            seconds += predict_seconds(first(model))
+        final = _end(model, end)
+        for stage in stages(model, final):
+            inside = max(1, round(times * stage.length / final))
+            constant = predict_seconds(stage.model, steady=False, times=inside, end=stage.length)
+            orders = evolution_applications(stage.model, stage.length)
+            ramp = ramp_applications(_spectrum(stage.model).ellipse, stage.length) if stage.is_ramp else orders
+            seconds += SECONDS_A_POINT + constant * (RAMP_CALLS * ramp / orders if stage.is_ramp else 1.0)
+    return seconds
 
 
 def _end(model: FockModel, end: float | None) -> float:
@@ -182,6 +216,8 @@ def predict_seconds(model: FockModel, *, steady: bool = True, times: int = 0, en
 
     Parameters as for `predict_memory`.
     """
+    if model.protocol is not None:
+        return _protocol_seconds(model, steady, times, end)
     evolved = evolution_applications(model, end) if times else 0.0
     relaxed = steady_applications(model) if steady else 0.0
     is_complex, n, d = _spectrum(model).is_complex, model.network.n_modes, max(model.levels)

@@ -16,6 +16,7 @@ from qbsweep.physics.fock.climb import (
 )
 from qbsweep.physics.fock.model import FockModel, require_relaxing
 from qbsweep.physics.fock.photons import expected_error, expected_errors
+from qbsweep.physics.fock.stages import last
 from qbsweep.physics.fock.task import Task
 
 LEAKED = 1e5  # what the leak allows for, over the truncation error, in the upper half of what was measured
@@ -40,7 +41,7 @@ def expected_solutions(model: FockModel, task: Task, *, climbs: bool) -> list[Fo
         return [model]
     try:
         if task.steady:
-            require_relaxing(model)
+            require_relaxing(last(model))
         errors = expected_errors(model, task.times, steady=task.steady)
     except (QbsweepError, ArithmeticError, np.linalg.LinAlgError):
         return [model]  # the point will say what is wrong with it

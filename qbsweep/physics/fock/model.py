@@ -16,18 +16,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import expm
 
-from qbsweep.arrays import ComplexArray, FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.fock.levels import QUBIT, ROLES
 from qbsweep.physics.gaussian import bath_anomaly, bath_occupation
 from qbsweep.physics.matrices import drift_matrix
 from qbsweep.physics.network import Network, phase_factor
+from qbsweep.physics.protocol import Initial, ModeState, Protocol
 from qbsweep.text import choices, unknown
 
 FRAMES = ("lab", "displaced")
 Levels = int | Sequence[int] | Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """How the density matrix is held where that does not follow from a model alone: by all stages of a protocol alike.
+
+    Attributes
+    ----------
+    phases : tuple of float
+        Gauge of every mode, see `terms.Generator`.
+    real : bool
+        Whether every stage, and what they begin with, is real in this gauge.
+    blocks : bool
+        Whether there are coherences between total photon numbers at no time.
+    """
+
+    phases: tuple[float, ...]
+    real: bool
+    blocks: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +66,11 @@ class FockModel:
     kerr : tuple of float
         K_m of ``K_m/2 c_m^dag c_m^dag c_m c_m``, in units of omega.
     frame : {'lab', 'displaced'}
+    protocol : Protocol or None
+        What changes in time and what it starts from; None if it starts from vacuum and nothing changes. Its initial
+        state is never 'thermal', but given mode by mode.
+    storage : Storage or None
+        Of a stage of a protocol.
     """
 
     network: Network
@@ -58,6 +81,8 @@ class FockModel:
     anomaly: complex
     kerr: tuple[float, ...]
     frame: str
+    protocol: Protocol | None = None
+    storage: Storage | None = None
 
     @property
     def dimension(self) -> int:
@@ -77,6 +102,8 @@ class FockModel:
     @property
     def conserves_number(self) -> bool:
         """Whether rho stays block-diagonal in the total photon number: no drive, no squeezing."""
+        if self.storage is not None:
+            return self.storage.blocks
         return self.drive == 0 and self.anomaly == 0
 
     def with_levels(self, levels: tuple[int, ...]) -> "FockModel":
@@ -139,6 +166,7 @@ def fock_model(
     theta_r: float = 0.0,
     kerr: float | Sequence[float] = 0.0,
     frame: str = "lab",
+    protocol: Protocol | None = None,
 ) -> FockModel:
     """Check the parameters of one point and return its model.
 
@@ -155,12 +183,15 @@ def fock_model(
         K of every battery, or of every mode, in units of omega.
     frame : {'lab', 'displaced'}
         'displaced' follows c -> c + alpha(t), which removes the drive from a linear network.
+    protocol : Protocol, optional
+        The drive then is `epsilon` times its levels.
 
     Raises
     ------
     QbsweepError
-        If a parameter is out of range, or the displaced frame is asked of a network with Kerr terms
-        or qubits: there the displacement leaves new terms behind, or has no meaning.
+        If a parameter is out of range, the displaced frame is asked of a network with Kerr terms
+        or qubits (there the displacement leaves new terms behind, or has no meaning), or a qubit is to start displaced
+        or squeezed.
     """
     if frame not in FRAMES:
         raise QbsweepError(f"`frame` must be {choices(FRAMES)}, but is '{frame}'")
@@ -188,7 +219,36 @@ def fock_model(
         anomaly=anomaly * phase_factor(-_finite("theta_r", theta_r)),
         kerr=nonlinear,
         frame=frame,
+        protocol=_checked(protocol, n_th, qubits),
     )
+
+
+def _checked(protocol: Protocol | None, n_th: float, qubits: tuple[bool, ...]) -> Protocol | None:
+    """Return a protocol whose initial state needs no bath to be understood; None if it changes nothing."""
+    if protocol is None or protocol.is_plain:
+        return None
+    begin = 0.0
+    for number, segment in enumerate(protocol.segments, start=1):
+        if segment.until < begin:
+            raise QbsweepError(
+                f"segment {number} of `protocol` must end after it begins, at {begin:.6g}/omega, "
+                f"but ends at {segment.until:.6g}/omega"
+            )
+        begin = segment.until
+    if protocol.initial.kind == "thermal":
+        return replace(protocol, initial=Initial("modes", (ModeState(occupation=n_th),) * len(qubits)))
+    if protocol.initial.kind == "modes":
+        if len(protocol.initial.modes) != len(qubits):
+            raise QbsweepError(
+                f"`initial` must have one state per mode ({len(qubits)}), but has {len(protocol.initial.modes)}"
+            )
+        for mode, (state, qubit) in enumerate(zip(protocol.initial.modes, qubits, strict=True)):
+            if qubit and (state.amplitude or state.squeezing):
+                raise QbsweepError(
+                    f"`initial` displaces or squeezes mode {mode}, but a qubit can only begin with an `occupation`; "
+                    "give the mode more than 2 `fock_levels`"
+                )
+    return protocol
 
 
 def require_relaxing(model: FockModel) -> None:
@@ -196,36 +256,3 @@ def require_relaxing(model: FockModel) -> None:
     M = drift_matrix(model.network)
     if -float(np.max(np.linalg.eigvals(M).real)) <= 1e-12 * float(np.max(np.abs(M))):
         raise QbsweepError("a steady state needs losses that reach every mode, but this network has a lossless one")
-
-
-def amplitudes(model: FockModel, times: Sequence[float] | FloatArray | None) -> ComplexArray:
-    """Return the coherent amplitudes alpha(t) from vacuum: ``d alpha/dt = M alpha - i epsilon e_0``.
-
-    Returns
-    -------
-    array
-        Shape (modes, times), or (modes, 1) with the steady amplitudes ``M^{-1} i epsilon e_0``.
-    """
-    M = drift_matrix(model.network)
-    n = len(M)
-    if times is None:
-        force = np.zeros(n, dtype=complex)
-        force[0] = 1j * model.epsilon
-        return np.asarray(np.linalg.solve(M, force)[:, None])
-    # One linear system with the force as an extra, constant component; equal steps share an exponential.
-    flow = np.zeros((n + 1, n + 1), dtype=complex)
-    flow[:n, :n] = M
-    flow[0, n] = -1j * model.epsilon
-    state = np.zeros(n + 1, dtype=complex)
-    state[n] = 1.0
-    out = np.empty((n, len(times)), dtype=complex)
-    now, step, kernel = 0.0, -1.0, np.eye(n + 1)
-    for column, time in enumerate(times):
-        if time > now:
-            if abs(time - now - step) > 8 * np.finfo(float).eps * time:
-                step = time - now
-                kernel = expm(flow * step)
-            state = kernel @ state
-            now = time
-        out[:, column] = state[:n]
-    return out

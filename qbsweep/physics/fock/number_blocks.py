@@ -15,8 +15,9 @@ from scipy import sparse
 
 from qbsweep.arrays import Array
 from qbsweep.physics.compiled import njit
-from qbsweep.physics.fock.operator import thermal_populations
-from qbsweep.physics.fock.terms import Generator, by_column, dagger, occupations
+from qbsweep.physics.fock.model import FockModel
+from qbsweep.physics.fock.operator import DenseOperator, Operator, thermal_populations
+from qbsweep.physics.fock.terms import Generator, by_column, dagger, generator, occupations
 
 
 @njit(fastmath={"reassoc", "contract", "nsz"})
@@ -156,3 +157,9 @@ class BlockOperator:
     def packed_diagonal(self) -> Array:
         """Return the diagonal of the Liouvillian."""
         return np.asarray(self.matrix_form.diagonal())
+
+
+def build_operator(model: FockModel) -> tuple[Operator, Generator]:
+    """Return the Liouvillian as the fast engine applies it, and the generator it came from."""
+    terms = generator(model)
+    return (BlockOperator if model.conserves_number else DenseOperator)(terms), terms

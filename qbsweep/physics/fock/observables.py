@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from qbsweep.arrays import Array, ComplexArray, FloatArray
-from qbsweep.physics.fock.model import FockModel, amplitudes
+from qbsweep.physics.fock.amplitudes import amplitudes
+from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.network import phase_factor
 
 

@@ -11,16 +11,18 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.linalg import expm
 
-from qbsweep.arrays import Array, FloatArray
+from qbsweep.arrays import Array, ComplexArray, FloatArray
 from qbsweep.physics import gaussian
-from qbsweep.physics.fock.branches import reachable_branches
+from qbsweep.physics.fock.amplitudes import initial_amplitudes
+from qbsweep.physics.fock.branches import classical_branches, reachable_branches
 from qbsweep.physics.fock.exact import gaussian_moments
 from qbsweep.physics.fock.model import FockModel
+from qbsweep.physics.fock.stages import first, stages
 from qbsweep.physics.fock.verdict import FLOOR
 from qbsweep.physics.matrices import drift_matrix
 
 _PHOTONS = 1024  # numbers that are looked at
-_SAMPLES = 8  # times that are looked at
+_SAMPLES, _SAMPLES_OF_PROTOCOL = 8, 48  # times that are looked at
 _STEPS = 400  # of the classical equation
 # Measured truncation error over the share of a mode's energy beyond its levels: a drive feels their end, too.
 _DRIVEN, _UNDRIVEN, _NONLINEAR = 7.0, 1.3, 2.0
@@ -93,6 +95,8 @@ def _moments(
     grid = None
     if times is not None:
         chosen = np.unique(np.geomspace(1, len(times), _SAMPLES).astype(int) - 1)
+        if model.protocol is not None:  # the most may be there at any time
+            chosen = np.unique(np.linspace(0, len(times) - 1, _SAMPLES_OF_PROTOCOL).astype(int))
         grid = np.asarray(times, dtype=float)[chosen]
     if model.gaussian:
         wanted = ([None] if steady else []) + ([grid] if grid is not None else [])
@@ -105,24 +109,44 @@ def _moments(
         coherent = np.append(coherent, classical_populations(model, float(grid[-1])), axis=1)
     every = np.ones_like(coherent)
     # A Kerr term turns the phases of pairs by their number: what was squeezed looks thermal.
-    return [(coherent, model.occupation * every, 0 * every)]
+    C = np.maximum(model.occupation, _initial_occupation(model))
+    return [(coherent, C[:, None] * every, 0 * every)]
+
+
+def _initial_occupation(model: FockModel) -> FloatArray:
+    """Return ``<d^dag d>`` of every mode that a protocol begins with, shape (modes,)."""
+    if model.protocol is None or not model.protocol.initial.modes:
+        return np.zeros(model.network.n_modes)
+    values = np.array([(state.occupation, state.squeezing) for state in model.protocol.initial.modes])
+    return gaussian.bath_occupation(values[:, 0], values[:, 1])
 
 
 def classical_populations(model: FockModel, end: float | None = None) -> FloatArray:
-    """Return the largest ``|alpha_m(t)|^2`` from vacuum until `end`, shape (modes, 1), by the classical equation.
+    """Return the largest ``|alpha_m(t)|^2`` until `end`, shape (modes, 1), by the classical equation.
 
-    ``d alpha/dt = M alpha - i epsilon e_0 - i K |alpha|^2 alpha``, the linear part and the turn of each mode in
-    turns; ten lifetimes of the slowest mode if no end is said.
+    ``d alpha/dt = M alpha - i epsilon e_0 - i K |alpha|^2 alpha``, from vacuum or as the protocol says, the linear part
+    and the turn of each mode in turns; ten lifetimes of the slowest mode if no end is said. A ramp goes in steps.
     """
-    M, n = drift_matrix(model.network), model.network.n_modes
-    last = 10 / min(rate for rate in model.network.kappa if rate > 0) if end is None else end
-    step = last / _STEPS
-    flow = np.zeros((n + 1, n + 1), dtype=complex)
-    flow[:n, :n], flow[0, n] = M, -1j * model.epsilon
-    forward, kerr = expm(flow * step), np.array(model.kerr)
-    alpha, largest = np.zeros(n, dtype=complex), np.zeros(n)
-    for _ in range(_STEPS):
-        alpha = forward[:n, :n] @ alpha + forward[:n, n]
-        alpha = alpha * np.exp(-1j * step * kerr * np.abs(alpha) ** 2)
-        largest = np.maximum(largest, np.abs(alpha) ** 2)
+    final = 10 / min(rate for rate in model.network.kappa if rate > 0) if end is None else end
+    kerr, alpha = np.array(model.kerr), _classical_beginning(model)
+    largest = np.abs(alpha) ** 2
+    every = stages(model, final)
+    for stage in every:
+        steps = max(_STEPS // len(every), _STEPS // 8)
+        step, n = stage.length / steps, len(alpha)
+        flow = np.zeros((n + 1, n + 1), dtype=complex)
+        flow[:n, :n], flow[0, n] = drift_matrix(stage.model.network), -1j * stage.model.epsilon
+        forward = expm(flow * step)
+        for share in np.linspace(*stage.drives, steps) / (stage.model.epsilon or 1.0):
+            alpha = forward[:n, :n] @ alpha + share * forward[:n, n]
+            alpha = alpha * np.exp(-1j * step * kerr * np.abs(alpha) ** 2)
+            largest = np.maximum(largest, np.abs(alpha) ** 2)
     return np.asarray(largest[:, None])
+
+
+def _classical_beginning(model: FockModel) -> ComplexArray:
+    """Return the amplitudes that the classical equation begins with: of a steady state, those of its highest branch."""
+    if model.protocol is not None and model.protocol.initial.kind == "steady":
+        branches = classical_branches(first(model))
+        return branches[-1] if len(branches) else np.zeros(model.network.n_modes, dtype=complex)
+    return initial_amplitudes(model)

@@ -9,16 +9,16 @@ import numpy as np
 
 from qbsweep.arrays import Array, ComplexArray, FloatArray
 from qbsweep.errors import QbsweepError
-from qbsweep.physics.fock import propagator
-from qbsweep.physics.fock.bounds import spectral_ellipse
+from qbsweep.physics.fock.branches import classical_branches
+from qbsweep.physics.fock.evolution import evolve, evolve_protocol
 from qbsweep.physics.fock.model import FockModel, Levels, fock_model, require_relaxing
-from qbsweep.physics.fock.number_blocks import BlockOperator
+from qbsweep.physics.fock.number_blocks import build_operator
 from qbsweep.physics.fock.observables import Reduced, observables, top_population
-from qbsweep.physics.fock.operator import DenseOperator, Operator
 from qbsweep.physics.fock.relaxed import Start, relaxation_rate, relaxed, resized
+from qbsweep.physics.fock.stages import first, last
 from qbsweep.physics.fock.steady import ROUNDING, TOLERANCE
-from qbsweep.physics.fock.terms import Generator, generator, ungauge
 from qbsweep.physics.network import Network
+from qbsweep.physics.protocol import Protocol
 from qbsweep.text import choices
 
 ENGINES = ("auto", "fast", "qutip")
@@ -35,7 +35,7 @@ class FockResult:
     energy, ergotropy : array or None
         Steady values of every mode, in omega, shape (modes,); None if not asked for.
     energy_t, ergotropy_t : array or None
-        The same at the times asked for, shape (modes, times), starting from vacuum at time 0.
+        The same at the times asked for, shape (modes, times).
     top_population : float
         Largest population of a mode's highest level, over modes (without qubits) and times.
     error : float
@@ -81,6 +81,7 @@ def solve(
     theta_r: float = 0.0,
     kerr: float | Sequence[float] = 0.0,
     frame: str = "lab",
+    protocol: Protocol | None = None,
     times: Sequence[float] | None = None,
     steady: bool = True,
     engine: str = "auto",
@@ -93,12 +94,12 @@ def solve(
     network : Network
     levels : int, sequence of int or mapping
         Fock levels, see `model.mode_levels`.
-    epsilon, n_th, r, theta_r, kerr, frame
+    epsilon, n_th, r, theta_r, kerr, frame, protocol
         See `model.fock_model`.
     times : sequence of float, optional
-        Increasing times from 0 on, in 1/omega: adds the evolution from vacuum.
+        Increasing times from 0 on, in 1/omega: adds the evolution, from vacuum or as the protocol says.
     steady : bool
-        Also solve for the steady state.
+        Also solve for the steady state, of the last segment of a protocol.
     engine : {'auto', 'fast', 'qutip'}
         'auto' is 'fast', which serves every model; 'qutip' is the reference.
     keep_rho : bool
@@ -109,7 +110,8 @@ def solve(
     QbsweepError
         For parameters out of range. A method that does not converge is no error: see `converged`.
     """
-    model = fock_model(network, levels, epsilon=epsilon, n_th=n_th, r=r, theta_r=theta_r, kerr=kerr, frame=frame)
+    bath = {"n_th": n_th, "r": r, "theta_r": theta_r}
+    model = fock_model(network, levels, epsilon=epsilon, **bath, kerr=kerr, frame=frame, protocol=protocol)
     return solve_model(model, times=times, steady=steady, engine=engine, keep_rho=keep_rho)
 
 
@@ -141,18 +143,26 @@ def solve_model(
     if not steady and times is None:
         raise QbsweepError("there is nothing to solve: neither the steady state nor any time is asked for")
     grid = None if times is None else _check_times(times)
+    still = last(model)
     if steady:
-        require_relaxing(model)
+        require_relaxing(still)
+    if grid is not None and model.protocol is not None and model.protocol.initial.kind == "steady":
+        require_relaxing(first(model))
     if engine == "qutip":
         parts = _solve_qutip(model, grid, steady)
     else:
-        operator, terms = build_operator(model)
         begin = None if start is None or start.state is None else Start(start.levels, start.state, start.gap)
         parts = {}
+        if steady or model.protocol is None:
+            operator, terms = build_operator(still)
         if steady:
-            parts[""] = relaxed(model, operator, terms, branches, begin, accuracy, keep_rho=keep_rho)
-        if grid is not None:
-            parts["_t"] = _evolution(model, operator, terms, grid, keep_rho, accuracy)
+            if model.protocol is not None and branches is not None:
+                branches = classical_branches(still)
+            parts[""] = relaxed(still, operator, terms, branches, begin, accuracy, keep_rho=keep_rho)
+        if grid is not None and model.protocol is None:
+            parts["_t"] = evolve(model, operator, terms, grid, accuracy, keep_rho=keep_rho)
+        elif grid is not None:
+            parts["_t"] = evolve_protocol(model, grid, accuracy, keep_rho=keep_rho)
     fields: dict[str, Any] = {"energy": None, "ergotropy": None, "energy_t": None, "ergotropy_t": None}
     for name, part in parts.items():
         values = observables(model, part, grid if name else None)
@@ -184,12 +194,6 @@ def _check_times(times: Sequence[float]) -> FloatArray:
     return grid
 
 
-def build_operator(model: FockModel) -> tuple[Operator, Generator]:
-    """Return the Liouvillian as the fast engine applies it, and the generator it came from."""
-    terms = generator(model)
-    return (BlockOperator if model.conserves_number else DenseOperator)(terms), terms
-
-
 def leak(model: FockModel, result: FockResult) -> float:
     """Return what leaves the levels of a steady state, over its slowest rate: about rho's error in the trace norm.
 
@@ -213,28 +217,14 @@ def leak(model: FockModel, result: FockResult) -> float:
     return float(np.linalg.norm(packed)) / rate if rate else math.inf
 
 
-def _evolution(
-    model: FockModel, operator: Operator, terms: Generator, times: FloatArray, keep_rho: bool, accuracy: float
-) -> Reduced:
-    run = propagator.propagate(
-        operator,
-        operator.thermal(0.0),
-        times,
-        spectral_ellipse(model, terms),
-        tolerance=accuracy,
-        keep_states=keep_rho,
-    )
-    rho = np.array([ungauge(operator.matrix(x), terms) for x in run.states]) if keep_rho else None
-    return Reduced(run.reduced, terms.phases, run.error, run.applications, run.reason, rho)
-
-
 def _solve_qutip(model: FockModel, times: FloatArray | None, steady: bool) -> dict[str, Reduced]:
     from qbsweep.physics.fock import qutip_reference  # loading QuTiP takes a second that the fast engine need not pay
 
     found: dict[str, tuple[Array, float]] = {}
     if steady:
-        rho, residual = qutip_reference.steady_state(model)
-        found[""] = rho[None], max(residual, ROUNDING) * math.sqrt(len(rho)) / relaxation_rate(model)
+        still = last(model)
+        rho, residual = qutip_reference.steady_state(still)
+        found[""] = rho[None], max(residual, ROUNDING) * math.sqrt(len(rho)) / relaxation_rate(still)
     if times is not None:
         found["_t"] = qutip_reference.evolve(model, times), TOLERANCE
     d = max(model.levels)

@@ -109,6 +109,8 @@ class Evolution:
         Upper triangles of the reduced states, shape (times, modes, d, d); NaN after a failure.
     states : list of arrays
         The states at the output times, where asked for, else empty.
+    end : array or None
+        The state at the last time, where asked for.
     error : float
         Bound on the error of rho in the trace norm, at any output time.
     applications : int
@@ -121,6 +123,7 @@ class Evolution:
 
     reduced: Array
     states: list[Array]
+    end: Array | None
     error: float
     applications: int
     steps: int
@@ -138,7 +141,7 @@ class _Run:
     larger: Ellipse
 
 
-class _Recorder:
+class Recorder:
     """``sum_k l_k(s) F_k`` of the reduced states for all times s, a block of orders at a time."""
 
     def __init__(self, weights: FloatArray, example: Array) -> None:
@@ -199,7 +202,7 @@ def _attempt(operator: Operator, start: Array, ellipse: Ellipse, times: FloatArr
     largest = np.append(1.0, _largest(ellipse, length, np.arange(1.0, most + 2)))
     previous, x = operator.zeros(), start.copy()
     total = operator.zeros() if keep else x  # untouched where no share goes to it
-    recorder = _Recorder(weights, operator.reduced(x))
+    recorder = Recorder(weights, operator.reduced(x))
     norms: list[float] = []
     back, cut = 0.0, math.inf
     for k in range(most):
@@ -251,6 +254,7 @@ def propagate(
     *,
     tolerance: float = TOLERANCE,
     keep_states: bool = False,
+    keep_end: bool = False,
 ) -> Evolution:
     """Evolve `start` from time 0 and return the reduced states at all `times`.
 
@@ -268,6 +272,8 @@ def propagate(
         Largest error of rho in the trace norm.
     keep_states : bool
         Also return the states at the output times (makes every output time the end of a step).
+    keep_end : bool
+        Also return the state at the last of them.
     """
     grid = np.asarray(times, dtype=float)
     end = float(grid[-1])
@@ -286,7 +292,7 @@ def propagate(
         if keep_states:
             goal = min(goal, float(grid[grid > now][0]))
         target = 0.8 * tolerance * (goal - now) / end
-        more = keep_states or goal < end
+        more = keep_states or keep_end or goal < end
         inside = (grid > now) & (grid <= goal)
         run = _attempt(operator, start, ellipse, np.append(grid[inside], goal) - now, target, more)
         applications += run.applications
@@ -294,7 +300,7 @@ def propagate(
             failures += 1
             if applications > MAX_STEPS or failures > 60 or goal - now < 1e-7 * end:
                 reason = f"propagation error {error + run.error:.1e} above {tolerance:.0e} at time {now:.6g}"
-                return Evolution(reduced, states, error + run.error, applications, steps, reason)
+                return Evolution(reduced, states, None, error + run.error, applications, steps, reason)
             if failures % 3:
                 ellipse = run.larger
             else:
@@ -308,4 +314,4 @@ def propagate(
             if keep_states and goal in grid:
                 states.append(start.copy())
         now, error, steps = goal, error + run.error, steps + 1
-    return Evolution(reduced, states, error, applications, steps, "")
+    return Evolution(reduced, states, start if keep_end else None, error, applications, steps, "")

@@ -4,7 +4,8 @@ Every term is written as it stands in `qbsweep.physics.fock.model`, with QuTiP's
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,8 +14,12 @@ with warnings.catch_warnings():
     import qutip  # type: ignore[import-untyped]
 
 from qbsweep.arrays import ComplexArray, FloatArray
+from qbsweep.physics.fock.amplitudes import within
 from qbsweep.physics.fock.model import FockModel
+from qbsweep.physics.fock.stages import first, stages
 from qbsweep.physics.matrices import coherent_matrix, jump_operators
+
+MORE_LEVELS = 100  # that an initial state is made in before it is cut
 
 
 def mode_operators(levels: Sequence[int]) -> list[qutip.Qobj]:
@@ -76,15 +81,48 @@ def steady_state(model: FockModel) -> tuple[ComplexArray, float]:
     return np.asarray(rho.full()), float(np.linalg.norm((L @ qutip.operator_to_vector(rho)).full()))
 
 
+def initial_state(model: FockModel) -> qutip.Qobj:
+    """Return the density matrix that a model begins with, in its frame: displaced and squeezed in many more levels."""
+    initial = None if model.protocol is None else model.protocol.initial
+    if initial is not None and initial.kind == "steady":
+        rho, _ = steady_state(first(model))
+        return qutip.Qobj(rho, dims=[list(model.levels)] * 2)
+    if initial is None or initial.kind == "vacuum":
+        return vacuum(model.levels)
+    every = []
+    for d, state in zip(model.levels, initial.modes, strict=True):
+        larger = d + MORE_LEVELS
+        turn = qutip.squeeze(larger, -state.squeezing * np.exp(1j * state.angle))
+        move = qutip.displace(larger, state.amplitude if model.frame == "lab" else 0.0)
+        n = np.arange(larger)
+        thermal = qutip.qdiags((state.occupation / (state.occupation + 1)) ** n, 0)
+        cut = (move @ turn @ thermal @ turn.dag() @ move.dag()).full()[:d, :d]
+        every.append(qutip.Qobj(cut / np.trace(cut)))
+    return qutip.tensor(every)
+
+
 def evolve(model: FockModel, times: Sequence[float] | FloatArray, tolerance: float = 1e-10) -> ComplexArray:
-    """Return the density matrices at `times` from vacuum, shape (times, D, D), by Verner's 9(8) method."""
+    """Return the density matrices at `times`, shape (times, D, D), by Verner's 9(8) method, stage by stage."""
     grid = np.asarray(times, dtype=float)
-    # QuTiP starts at the first time given, and we always start at 0.
-    late = grid if grid[0] == 0 else np.concatenate([[0.0], grid])
     options = {"method": "vern9", "atol": tolerance * 1e-3, "rtol": tolerance, "nsteps": 10**7}
     options["progress_bar"] = ""
-    result = qutip.mesolve(liouvillian(model), vacuum(model.levels), late, options=options)
-    return np.array([state.full() for state in result.states[len(late) - len(grid) :]])
+    state = initial_state(model)
+    out = np.repeat(state.full()[None], len(grid), axis=0)
+    for stage in stages(model, float(grid[-1])) if grid[-1] > 0 else []:
+        inside, local = within(stage, grid)
+        late = np.unique(np.append(0.0, local))  # QuTiP starts at the first time given
+        L = liouvillian(stage.model)
+        if stage.is_ramp:
+            still = liouvillian(replace(stage.model, epsilon=0.0))
+            L = qutip.QobjEvo([still, [(L - still) / stage.model.epsilon, _line(*stage.drives, stage.length)]])
+        result = qutip.mesolve(L, state, late, options=options)
+        out[inside] = [one.full() for one in result.states[1 : 1 + np.sum(inside)]]
+        state = result.states[-1]
+    return out
+
+
+def _line(begin: float, end: float, length: float) -> Callable[[float], float]:
+    return lambda t: begin + (end - begin) * t / length
 
 
 def reduced_states(rho: ComplexArray, levels: Sequence[int]) -> list[ComplexArray]:

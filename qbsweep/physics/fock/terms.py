@@ -12,6 +12,7 @@ fixed offsets R and S.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -117,6 +118,8 @@ def gauge_phases(model: FockModel) -> FloatArray:
     ``c_m -> e^{i phi_m} c_m`` makes -iH real when ``theta_e + phi_v - phi_u = pi/2 (mod pi)`` on every
     edge and the driven charger has phi_0 = pi/2. Without a drive phi_0 is free and takes up theta_r.
     """
+    if model.storage is not None:
+        return np.array(model.storage.phases)
     phases = np.zeros(model.network.n_modes)
     phases[0] = math.pi / 2 if model.drive else -float(np.angle(model.anomaly)) / 2
     reached = {0}
@@ -166,10 +169,15 @@ def _gauged(model: FockModel, phases: FloatArray) -> tuple[complex, ComplexArray
     return complex(model.drive * unit[0]), h, K, S
 
 
-def is_real(model: FockModel) -> bool:
-    """Return whether `generator` is real with three levels a mode at most, from the coefficients of its terms alone."""
+def is_real(model: FockModel, phases: Sequence[float] | FloatArray | None = None) -> bool:
+    """Return whether `generator` is real with three levels a mode at most, from the coefficients of its terms alone.
+
+    In the gauge of `phases`, if they are given.
+    """
+    if phases is None and model.storage is not None:
+        return model.storage.real
     P, Q = model.occupation, model.anomaly
-    drive, h, K, S = _gauged(model, gauge_phases(model))
+    drive, h, K, S = _gauged(model, gauge_phases(model) if phases is None else np.asarray(phases))
     top = np.array([min(d, 3) - 1 for d in model.levels])
     hops = -1j * h - (P + 0.5) * K
     own = np.diagonal(hops) * top - 0.5j * np.array(model.kerr) * top * (top - 1)
@@ -182,12 +190,13 @@ def is_real(model: FockModel) -> bool:
 
 
 def generator(model: FockModel) -> Generator:
-    """Return the generator of `model`, real where the phases of its modes can make it so."""
+    """Return the generator of `model`, real where the phases of its modes can make it so, and its storage allows it."""
     phases = gauge_phases(model)
     G, Y, Z = _generator(model, phases)
     every = [entries for X in (G, *Y, *Z) for entries in X.values()]
     largest = max(float(np.max(np.abs(entries))) for entries in every)
     real = all(float(np.max(np.abs(entries.imag))) <= REAL_TOLERANCE * largest for entries in every)
+    real = real if model.storage is None else model.storage.real
 
     def tidy(X: Diagonals) -> Diagonals:
         return {o: (e.real.copy() if real else e) for o, e in X.items() if o == 0 or np.any(e)}
@@ -196,7 +205,26 @@ def generator(model: FockModel) -> Generator:
     return Generator(model.levels, lowering, tidy(G), [tidy(y) for y in Y], [tidy(z) for z in Z], phases)
 
 
+def drive_generator(model: FockModel) -> Generator:
+    """Return the generator of a drive of strength 1 alone, ``-i [c_0 + c_0^dag, rho]``, stored as that of `model`."""
+    phases, lowering = gauge_phases(model), lowering_operators(model.levels)
+    unit = phase_factor(float(phases[0]))
+    G = combine(np.array([-1j * unit, -1j * unit.conjugate()]), [lowering[0], dagger(lowering[0])])
+    G[0] = np.zeros(model.dimension, dtype=complex)
+    nothing: list[Diagonals] = [{} for _ in lowering]
+    if is_real(model):
+        G = {offset: entries.real.copy() for offset, entries in G.items()}
+    return Generator(model.levels, lowering, G, nothing, nothing, phases)
+
+
 def ungauge(rho: Array, generator: Generator) -> ComplexArray:
     """Return rho in the network's own phases, ``e^{i phi . (n_I - n_J)} rho'_IJ``, shape (D, D)."""
     turn = np.exp(1j * (generator.phases @ occupations(generator.levels)))
     return np.asarray(turn[:, None] * rho * np.conj(turn)[None, :])
+
+
+def gauged(rho: Array, generator: Generator) -> Array:
+    """Return what `ungauge` makes rho of: real where the generator is."""
+    turn = np.exp(-1j * (generator.phases @ occupations(generator.levels)))
+    out = turn[:, None] * rho * np.conj(turn)[None, :]
+    return np.asarray(out if generator.dtype.kind == "c" else out.real)

@@ -28,7 +28,9 @@ from qbsweep.arrays import Array
 from qbsweep.physics.fock.exact import exact_values
 from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.fock.point import FockResult
+from qbsweep.physics.fock.stages import last, standing
 from qbsweep.physics.matrices import drift_matrix
+from qbsweep.physics.protocol import ModeState
 from qbsweep.physics.verdicts import (
     CERTIFIED,
     CONVERGED,
@@ -120,8 +122,9 @@ def energy_error(model: FockModel, result: FockResult, error: float) -> float:
     error : float
         As `FockResult.error`, or a leak from `point.leak`.
     """
-    worst, is_filled = 0.0, _is_filled(model)
-    for energy, ergotropy in _values(result).values():
+    worst = 0.0
+    for kind, (energy, ergotropy) in _values(result).items():
+        is_filled = _is_filled(last(model) if kind == "steady" else model)
         floor = FLOOR * np.max(energy.reshape(len(energy), -1), axis=1)
         least = np.min(ergotropy.reshape(len(energy), -1), axis=1)
         scale = np.maximum(np.maximum(least, floor), 1e-300)
@@ -131,13 +134,21 @@ def energy_error(model: FockModel, result: FockResult, error: float) -> float:
 
 
 def _is_filled(model: FockModel) -> Array:
-    """Whether the bath or the drive reaches a mode, shape (modes,): what holds nothing computed need not be empty."""
+    """Whether the bath, the drive or what was there at first reaches a mode, shape (modes,).
+
+    What holds nothing computed need not be empty.
+    """
     if model.occupation > 0:
         return np.ones(len(model.levels), dtype=bool)
-    reached, hops = np.zeros(len(model.levels), dtype=bool), drift_matrix(model.network) != 0
-    reached[0] = model.epsilon != 0
-    for _ in model.levels:
-        reached = reached | hops @ reached
+    reached = np.zeros(len(model.levels), dtype=bool)
+    if model.protocol is not None:
+        for mode, state in enumerate(model.protocol.initial.modes):
+            reached[mode] = state != ModeState()
+    for one in standing(model):
+        hops = drift_matrix(one.network) != 0
+        reached[0] = reached[0] or one.epsilon != 0
+        for _ in model.levels:
+            reached = reached | hops @ reached
     return reached
 
 
