@@ -233,3 +233,34 @@ def test_the_exact_solver_is_called_once_for_all_that_it_does_not_depend_on(
     assert (exact == exact[0, 0]).all()
     assert len(np.unique(truncated)) > 2
     assert (solution.arrays["levels_used"][1] > 0).all()
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        "protocol: [{until: 100}, {until: 200, drive: [1, 0]}, {until: 600, drive: 0, coupling: 0}]",
+        "protocol: [{until: 100}, {until: 200, drive: [1, 0.5]}, {drive: 0.5}]\ninitial: steady",
+        "initial: {charger: {amplitude: 1}, battery: {squeezing: 0.3, angle: 0.4}}",
+    ],
+)
+def test_both_solvers_follow_protocols_in_imperfect_networks(tmp_path: Path, protocol: str) -> None:
+    faults = (
+        "gamma_ratio: 0.6, phase_error: 0.3, detuning: 0.001, kappa_charger: 0.006, spread_J: 0.1, spread_kappa: 0.2"
+    )
+    asked = "outputs: [energy_t, ergotropy_t, energy, ergotropy]\ntimes: [0, 50, 150, 400, 600]"
+    sweep = f"sweep: {{solver: [moments, lindblad], frame: [lab, displaced]}}\n{asked}\n{protocol}"
+    ds = solve(tmp_path, f"N: 1, n_th: 0.2, spread_detuning: 0.001, seed: 3, {faults}", sweep)
+    assert (ds.status == 1).all()
+    exact, truncated = ds.sel(solver="moments"), ds.sel(solver="lindblad")
+    for name in ("energy_t", "ergotropy_t", "energy", "ergotropy"):
+        np.testing.assert_allclose(truncated[name], exact[name], atol=1e-3 * float(exact.energy_t.max()))
+
+
+def test_a_draw_that_makes_a_loss_negative_fails_with_its_seed(tmp_path: Path) -> None:
+    rest = "sweep: {seed: [0, 1, 2, 3, 4, 5]}\noutputs: [energy_terminal]"
+    ds = solve(tmp_path, "solver: lindblad, N: 1, fock_levels: 4, spread_kappa: 1.5", rest)
+    failed = ds.seed[ds.status == 2]
+    assert 0 < len(failed) < 6
+    said = [json.loads(line) for line in (tmp_path / "out" / "failures.jsonl").read_text().splitlines()]
+    assert {one["labels"]["seed"] for one in said} == set(failed.values.tolist())
+    assert all("makes the kappa of mode" in one["error"] and "negative" in one["error"] for one in said)
