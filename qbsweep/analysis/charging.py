@@ -9,22 +9,12 @@ import xarray as xr
 
 from qbsweep.analysis.declaration import Analysis, Picture
 from qbsweep.analysis.fits import MIN_SAMPLES, NO_DATA, TOO_FEW, UNKNOWN, Estimate, crossing_near, maximum_near
-from qbsweep.analysis.inputs import in_memory, usable
+from qbsweep.analysis.inputs import in_memory, terminal_in_time
 from qbsweep.analysis.outputs import labelled, masked_points, over_curves
 from qbsweep.arrays import FloatArray
 from qbsweep.errors import QbsweepError
 
 SETTLED, NOT_SETTLED, PEAK, EDGE = "settled", "not settled", "peak", "edge"
-
-
-def _terminal_in_time(ds: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return the terminal battery's energy over time, NaN where it may not be used, and which points may be."""
-    energy = ds["energy_t"]
-    if "mode" in energy.dims:
-        energy = energy.sel(mode=ds["N"]).drop_vars("mode")
-    finite: xr.DataArray = xr.apply_ufunc(np.isfinite, energy)
-    good = usable(ds) & finite.all("time")
-    return energy.where(good), good
 
 
 class Settling(NamedTuple):
@@ -58,7 +48,7 @@ def settling_time(ds: xr.Dataset, tolerance: float = 0.01) -> xr.Dataset:
         raise QbsweepError(f"the tolerance of settling_time must lie between 0 and 1, but is {tolerance:g}")
     SETTLING_TIME.require(ds)
     ds = in_memory(ds, ("energy_t", "energy_terminal"), "settling_time")
-    energy, good = _terminal_in_time(ds)
+    energy, good = terminal_in_time(ds, "energy_t")
     curve = partial(settled, tolerance=tolerance)
     found = over_curves(curve, Settling.__annotations__, "time", ds["time"], energy, ds["energy_terminal"])
     units = ds["time"].attrs.get("units", "1/omega")
@@ -118,7 +108,7 @@ def charging_power(ds: xr.Dataset) -> xr.Dataset:
     """
     CHARGING_POWER.require(ds)
     ds = in_memory(ds, ("energy_t",), "charging_power")
-    energy, good = _terminal_in_time(ds)
+    energy, good = terminal_in_time(ds, "energy_t")
     found = over_curves(largest_powers, Power.__annotations__, "time", ds["time"], energy)
     time_units = ds["time"].attrs.get("units", "1/omega")
     units = f"{ds['energy_t'].attrs.get('units', 'omega')} {time_units.removeprefix('1/')}"

@@ -57,6 +57,8 @@ class Picture:
     below : float, optional
         Draw nothing unless some value is below.
     theory : Theory, optional
+    band : (str, str), optional
+        Variables between which it is shaded.
     leading : bool
         Show it before the pictures of the sweep itself.
     """
@@ -72,6 +74,7 @@ class Picture:
     level: float | None = None
     below: float | None = None
     theory: Theory | None = None
+    band: tuple[str, str] | None = None
     leading: bool = False
 
 
@@ -86,8 +89,8 @@ class Analysis:
         keyword arguments are the options.
     axes : dict
         Axes without which there is nothing to do, each with the labels that it must have.
-    along : str, optional
-        The axis of the curves that it follows; without, it takes point by point.
+    along : str or tuple of str, optional
+        The axis of the curves that it follows, or of several the first that there is; without, it takes point by point.
     seconds_per_curve : float
         Roughly; decides what a report does.
     after : Analysis, optional
@@ -105,7 +108,7 @@ class Analysis:
 
     function: Callable[..., xr.Dataset]
     axes: Mapping[str, tuple[object, ...]]
-    along: str | None = None
+    along: str | tuple[str, ...] | None = None
     seconds_per_curve: float = 0.0
     after: "Analysis | None" = None
     pictures: tuple[Picture, ...] = ()
@@ -125,6 +128,11 @@ class Analysis:
         parameters = list(inspect.signature(self.function).parameters.values())[1:]
         return tuple(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
 
+    def _curve(self, ds: xr.Dataset) -> str | None:
+        """Return the axis of a dataset that the curves are over."""
+        axes = (self.along,) if isinstance(self.along, str) else self.along or ()
+        return next((axis for axis in axes if axis in ds.dims), None)
+
     def require(self, ds: xr.Dataset) -> None:
         """Raise MissingAxisError unless a dataset has the axes."""
         for axis, labels in self.axes.items():
@@ -132,9 +140,10 @@ class Analysis:
 
     def seconds(self, ds: xr.Dataset) -> float:
         """Predict the time that the analysis of a dataset takes."""
-        sizes = [ds.sizes[dim] for dim in {*ds["status"].dims, self.along} if dim in ds.dims]
+        along = self._curve(ds)
+        sizes = [ds.sizes[dim] for dim in {*ds["status"].dims, along} if dim in ds.dims]
         values = math.prod(sizes)
-        curves = values / ds.sizes[self.along] if self.along in ds.dims else 0
+        curves = values / ds.sizes[along] if along else 0
         return values * _SECONDS_PER_VALUE + curves * self.seconds_per_curve
 
     def quick_part(self, ds: xr.Dataset) -> xr.Dataset:
@@ -148,7 +157,7 @@ class Analysis:
             If that takes long still.
         """
         self.require(ds)
-        part = ds if self.along in (None, "J") else near_optimum(ds)
+        part = near_optimum(ds) if self._curve(ds) == "time" else ds
         if self.seconds(part) > MOST_SECONDS:
             points = ds["status"].size
             raise QbsweepError(f"{self.name} takes long for {points:,} points; `qbsweep analyze` does it")

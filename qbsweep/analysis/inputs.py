@@ -7,6 +7,8 @@ import xarray as xr
 
 from qbsweep.errors import QbsweepError
 from qbsweep.solvers.status import NO_VERDICT, OK, SUSPECT
+from qbsweep.sweeps.parameters import PARAMETERS
+from qbsweep.sweeps.variables import VARIABLES
 
 REMEDIES = {
     "coupling": "coupling: [nonreciprocal, reciprocal]",
@@ -14,6 +16,8 @@ REMEDIES = {
     "J": "J: {geomspace: [0.1, 10, 201], unit: J_op}",
     "r": "r: [0, 0.5]",
     "time": "times: {linspace: [0, 15, 601], unit: 1/kappa}",
+    "gamma_ratio": "gamma_ratio: {linspace: [0, 1.5, 61]}",
+    "seed": "seed: {range: [0, 999]}",
 }
 """A line of a sweep file that gives a dataset the axis."""
 
@@ -37,15 +41,46 @@ def require_axis(ds: xr.Dataset, axis: str, analysis: str, labels: Iterable[obje
             raise MissingAxisError(analysis, axis, f"the value {label} of `{axis}`")
 
 
-def in_memory(ds: xr.Dataset, names: Iterable[str], analysis: str) -> xr.Dataset:
-    """Return `status` and some other variables in memory; raises QbsweepError unless the dataset has them."""
-    names = ("status", *names)
+def numeric_dims(ds: xr.Dataset) -> list[str]:
+    """Return the axes of the sweep that hold numbers, in their order."""
+    dims = [str(dim) for dim in ds.dims if dim in ds.coords and dim not in ("mode", "time", "seed")]
+    return [dim for dim in dims if np.issubdtype(ds[dim].dtype, np.number)]
+
+
+def numeric_axis(ds: xr.Dataset, axis: str, analysis: str) -> str:
+    """Return the name of an axis of the sweep that holds numbers; raises QbsweepError if it is none.
+
+    A mode, a time and a seed are no numbers to vary.
+    """
+    if axis in ds.dims:
+        numbers = numeric_dims(ds)
+        if axis not in numbers:
+            told = f"; this dataset has {', '.join(numbers)}" if numbers else ""
+            raise QbsweepError(f"{analysis} needs an axis of numbers of the sweep, which `{axis}` is not{told}")
+    require_axis(ds, axis, analysis)
+    return axis
+
+
+def require_variables(ds: xr.Dataset, names: Iterable[str], analysis: str) -> None:
+    """Raise QbsweepError unless a dataset has the variables."""
     for name in names:
         if name not in ds:
             where = (
                 "is no dataset of a sweep" if name == "status" else f"needs `{name}` among the `outputs` of its sweep"
             )
             raise QbsweepError(f"{analysis} needs the variable `{name}`, which this dataset lacks: it {where}")
+
+
+def spoken(array: xr.DataArray) -> str:
+    """Return what an output is in few words, for the long names of what is made of it."""
+    declared = VARIABLES.get(str(array.name))
+    return str(declared.label if declared and declared.label else array.attrs.get("long_name", array.name))
+
+
+def in_memory(ds: xr.Dataset, names: Iterable[str], analysis: str) -> xr.Dataset:
+    """Return `status` and some other variables in memory; raises QbsweepError unless the dataset has them."""
+    names = ("status", *names)
+    require_variables(ds, names, analysis)
     return ds[list(names)].compute()
 
 
@@ -85,10 +120,14 @@ def absolute_coupling(ds: xr.Dataset) -> xr.DataArray:
 
 
 def typical(ds: xr.Dataset, dim: str) -> int:
-    """Return the position of the value of an axis to look at first: J_op, with noise, in the middle."""
+    """Return the position of the value of an axis to look at first: J_op, with noise, perfect, in the middle."""
     values = ds[dim].values
-    if dim in ("n_th", "r"):
+    if dim in ("n_th", "r", "spread_J", "spread_kappa", "spread_detuning"):
         return len(values) - 1  # with noise there is something to see
+    if dim == "seed":
+        return 0
+    if dim in ("gamma_ratio", "phase_error", "detuning"):
+        return int(np.abs(values - PARAMETERS[dim].default).argmin())
     if dim == "J" and ds["J"].attrs.get("units") == "J_op":
         return int(np.abs(values - 1).argmin())
     return len(values) // 2 if np.issubdtype(values.dtype, np.number) and len(values) > 3 else 0
@@ -108,3 +147,13 @@ def good_values(ds: xr.Dataset, name: str) -> tuple[xr.DataArray, xr.DataArray]:
     """Return a variable, NaN where it may not be used, and which points may be."""
     good = usable(ds, name)
     return ds[name].where(good), good
+
+
+def terminal_in_time(ds: xr.Dataset, name: str) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return a variable in time of the terminal battery, NaN where it may not be used, and which points may be."""
+    values = ds[name]
+    if "mode" in values.dims:
+        values = values.sel(mode=ds["N"]).drop_vars("mode")
+    finite: xr.DataArray = xr.apply_ufunc(np.isfinite, values)
+    good = usable(ds) & finite.all("time")
+    return values.where(good), good

@@ -1,6 +1,7 @@
-"""Optimal couplings."""
+"""Optimal couplings, and optimal values of other parameters."""
 
 from collections.abc import Hashable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,83 +9,124 @@ import xarray as xr
 
 from qbsweep.analysis.declaration import Analysis, Picture, Theory
 from qbsweep.analysis.fits import NO_DATA
-from qbsweep.analysis.inputs import absolute_coupling, in_memory, usable
+from qbsweep.analysis.inputs import absolute_coupling, in_memory, numeric_axis, usable
 from qbsweep.analysis.outputs import labelled, masked_points, over_curves
-from qbsweep.analysis.peaks import PEAK, PLATEAU, SEVERAL, VERDICTS, Optimum, find_optimum
+from qbsweep.analysis.peaks import LN_J, PEAK, PLATEAU, SEVERAL, VERDICTS, Optimum, Scale, find_optimum
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.topologies import TOPOLOGIES
+from qbsweep.sweeps.parameters import PARAMETERS
+
+OPTIMISED = ("J", "gamma_ratio")
+"""The axes that are optimised unless another is asked for: the first of these that there is."""
 
 
-def optimal_coupling(ds: xr.Dataset, of: str = "energy_terminal", refined: xr.Dataset | None = None) -> xr.Dataset:
-    """Find the coupling that maximises an energy, on every curve over J of a dataset.
+def optimal_coupling(
+    ds: xr.Dataset,
+    of: str = "energy_terminal",
+    along: str | None = None,
+    refined: xr.Dataset | None = None,
+) -> xr.Dataset:
+    """Find the coupling that maximises an energy, on every curve over J of a dataset, or the best `gamma_ratio`.
 
-    Between samples ln J is interpolated by local polynomials of degree up to 6, see `fits`; the errors are
-    safe estimates (95 % for noisy samples). For 200 samples over a factor of 16 they are 1e-6 of J_op or less, the true
-    errors some 1e-9; `refine` asks the solver for more points where that is not enough.
+    Between samples ln J, or any other parameter itself, is interpolated by local polynomials of degree up to 6, see
+    `fits`; the errors are safe estimates (95 % for noisy samples). For 200 samples over a factor of 16 they are 1e-6 of
+    J_op or less, the true errors some 1e-9; `refine` asks the solver for more points where that is not enough.
 
     Parameters
     ----------
     ds : Dataset
-        Of a sweep with an axis J, in omega or in multiples of J_op.
+        Of a sweep with an axis J, in omega or in multiples of J_op, or with another axis to optimise.
     of : str
         The variable to maximise, of one value per point.
+    along : str, optional
+        The axis of the curves; default: J, else gamma_ratio.
     refined : Dataset, optional
-        More samples of the same curves, from `qbsweep.analysis.refine.open_refined`.
+        More samples of the same curves, from `qbsweep.analysis.refine.open_refined`; of other curves, they are not
+        used.
 
     Returns
     -------
     Dataset
         Over all dimensions but J: `J_op`, `J_op_error`, `energy_op`, `energy_op_error`, `verdict` (see
         `peaks.find_optimum`), `n_maxima`, `J_best` and `energy_best` (the largest sample), `saturation` and
-        `saturation_error` (on a plateau), `masked_points`. What is not known is NaN.
+        `saturation_error` (on a plateau of J), `masked_points`. What is not known is NaN. Along another axis its name
+        stands for J: `gamma_ratio_op`, ...
 
     Raises
     ------
     QbsweepError
-        If there is no axis J, or no such variable.
+        If there is no such axis, or no such variable.
     """
-    OPTIMAL_COUPLING.require(ds)
+    along = optimised_axis(ds, along)
     ds = in_memory(ds, (of,), "optimal_coupling")
     if ds[of].dims != ds["status"].dims:
         raise QbsweepError(f"optimal_coupling needs one value per point, but `{of}` has the dimensions {ds[of].dims}")
-    samples = curves(ds, of, "J")
-    if refined is not None:
-        more = curves(in_memory(_selected_like(refined, ds), (of,), "optimal_coupling"), of, "sample")
+    samples = curves(ds, of, along, along)
+    if refined is not None and axis_of(refined) == along:
+        more = curves(in_memory(_selected_like(refined, ds), (of,), "optimal_coupling"), of, along, "sample")
         samples = xr.concat([samples, more], "point", join="left", coords="minimal", compat="override")
     good = samples["good"].fillna(False).astype(bool)
     energies = samples["energy"].where(good)
-    found = over_curves(find_optimum, Optimum.__annotations__, "point", samples["J_sample"], energies)
+    find = partial(find_optimum, scale=scale_of(along))
+    found = over_curves(find, Optimum.__annotations__, "point", samples["J_sample"], energies)
     padding = samples["J_sample"].isnull()  # of curves with fewer refined samples than others
-    energy, J = ds[of].attrs, absolute_coupling(ds).attrs
-    name = energy.get("long_name", of)
-    J_units, units = J.get("units", "omega"), energy.get("units", "omega")
+    best, energy = (absolute_coupling(ds) if along == "J" else ds[along]).attrs, ds[of].attrs
+    name, what = energy.get("long_name", of), "coupling" if along == "J" else best.get("long_name", along)
+    own, units = best.get("units", "omega"), energy.get("units", "omega")
     variables = {
-        "J_op": (found["J"], J_units, "optimal coupling"),
-        "J_op_error": (found["J_error"], J_units, "error of the optimal coupling"),
-        "energy_op": (found["energy"], units, f"{name} at the optimal coupling"),
-        "energy_op_error": (found["energy_error"], units, f"error of the {name} at the optimal coupling"),
-        "J_best": (found["J_best"], J_units, "sampled coupling of the largest energy"),
+        f"{along}_op": (found["J"], own, f"optimal {what}"),
+        f"{along}_op_error": (found["J_error"], own, f"error of the optimal {what}"),
+        "energy_op": (found["energy"], units, f"{name} at the optimal {what}"),
+        "energy_op_error": (found["energy_error"], units, f"error of the {name} at the optimal {what}"),
+        f"{along}_best": (found["J_best"], own, f"sampled {what} of the largest energy"),
         "energy_best": (found["energy_best"], units, f"largest sampled {name}"),
         "saturation": (found["saturation"], units, f"{name} as J grows without bound"),
         "saturation_error": (found["saturation_error"], units, "error of the saturation value"),
-        "n_maxima": (found["n_maxima"], "1", "maxima over J, those at an end of the samples included"),
+        "n_maxima": (found["n_maxima"], "1", f"maxima over {along}, those at an end of the samples included"),
         "verdict": (found["verdict"], "1", f"one of: {', '.join(VERDICTS)}"),
         "masked_points": masked_points(good | padding, ["point"], "points of the curve left out"),
     }
-    return labelled(ds, variables, "optimal_coupling", of=of)
+    return labelled(ds, variables, "optimal_coupling", of=of, along=along)
 
 
-def curves(ds: xr.Dataset, of: str, dim: str) -> xr.Dataset:
+def optimised_axis(ds: xr.Dataset, along: str | None) -> str:
+    """Return the axis that is asked for, or the usual one; raises QbsweepError if there is none."""
+    usual = next((axis for axis in OPTIMISED if axis in ds.dims), OPTIMISED[0])
+    return numeric_axis(ds, along or usual, "optimal_coupling")
+
+
+def scale_of(axis: str) -> Scale:
+    """Return in what curves over an axis are smooth."""
+    if axis == "J":
+        return LN_J
+    known = PARAMETERS.get(axis)  # a protocol may have names of its own
+    limits = (known.minimum, known.maximum) if known else (0.0, None)
+    lowest, highest = (far if limit is None else limit for limit, far in zip(limits, (-np.inf, np.inf), strict=True))
+    return Scale(False, lowest, highest)
+
+
+def axis_of(refined: xr.Dataset) -> str:
+    """Return the axis that samples have been added along."""
+    return str(refined.attrs.get("along", "J"))
+
+
+def place_of(axis: str) -> str:
+    """Return the name of the coordinate that says where on an axis a sample is."""
+    return "J_abs" if axis == "J" else f"{axis}_sample"
+
+
+def curves(ds: xr.Dataset, of: str, along: str, dim: str) -> xr.Dataset:
     """Return `J_sample`, `energy` and `good` of every curve, with the dimension `point` in the place of `dim`."""
-    J = absolute_coupling(ds).broadcast_like(ds["status"])
-    parts = {"J_sample": J, "energy": ds[of], "good": usable(ds, of)}
-    arrays = {name: array.drop_vars([dim, "J_abs"], errors="ignore") for name, array in parts.items()}
+    where = ds[place_of(along)] if dim == "sample" else absolute_coupling(ds) if along == "J" else ds[along]
+    parts = {"J_sample": where.broadcast_like(ds["status"]), "energy": ds[of], "good": usable(ds, of)}
+    gone = [dim, place_of(along), *(name for name, c in ds.coords.items() if dim in c.dims)]
+    arrays = {name: array.drop_vars(gone, errors="ignore") for name, array in parts.items()}
     return xr.Dataset(arrays).rename({dim: "point"})
 
 
 def _selected_like(refined: xr.Dataset, ds: xr.Dataset) -> xr.Dataset:
     """Take from the refined samples what the user took from the dataset; what was fixed then may be an axis now."""
-    refined = with_dims(refined, [dim for dim in ds["status"].dims if dim != "J"])
+    refined = with_dims(refined, [dim for dim in ds["status"].dims if dim != axis_of(refined)])
     scalars = {dim: ds[dim].item() for dim in refined.dims if dim in ds.coords and dim not in ds.dims}
     rest = {dim: ds[dim].values for dim in refined.dims if dim in ds.dims}
     return refined.sel(scalars).reindex(rest, fill_value={"status": 0})
@@ -93,13 +135,16 @@ def _selected_like(refined: xr.Dataset, ds: xr.Dataset) -> xr.Dataset:
 def with_dims(refined: xr.Dataset, dims: Iterable[Hashable]) -> xr.Dataset:
     """Give refined samples dimensions of one label where they have scalar coordinates."""
     missing = [dim for dim in dims if dim not in refined.dims]
-    return refined.reset_coords("J_abs").expand_dims(missing).set_coords("J_abs")
+    where = place_of(axis_of(refined))
+    return refined.reset_coords(where).expand_dims(missing).set_coords(where)
 
 
 def _closed_form(best: xr.Dataset) -> xr.DataArray | None:
     """Eq. (10) where it is the optimum, NaN elsewhere; None for results that do not tell of what network."""
     if "topology" not in best.coords or "kappa" not in best.coords or best["kappa"].ndim:
         return None
+    if any(p.rests and p.name in best.coords for p in PARAMETERS.values()):
+        return None  # (10) is of the perfect network
     kappa = float(best["kappa"].item())
 
     def value(topology: str, N: int, coupling: str) -> float:
@@ -113,24 +158,36 @@ def _closed_form(best: xr.Dataset) -> xr.DataArray | None:
     return values.squeeze()
 
 
-_AGAINST_N: dict[str, Any] = {"axes": ("N",), "least": 1, "logx": True, "logy": True, "points": True, "leading": True}
+_LOGARITHMIC: dict[str, Any] = {"logx": True, "logy": True, "points": True, "leading": True}
 _INSIDE = (PEAK, SEVERAL, PLATEAU, NO_DATA)
 """Verdicts that say enough without the largest sample."""
 OPTIMAL_COUPLING = Analysis(
     optimal_coupling,
-    axes={"J": ()},
-    along="J",
+    axes={},
+    along=OPTIMISED,
     seconds_per_curve=4e-3,
     pictures=(
         Picture(
             "J_op",
+            ("N",),
+            least=1,
             title="Optimal coupling against the number of batteries",
             theory=Theory(_closed_form, "eq. (10)", "points: between the samples of the dataset; thin lines: (10)"),
-            **_AGAINST_N,
+            **_LOGARITHMIC,
         ),
-        Picture("energy_op", title="Energy at the optimal coupling", **_AGAINST_N),
+        Picture("gamma_ratio_op", ("N", "J"), title="How much nonreciprocity is best", points=True, leading=True),
+        Picture("energy_op", ("N",), least=1, title="Energy at the optimum", **_LOGARITHMIC),
     ),
-    labels={"J_op": "optimal coupling J_op", "energy_op": "energy at J_op"},
-    quiet={"n_maxima": ("n_maxima", (0, 1)), "J_best": ("verdict", _INSIDE), "energy_best": ("verdict", _INSIDE)},
+    labels={
+        "J_op": "optimal coupling J_op",
+        "gamma_ratio_op": "best Γ / (2J)",
+        "energy_op": "energy at the optimum",
+    },
+    quiet={
+        "n_maxima": ("n_maxima", (0, 1)),
+        "J_best": ("verdict", _INSIDE),
+        "gamma_ratio_best": ("verdict", _INSIDE),
+        "energy_best": ("verdict", _INSIDE),
+    },
 )
 ANALYSES = (OPTIMAL_COUPLING,)

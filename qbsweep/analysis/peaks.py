@@ -1,12 +1,13 @@
-"""The optimum of one sampled curve E(J): where, how well known, and whether it is one at all."""
+"""The optimum of one sampled curve E(J), or over another axis: where, how well known, whether it is one at all."""
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from qbsweep.analysis.fits import MIN_SAMPLES, NO_DATA, TOO_FEW, Estimate, limit, maximum_near
-from qbsweep.arrays import FloatArray
+from qbsweep.arrays import Array, FloatArray
 
 PEAK, SEVERAL, EDGE, PLATEAU, FLAT = "peak", "several peaks", "edge", "plateau", "flat"
 VERDICTS = (PEAK, SEVERAL, EDGE, PLATEAU, FLAT, TOO_FEW, NO_DATA)
@@ -21,8 +22,38 @@ _CONVERGED = 0.1  # ... and the rest of the way be known as well as this
 _SATURATION_POWERS = (2.0, 1.0)  # corrections are even in 1/J where J and -J are the same network: on a tree, Gamma = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """In what a curve is smooth: ln J, of positive J, or a parameter itself, between the limits that it has."""
+
+    logarithmic: bool = True
+    lowest: float = -math.inf
+    highest: float = math.inf
+
+    def usable(self, values: FloatArray) -> Array:
+        """Return which values of the parameter count: where J = 0 no battery is coupled."""
+        return values > 0 if self.logarithmic else np.isfinite(values)
+
+    def forward(self, values: FloatArray) -> FloatArray:
+        """Return what is interpolated in, of values of the parameter."""
+        return np.log(values) if self.logarithmic else values
+
+    def back(self, x: FloatArray) -> FloatArray:
+        """Return values of the parameter."""
+        return np.exp(x) if self.logarithmic else x
+
+    def errors(self, value: float, error: float) -> float:
+        """Return the error of a value of the parameter."""
+        return value * error if self.logarithmic else error
+
+
+LN_J = Scale()
+
+
 class Optimum(NamedTuple):
     """What is known of the maximum of a curve; NaN where it is not.
+
+    `J` is what it is a curve over, whatever that is.
 
     Attributes
     ----------
@@ -50,14 +81,14 @@ class Optimum(NamedTuple):
     verdict: str = NO_DATA
 
 
-def sorted_samples(J: FloatArray, energy: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return positive couplings ascending, each once, with their energies (the mean where several are given)."""
-    usable = np.isfinite(J) & np.isfinite(energy) & (J > 0)
+def sorted_samples(J: FloatArray, energy: FloatArray, scale: Scale = LN_J) -> tuple[FloatArray, FloatArray]:
+    """Return usable values of J ascending, each once, with their energies (the mean where several are given)."""
+    usable = np.isfinite(J) & np.isfinite(energy) & scale.usable(J)
     unique, inverse, counts = np.unique(J[usable], return_inverse=True, return_counts=True)
     return unique, np.bincount(inverse, weights=energy[usable], minlength=len(unique)) / counts
 
 
-def find_optimum(J: FloatArray, energy: FloatArray) -> Optimum:
+def find_optimum(J: FloatArray, energy: FloatArray, scale: Scale = LN_J) -> Optimum:
     """Find the maximum of E(J) from samples in any order.
 
     Sampled points need not be equally spaced, may repeat and may be NaN. J = 0, where no battery is coupled,
@@ -66,6 +97,8 @@ def find_optimum(J: FloatArray, energy: FloatArray) -> Optimum:
     Parameters
     ----------
     J, energy : ndarray, shape (n,)
+    scale : Scale
+        Of J; default: ln J.
 
     Notes
     -----
@@ -84,15 +117,15 @@ def find_optimum(J: FloatArray, energy: FloatArray) -> Optimum:
     """
     from scipy.signal import find_peaks  # with scipy.stats, which is slow to load
 
-    J, energy = sorted_samples(J, energy)
+    J, energy = sorted_samples(J, energy, scale)
     if not len(J):
         return Optimum()
     best = int(energy.argmax())
     found = Optimum(J_best=float(J[best]), energy_best=float(energy[best]), verdict=TOO_FEW)
     if len(J) < MIN_SAMPLES:
         return found
-    scale = float(np.abs(energy).max()) or 1.0
-    x, y = np.log(J), energy / scale
+    unit = float(np.abs(energy).max()) or 1.0
+    x, y = scale.forward(J), energy / unit
     threshold = max(_ACCURACY, _PROMINENT * noise(x, y))
     falls_before = y[best] - y[: best + 1].min() > threshold
     falls_after = y[best] - y[best:].min() > threshold
@@ -100,30 +133,30 @@ def find_optimum(J: FloatArray, energy: FloatArray) -> Optimum:
     n_maxima = len(find_peaks(padded, prominence=threshold)[0])
     if falls_before and falls_after:
         estimate = maximum_near(x, y, best)
-        return found if estimate is None else _located(found, estimate, scale, n_maxima)
+        return found if estimate is None else _located(found, estimate, scale, unit, n_maxima)
     found = found._replace(n_maxima=n_maxima, verdict=EDGE if falls_before or falls_after else FLAT)
-    return _saturating(found, J, y, scale) if falls_before else found
+    return _saturating(found, J, y, unit) if falls_before and scale.logarithmic else found
 
 
-def _located(found: Optimum, estimate: Estimate, scale: float, n_maxima: int) -> Optimum:
-    J = math.exp(estimate.x)
+def _located(found: Optimum, estimate: Estimate, scale: Scale, unit: float, n_maxima: int) -> Optimum:
+    J = float(scale.back(np.array(estimate.x)))
     return found._replace(
         J=J,
-        J_error=J * estimate.x_error,
-        energy=scale * estimate.y,
-        energy_error=scale * estimate.y_error,
+        J_error=scale.errors(J, estimate.x_error),
+        energy=unit * estimate.y,
+        energy_error=unit * estimate.y_error,
         n_maxima=n_maxima,
         verdict=PEAK if n_maxima == 1 else SEVERAL,
     )
 
 
-def _saturating(found: Optimum, J: FloatArray, y: FloatArray, scale: float) -> Optimum:
+def _saturating(found: Optimum, J: FloatArray, y: FloatArray, unit: float) -> Optimum:
     """Turn an edge into a plateau if the energy converges."""
     value, error = limit(J, y, _SATURATION_POWERS)
     missing = abs(value - y[-1])
     if not (missing <= _SATURATING * value and error <= max(_CONVERGED * missing, _ACCURACY)):
         return found
-    return found._replace(verdict=PLATEAU, saturation=scale * value, saturation_error=scale * error)
+    return found._replace(verdict=PLATEAU, saturation=unit * value, saturation_error=unit * error)
 
 
 def noise(x: FloatArray, y: FloatArray) -> float:

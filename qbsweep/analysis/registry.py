@@ -8,13 +8,23 @@ from typing import Any
 
 import xarray as xr
 
-from qbsweep.analysis import advantage, baths, charging, odd_even, optimal_coupling, scaling
+from qbsweep.analysis import (
+    advantage,
+    baths,
+    charging,
+    ensemble,
+    odd_even,
+    optimal_coupling,
+    scaling,
+    sensitivity,
+    storage,
+)
 from qbsweep.analysis.declaration import Analysis
 from qbsweep.errors import QbsweepError, UnreadableError
 
 ANALYSES: dict[str, Analysis] = {
     analysis.name: analysis
-    for module in (optimal_coupling, scaling, odd_even, advantage, baths, charging)
+    for module in (optimal_coupling, scaling, odd_even, advantage, baths, charging, ensemble, sensitivity, storage)
     for analysis in module.ANALYSES
 }
 """By name, in the order in which they are done and shown."""

@@ -9,7 +9,6 @@ from scipy.special import stdtrit
 
 from qbsweep.analysis.declaration import Analysis, Picture
 from qbsweep.analysis.fits import MIN_SAMPLES, limit, slope_at
-from qbsweep.analysis.inputs import require_axis
 from qbsweep.analysis.optimal_coupling import OPTIMAL_COUPLING, optimal_coupling
 from qbsweep.analysis.outputs import labelled, masked_points
 from qbsweep.analysis.peaks import LOCATED
@@ -18,11 +17,10 @@ from qbsweep.errors import QbsweepError
 from qbsweep.physics.topologies import TOPOLOGIES
 
 _LIMIT_POWERS = (1.0, 0.5)  # (10) is a series in 1/N for the chain; the star's energy is one in 1/sqrt(N)
-SCALED = ("J_op", "energy_op")
 
 
 def scaling_exponent(ds: xr.Dataset, window: tuple[int, int] | None = None, **options: Any) -> xr.Dataset:
-    """Fit J_op, and the energy there, by a power of N.
+    """Fit J_op (or the optimum of another axis), and the energy there, by a power of N.
 
     Parameters
     ----------
@@ -48,19 +46,18 @@ def scaling_exponent(ds: xr.Dataset, window: tuple[int, int] | None = None, **op
         - `n_values`, `masked_points`: values of N in the fit, and left out for want of an optimum.
     """
     SCALING_EXPONENT.require(ds)
-    if "J_op" not in ds:
-        require_axis(ds, "J", "scaling_exponent")
-    best = ds if "J_op" in ds else optimal_coupling(ds, **options)
+    best = ds if "verdict" in ds and "energy_op" in ds else optimal_coupling(ds, **options)
+    scaled = (f"{best.attrs.get('along', 'J')}_op", "energy_op")
     low, high = window or (int(best["N"].min()), int(best["N"].max()))
     best = best.isel(N=np.flatnonzero((best["N"].values >= low) & (best["N"].values <= high))).sortby("N")
     if not best.sizes["N"]:
         raise QbsweepError(f"the window of scaling_exponent, N = {low} to {high}, holds no N of this dataset")
     located = best["verdict"].isin(LOCATED)
     quantity = xr.Variable(
-        "quantity", np.array(SCALED, dtype=object), {"units": "1", "long_name": "what scales with N"}
+        "quantity", np.array(scaled, dtype=object), {"units": "1", "long_name": "what scales with N"}
     )
-    y = xr.concat([best[name].where(located) for name in SCALED], quantity, coords="minimal", compat="override")
-    errors = xr.concat([best[f"{name}_error"] for name in SCALED], quantity, coords="minimal", compat="override")
+    y = xr.concat([best[name].where(located) for name in scaled], quantity, coords="minimal", compat="override")
+    errors = xr.concat([best[f"{name}_error"] for name in scaled], quantity, coords="minimal", compat="override")
     names = ("exponent", "exponent_error", "limit", "limit_error", "n_values", "local", "local_error")
     results = xr.apply_ufunc(
         _power_law,

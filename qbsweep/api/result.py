@@ -240,7 +240,7 @@ class Run(Tabulated):
         window : (int, int), optional
             Smallest and largest N of the scaling exponents; default all.
         **options
-            Other options of analyses; each goes to those that have it.
+            Other options of analyses, as `of` and `along`; each goes to those that have it.
 
         Returns
         -------
@@ -251,7 +251,13 @@ class Run(Tabulated):
 
         return analyzed(self.path, window=window, **options)
 
-    def refine(self, tolerance: float = 1e-9, of: str = "energy_terminal", progress: bool = True) -> "xr.Dataset":
+    def refine(
+        self,
+        tolerance: float = 1e-9,
+        of: str = "energy_terminal",
+        along: str | None = None,
+        progress: bool = True,
+    ) -> "xr.Dataset":
         """Sample around the maxima over J until the optimal couplings are known; `analyze` uses the samples.
 
         Parameters
@@ -260,6 +266,8 @@ class Run(Tabulated):
             Relative, of J_op.
         of : str
             The steady-state variable to maximise.
+        along : str, optional
+            The axis of the curves; default: J, else gamma_ratio.
         progress : bool
             Whether to show a bar.
 
@@ -270,7 +278,7 @@ class Run(Tabulated):
         """
         from qbsweep.api.results import refined
 
-        return refined(self.path, tolerance, of, progress)
+        return refined(self.path, tolerance, of, along, progress)
 
     def report(self, out: AnyPath | None = None, png: bool = False) -> Path:
         """Write one HTML page with figures, tables and provenance, which opens without a network.

@@ -86,11 +86,11 @@ def _unused_points(points: Mapping[str, int]) -> list[str]:
     return [f"left out of everything: {parts} points"] if parts else []
 
 
-def refined(path: Path, tolerance: float, of: str, progress: bool) -> xr.Dataset:
+def refined(path: Path, tolerance: float, of: str, along: str | None, progress: bool) -> xr.Dataset:
     """Sample around maxima; see `Run.refine`."""
 
     def tracked(curves: Iterable[Any]) -> Iterable[Any]:
         return counted(list(curves), "curves") if progress else curves
 
     with single_threaded():
-        return refine(path, tolerance, of, tracked)
+        return refine(path, tolerance, of, along, tracked)

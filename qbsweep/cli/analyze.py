@@ -41,9 +41,17 @@ def analyze_command(
         str | None,
         typer.Option(metavar="N,N", help="Smallest and largest N of the scaling exponents; default: all."),
     ] = None,
+    of: Annotated[
+        str | None,
+        typer.Option(metavar="OUTPUT", help="What is maximised, compared, averaged; default: energy_terminal."),
+    ] = None,
+    along: Annotated[
+        str | None,
+        typer.Option(metavar="AXIS", help="What is optimised and differentiated by; default: J, or an imperfection."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find optimal couplings, exponents, ratios, windows and times.
+    """Find optimal couplings, exponents, ratios, windows, times, means over seeds and sensitivities.
 
     Tables are printed, and written with all the rest to the folder `analysis` of the run.
     """
@@ -52,6 +60,6 @@ def analyze_command(
     limits = None if window is None else _window(window)
     run = Run(directory)
     if tolerance is not None:
-        run.refine(tolerance)
-    results = run.analyze(limits)
+        run.refine(tolerance, of or "energy_terminal", along)
+    results = run.analyze(limits, of=of, along=along)
     print(results.to_json() if as_json else results)

@@ -66,16 +66,40 @@ times: {linspace: [0, 10, 21], unit: 1/kappa}
 """
 
 
-def test_what_is_declared_is_there(sweep: Callable[[str], Path]) -> None:
-    with xr.open_zarr(sweep(SWEEP) / "data.zarr") as ds:
-        results, left_out = analyze(ds, quick=True)
-    assert not left_out
-    for name, result in results.items():
+IMPERFECT = """
+name: imperfect
+parameters: {topology: cascaded, J: {value: 1, unit: J_op}, kappa: 0.003, epsilon: 0.01}
+sweep: {N: [3, 5], gamma_ratio: {linspace: [0.2, 1, 9]}, seed: [0, 1]}
+times: {linspace: [0, 10, 41], unit: 1/kappa}
+"""
+
+
+def stored(ds: xr.Dataset) -> xr.Dataset:
+    """Return a dataset as if it were of a drive that has stopped at once."""
+    decaying = ds[["energy_t", "ergotropy_t"]] * 0 + np.exp(-ds["time"])
+    for name in decaying:
+        decaying[name].attrs = ds[name].attrs
+    return ds.assign(decaying).assign_attrs(protocol='[{"drive": [0, 0]}]')
+
+
+def test_what_is_declared_is_there(sweep: Callable[..., Path]) -> None:
+    found: dict[str, list[xr.Dataset]] = {}
+    for number, text in enumerate((SWEEP, IMPERFECT)):
+        out = sweep(text, f"run-{number}")
+        with xr.open_zarr(out / "data.zarr") as ds:
+            results, left_out = analyze(stored(ds) if number else ds, quick=True)
+        assert bool(left_out) == bool({*ANALYSES} - {*results})
+        for name, result in results.items():
+            found.setdefault(name, []).append(result)
+    assert {*found} == {*ANALYSES}
+    for name, results_of in found.items():
         analysis = ANALYSES[name]
         pictured = {picture.variable for picture in analysis.pictures}
-        assert pictured | set(analysis.quiet) | set(analysis.labels) <= set(result.data_vars)
-        assert set(analysis.settings) <= set(result.attrs) & set(analysis.options)
-        assert len(of_result(result)) == len(pictured)
+        there = {str(variable) for result in results_of for variable in result.data_vars}
+        assert pictured | set(analysis.quiet) | set(analysis.labels) <= there
+        for result in results_of:
+            assert set(analysis.settings) <= set(result.attrs) & set(analysis.options)
+        assert {chart.variable for result in results_of for chart in of_result(result)} == pictured
 
 
 def test_options_go_to_those_that_have_them(synthetic: Make, chain_energy: Callable[..., np.ndarray]) -> None:

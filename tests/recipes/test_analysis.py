@@ -41,8 +41,8 @@ ANALYSES = (CHARGER_SHARE,)
 EDITS = {
     "analysis/sharing.py": [("", MODULE)],
     "analysis/registry.py": [
-        ("odd_even, optimal_coupling, scaling\n", "odd_even, optimal_coupling, scaling, sharing\n"),
-        ("odd_even, advantage, baths, charging)", "odd_even, advantage, baths, charging, sharing)"),
+        ("    sensitivity,\n", "    sensitivity,\n    sharing,\n"),
+        ("sensitivity, storage)", "sensitivity, storage, sharing)"),
     ],
 }
 USE = """

@@ -1,0 +1,50 @@
+"""The protocol that a dataset is of: when its segments end, and what the drive and the couplings are in each."""
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import xarray as xr
+
+Level = float | xr.DataArray
+"""A number, or one for every value of an axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A segment of a protocol, with the names of axes replaced by their values.
+
+    Attributes
+    ----------
+    begin, end : Level
+        In the unit of `time`; the end of the last one may be infinite.
+    drive : (Level, Level)
+        Multiples of epsilon at the beginning and at the end.
+    coupling : Level
+        Multiple of J and Gamma.
+    """
+
+    begin: Level
+    end: Level
+    drive: tuple[Level, Level]
+    coupling: Level
+
+
+def spans(ds: xr.Dataset) -> list[Span]:
+    """Return the segments of a dataset, from t = 0; none if nothing changes in time."""
+    found: list[Span] = []
+    for segment in json.loads(ds.attrs.get("protocol") or "[]"):
+        drive = segment.get("drive", 1.0)
+        first, last = drive if isinstance(drive, list) else (drive, drive)
+        end = segment.get("until")
+        begin = found[-1].end if found else 0.0
+        levels = _level(ds, first), _level(ds, last)
+        found.append(Span(begin, _level(ds, end, math.inf), levels, _level(ds, segment.get("coupling"), 1.0)))
+    return found
+
+
+def _level(ds: xr.Dataset, given: Any, default: float = 1.0) -> Level:
+    if isinstance(given, str):
+        return ds[given].astype(float)
+    return default if given is None else float(given)

@@ -1,0 +1,117 @@
+"""Optimal values of other axes than J: the best gamma_ratio of a chain, by itself and beside J."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import qbsweep as qb
+from qbsweep.analysis.optimal_coupling import optimal_coupling
+from qbsweep.analysis.peaks import Scale, find_optimum
+from qbsweep.analysis.refine import next_couplings, open_refined, refine
+from qbsweep.claims.optimum import best_ratio
+from qbsweep.errors import QbsweepError
+
+Sweep = Callable[..., Path]
+LINEAR = Scale(False, 0.0, np.inf)
+SWEEP = """
+name: run
+parameters: {{topology: cascaded, kappa: 0.003, epsilon: 0.01}}
+sweep: {{{axes}}}
+"""
+RATIOS = "gamma_ratio: {linspace: [0, 1.5, 16]}"
+
+
+def axes(text: str) -> str:
+    return SWEEP.format(axes=text)
+
+
+def test_the_best_gamma_ratio_of_chains(sweep: Sweep) -> None:
+    out = sweep(axes(f"N: [2, 3, 5], J: {{values: [1], unit: J_op}}, {RATIOS}"))
+    found = refine(out, 1e-9, along="gamma_ratio").squeeze("J")
+    assert found["verdict"].values.tolist() == ["edge", "peak", "peak"]  # even chains are best without Gamma
+    assert found["gamma_ratio_best"].sel(N=2) == 0
+    assert np.isnan(found["gamma_ratio_op"].sel(N=2))
+    perfect = qb.open(out).dataset["energy_terminal"].sel(gamma_ratio=1).squeeze("J")
+    for N in (3, 5):
+        ratio, gain = best_ratio(N)
+        one = found.sel(N=N)
+        assert abs(one["gamma_ratio_op"] - ratio) <= one["gamma_ratio_op_error"] + 1e-9 < 2e-9
+        assert float(one["energy_op"] / perfect.sel(N=N)) == pytest.approx(gain, rel=1e-10)
+    assert found["gamma_ratio_op"].attrs["units"] == "1"
+
+
+def test_gamma_ratio_beside_j(sweep: Sweep) -> None:
+    out = sweep(axes(f"N: [3], J: {{geomspace: [0.5, 2, 15], unit: J_op}}, {RATIOS}"))
+    ds = qb.open(out).dataset
+    over_J = ds.qb.optimal_coupling().squeeze("N")
+    assert over_J["J_op"].dims == ("gamma_ratio",)
+    np.testing.assert_allclose(over_J["J_op"].sel(gamma_ratio=1) / ds["J_abs"].sel(J=1, N=3), 1, rtol=1e-4)
+    over_ratio = ds.qb.optimal_coupling(along="gamma_ratio").squeeze("N")
+    assert over_ratio["gamma_ratio_op"].dims == ("J",)
+    assert float(over_ratio["gamma_ratio_op"].sel(J=1)) == pytest.approx(best_ratio(3)[0], rel=1e-2)
+    best = max(float(over_J["energy_op"].max()), float(over_ratio["energy_op"].max()))
+    gain = best / float(ds["energy_terminal"].sel(J=1, gamma_ratio=1).item())
+    assert best_ratio(3)[1] < gain < 1.04895  # of J and gamma_ratio together, on this grid
+
+
+def test_samples_lie_along_one_axis(sweep: Sweep) -> None:
+    out = sweep(axes(f"N: [3], J: {{geomspace: [0.5, 2, 11], unit: J_op}}, {RATIOS}"))
+    refine(out, 1e-4, along="gamma_ratio")
+    samples = open_refined(out)
+    assert samples is not None
+    assert samples.attrs["along"] == "gamma_ratio"
+    assert "gamma_ratio_sample" in samples.coords
+    with pytest.raises(QbsweepError, match="has samples along gamma_ratio; move it away to sample along J"):
+        refine(out, 1e-4)
+    ds = qb.open(out).dataset.load()
+    xr.testing.assert_identical(optimal_coupling(ds, refined=samples), optimal_coupling(ds))
+    plain, finer = (optimal_coupling(ds, along="gamma_ratio", refined=one) for one in (None, samples))
+    known = plain["gamma_ratio_op_error"].notnull()
+    assert known.any()
+    assert (finer["gamma_ratio_op_error"] < plain["gamma_ratio_op_error"]).where(known, True).all()
+    one = ds.sel(J=1.0)
+    found = optimal_coupling(one, refined=samples)["gamma_ratio_op"]
+    np.testing.assert_array_equal(found, finer["gamma_ratio_op"].sel(J=1.0))
+
+
+def test_exponents_of_another_optimum(synthetic: Callable[..., xr.Dataset]) -> None:
+    N, x = np.arange(1, 6), np.linspace(0, 8, 81)
+    ds = synthetic(np.exp(-((x - np.sqrt(N)[:, None]) ** 2)), {"N": N, "gamma_ratio": x})
+    found = ds.qb.scaling_exponent()
+    assert found["quantity"].values.tolist() == ["gamma_ratio_op", "energy_op"]
+    assert float(found["exponent"].sel(quantity="gamma_ratio_op")) == pytest.approx(0.5, abs=1e-4)
+
+
+def test_peaks_of_a_parameter_itself() -> None:
+    x = np.linspace(-1, 1, 41)
+    found = find_optimum(x, np.exp(-((x + 0.2) ** 2)), Scale(False))
+    assert found.verdict == "peak"
+    assert abs(found.J + 0.2) <= found.J_error < 1e-5
+    assert find_optimum(x, 1 - np.exp(-5 * (x + 2)), Scale(False)).verdict == "edge"  # no plateau: it has no infinity
+
+
+def test_samples_stay_within_the_limits_of_a_parameter() -> None:
+    x = np.linspace(0, 1, 11)
+    assert not len(next_couplings(x, np.exp(-x), 1e-6, LINEAR))
+    new = next_couplings(x, np.exp(x), 1e-6, LINEAR)
+    assert new[0] > 1
+    assert new[-1] == 2
+    inside = next_couplings(x, np.exp(-((x - 0.52) ** 2)), 1e-12, LINEAR)
+    assert ((inside > 0.4) & (inside < 0.6)).all()
+
+
+@pytest.mark.parametrize(
+    ("along", "told"),
+    [
+        ("seed", "optimal_coupling needs an axis of numbers of the sweep, which `seed` is not; this dataset has J"),
+        ("r", "optimal_coupling needs an axis `r`, which this dataset lacks"),
+    ],
+)
+def test_what_cannot_be_optimised(synthetic: Callable[..., xr.Dataset], along: str, told: str) -> None:
+    ds = synthetic(np.ones((3, 4)), {"J": [1, 2, 3], "seed": [0, 1, 2, 3]})
+    with pytest.raises(QbsweepError, match=re.escape(told)):
+        ds.qb.optimal_coupling(along=along)
