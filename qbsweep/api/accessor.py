@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import xarray as xr
 
 from qbsweep.analysis.inputs import coded, in_words
@@ -16,6 +17,7 @@ from qbsweep.text import unknown
 
 if TYPE_CHECKING:
     from qbsweep.figures.chart import Chart
+    from qbsweep.figures.maps import Map
 
 
 class Accessor:
@@ -36,6 +38,7 @@ class Accessor:
         self,
         variable: str | None = None,
         x: str | None = None,
+        y: str | None = None,
         by: str | Sequence[str] | None = None,
         **options: Any,
     ) -> Any:
@@ -47,11 +50,13 @@ class Accessor:
             Of the dataset; default: what tells most of it, of an analysis the picture that it declares.
         x : str, optional
             The horizontal axis, or `time` or `mode`; with `variable` only.
+        y : str, optional
+            The vertical axis, which makes it a map in colours, with a contour at 99 % of a maximum inside.
         by : str or sequence of str, optional
             The axes that have lines of their own; default: those that are few and worth comparing.
         **options
             `logx`, `logy`, `points`, `title`, `caption`, `level` (a dashed horizontal line), `terminal` (of `energy_t`:
-            the last battery only).
+            the last battery only), `band` (two variables between which it is shaded).
 
         Returns
         -------
@@ -65,10 +70,15 @@ class Accessor:
             to draw, or hvplot is missing.
         """
         require("plot", "hvplot")
+        from qbsweep.figures.chart import Chart
         from qbsweep.figures.interactive import figure
 
+        if y is not None:
+            return figure(self._map(variable, x, y, by, options))
         chart = self._chart(variable, x, options)
-        return figure(chart if by is None else replace(chart, by=self._lines(chart, by)))
+        if by is None or not isinstance(chart, Chart):
+            return figure(chart)
+        return figure(replace(chart, by=self._lines(chart, by)))
 
     def words(self, variable: str = "verdict") -> xr.DataArray:
         """Return the codes of `verdict` or `status` as words.
@@ -93,7 +103,21 @@ class Accessor:
             raise QbsweepError(unknown("variable of codes", variable, valid or ["status, of the dataset of a sweep"]))
         return in_words(self._ds, variable)
 
-    def _chart(self, variable: str | None, x: str | None, options: dict[str, Any]) -> "Chart":
+    def _map(self, variable: str | None, x: str | None, y: str, by: object, options: dict[str, Any]) -> "Map":
+        from qbsweep.figures.maps import map_of
+
+        if variable is None or x is None or by is not None:
+            raise QbsweepError("a map needs `variable`, `x` and `y`, and has no lines for `by`")
+        self._drawable(variable, y)
+        name, axis = self._drawable(variable, x)
+        for dim in (axis, y):
+            if self._ds.sizes[dim] < 2 or not np.issubdtype(self._ds[dim].dtype, np.number):
+                raise QbsweepError(f"a map needs two axes of numbers with two values or more, which `{dim}` is not")
+        if axis == y:
+            raise QbsweepError(f"a map needs two different axes, but both are `{y}`")
+        return map_of(self._ds, name, axis, y, **options)
+
+    def _chart(self, variable: str | None, x: str | None, options: dict[str, Any]) -> "Chart | Map":
         from qbsweep.figures.chart import against
         from qbsweep.figures.gallery import of_dataset, of_result
 
@@ -101,7 +125,7 @@ class Accessor:
             return against(self._ds, *self._drawable(variable, x), **options)
         fitting = of_result(self._ds) if "analysis" in self._ds.attrs else of_dataset(self._ds)
         for chart in fitting:
-            return replace(chart, **options)
+            return replace(chart, **options) if options else chart
         raise QbsweepError("there is nothing to draw: no axis of numbers has more than one value")
 
     def _lines(self, chart: "Chart", by: str | Sequence[str]) -> tuple[str, ...]:

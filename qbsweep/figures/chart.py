@@ -6,7 +6,7 @@ chosen by widgets. Nothing is loaded before a chart is drawn.
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,13 +15,11 @@ import numpy as np
 import xarray as xr
 
 from qbsweep.analysis.inputs import typical
+from qbsweep.analysis.protocols import spans
 from qbsweep.arrays import Array, FloatArray
-from qbsweep.figures.labels import axis_label, meaning, unit, value_label
+from qbsweep.figures.choices import is_geometric, line_axes, spans_decades
+from qbsweep.figures.labels import axis_label, meaning, short, unit, value_label
 from qbsweep.solvers.status import NO_VERDICT, OK, SUSPECT, VERDICT_CODES, VERDICT_NAMES
-
-MAX_LINES = 6
-_LINE_ORDER = ("coupling", "solver", "frame", "quantity", "n_th", "topology", "realization", "r", "fock_levels", "N")
-_SAMPLE = 4000  # values that decide on logarithmic axes
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +35,8 @@ class Line:
         NaN where a point is pending or failed.
     suspect : dict of ndarray
         The values of suspect points by their verdict, NaN elsewhere.
+    band : (ndarray, ndarray), optional
+        Lower and upper end of what is shaded.
     """
 
     label: str
@@ -44,6 +44,16 @@ class Line:
     dash: int
     y: FloatArray
     suspect: Mapping[str, FloatArray]
+    band: tuple[FloatArray, FloatArray] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shade:
+    """A segment of the protocol in a chart over time: without drive, or one in which the drive changes."""
+
+    begin: float
+    end: float
+    off: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +81,8 @@ class Chart:
         A horizontal line.
     points : bool
         Draw every value as a point.
+    band : (str, str), optional
+        Variables like the one drawn, between which it is shaded.
     most : float, optional
         Draw what is above, without a bound too, there; else what has no bound is left out.
     """
@@ -91,6 +103,7 @@ class Chart:
     level: float | None = None
     points: bool = False
     most: float | None = None
+    band: tuple[str, str] | None = None
 
     @property
     def xlabel(self) -> str:
@@ -174,23 +187,54 @@ class Chart:
 
     @property
     def _needed(self) -> list[str]:
-        return [self.variable, *(name for name in ("status", "verdict") if "status" in self.ds and name in self.ds)]
+        return [
+            self.variable,
+            *(self.band or ()),
+            *(name for name in ("status", "verdict") if "status" in self.ds and name in self.ds),
+        ]
 
     def lines(self, positions: Mapping[str, int] | None = None) -> list[Line]:
         """Return the lines for one choice of the selectors (by position), by default the first shown."""
         chosen = {dim: self.default(dim) for dim in self.selectors} | dict(positions or {})
-        return self._lines(*self.values(chosen), choice=0)
+        return self._lines(*self.values(chosen), self._bands(chosen), choice=0)
 
     def all_lines(self) -> list[list[Line]]:
         """Return the lines for every choice of the selectors, the last one changing fastest."""
         values, suspect = self.values()
-        return [self._lines(values, suspect, choice) for choice in range(len(values))]
+        bands = self._bands()
+        return [self._lines(values, suspect, bands, choice) for choice in range(len(values))]
 
-    def _lines(self, values: FloatArray, suspect: Mapping[str, FloatArray], choice: int) -> list[Line]:
+    def _lines(
+        self, values: FloatArray, suspect: Mapping[str, FloatArray], bands: Sequence[FloatArray], choice: int
+    ) -> list[Line]:
         return [
-            Line(*style[:3], values[choice, line], {word: marked[choice, line] for word, marked in suspect.items()})
+            Line(
+                *style[:3],
+                values[choice, line],
+                {word: marked[choice, line] for word, marked in suspect.items()},
+                (bands[0][choice, line], bands[1][choice, line]) if bands else None,
+            )
             for line, style in enumerate(self._styles)
         ]
+
+    def _bands(self, positions: Mapping[str, int] | None = None) -> list[FloatArray]:
+        """Return the ends of the band as `values` returns what is drawn."""
+        return [replace(self, variable=name, band=None).values(positions)[0] for name in self.band or ()]
+
+    def shades(self, positions: Mapping[str, int] | None = None) -> list[Shade]:
+        """Return the segments of the protocol to shade, in a chart over time; none that differ from line to line."""
+        if self.x != "time":
+            return []
+        chosen = {dim: self.default(dim) for dim in self.selectors} | dict(positions or {})
+        last = float(self.x_values.max())
+        found = []
+        for span in spans(self.ds.isel({dim: at for dim, at in chosen.items() if dim in self.ds.dims})):
+            numbers = [np.asarray(level, dtype=float) for level in (span.begin, span.end, *span.drive)]
+            if all(number.ndim == 0 for number in numbers):
+                begin, end, *drive = (float(number) for number in numbers)
+                if begin < last and (drive[0] != drive[1] or drive[1] == 0):
+                    found.append(Shade(begin, min(end, last), drive == [0, 0]))
+        return found
 
     @cached_property
     def _styles(self) -> list[tuple[str, int, int, dict[str, int]]]:
@@ -244,36 +288,6 @@ class Chart:
         return [self.default(dim)] if dim in self.selectors else []
 
 
-def line_axes(ds: xr.Dataset, variable: str, x: str, hidden: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Choose the axes that have one line per value: few, and those worth comparing."""
-    dims = [str(dim) for dim in ds[variable].dims if dim != x and dim not in hidden and ds.sizes[dim] > 1]
-    first = [dim for dim in _LINE_ORDER if dim in dims]
-    chosen: list[str] = []
-    for dim in [*first, *(dim for dim in dims if dim not in first)]:
-        if math.prod(ds.sizes[d] for d in (*chosen, dim)) <= MAX_LINES and len(chosen) < 3 and dim != "mode":
-            chosen.append(dim)
-    return tuple(chosen)
-
-
-def is_geometric(values: FloatArray) -> bool:
-    """Whether an axis is geometric, or spans so much that it had better be drawn as one."""
-    values = np.asarray(values)
-    if len(values) < 3 or not np.issubdtype(values.dtype, np.number) or not (values > 0).all():
-        return False
-    steps = np.diff(np.log(values.astype(float)))
-    return bool(np.ptp(steps) < 1e-6 * np.abs(steps).max() or np.ptp(np.log(values)) > math.log(200))
-
-
-def spans_decades(ds: xr.Dataset, variable: str) -> bool:
-    """Whether positive values differ by more than a factor of 50, as far as a coarse sample tells."""
-    array = ds[variable]
-    least = max(1, int(_SAMPLE ** (1 / max(1, array.ndim))))
-    picked = {dim: np.unique(np.linspace(0, n - 1, min(n, least)).astype(int)) for dim, n in array.sizes.items()}
-    values = np.asarray(array.isel(picked).values, dtype=float)
-    values = values[np.isfinite(values)]
-    return bool(len(values) and values.min() > 0 and values.max() > 50 * values.min())
-
-
 def against(ds: xr.Dataset, variable: str, x: str, **options: Any) -> Chart:
     """Chart a variable of a dataset against one of its axes; lines, scales and labels follow from the dataset.
 
@@ -289,7 +303,7 @@ def against(ds: xr.Dataset, variable: str, x: str, **options: Any) -> Chart:
     terminal = options.get("terminal", False)
     settings: dict[str, Any] = {
         "name": f"{variable}-{x}",
-        "title": f"{axis_label(ds[variable], variable).split(' (')[0]} against {axis_label(ds[x], x).split(' (')[0]}",
+        "title": f"{short(ds[variable], variable)} against {short(ds[x], x)}",
         "by": line_axes(ds, variable, x, ("mode",) if terminal else ()),
         "caption": meaning(variable, ds[variable]),
         "logx": is_geometric(ds[x].values),

@@ -12,7 +12,8 @@ import panel as pn
 import xarray as xr
 
 from qbsweep.errors import QbsweepError
-from qbsweep.figures.chart import against, line_axes
+from qbsweep.figures.chart import against
+from qbsweep.figures.choices import line_axes
 from qbsweep.figures.interactive import figure
 from qbsweep.figures.labels import SHORT, meaning
 from qbsweep.store.readable import used

@@ -10,18 +10,20 @@ from qbsweep.analysis.declaration import Picture
 from qbsweep.analysis.registry import ANALYSES
 from qbsweep.figures.chart import Chart, against
 from qbsweep.figures.labels import meaning
+from qbsweep.figures.maps import Map, axes_of_map, map_of
 from qbsweep.sweeps.variables import VARIABLES
 
+Drawn = Chart | Map
 _ENERGIES = ("energy_terminal", "ergotropy_terminal", "energy_batteries", "energy_charger")
 
 
-def charts(ds: xr.Dataset, results: Mapping[str, xr.Dataset] | None = None) -> list[Chart]:
+def charts(ds: xr.Dataset, results: Mapping[str, xr.Dataset] | None = None) -> list[Drawn]:
     """Return the charts that fit, the most telling first."""
     found = results or {}
     return [*_of_results(found, leading=True), *of_dataset(ds), *_of_results(found, leading=False)]
 
 
-def of_dataset(ds: xr.Dataset) -> Iterator[Chart]:
+def of_dataset(ds: xr.Dataset) -> Iterator[Drawn]:
     """Choose charts of a dataset: energies and ergotropies over every numeric axis, in time, and over the modes.
 
     Besides these, every other output that it has.
@@ -30,6 +32,9 @@ def of_dataset(ds: xr.Dataset) -> Iterator[Chart]:
     for x in numeric_axes(ds):
         for name in scalars:
             yield against(ds, name, x)
+    if pair := axes_of_map(ds, numeric_axes(ds)):
+        for name in _energies(ds):
+            yield map_of(ds, name, *pair)
     yield from _in_time(ds)
     for name in _outputs(ds, "mode"):
         if ds.sizes["mode"] > 2:
@@ -56,7 +61,7 @@ def _energies(ds: xr.Dataset) -> list[str]:
 def numeric_axes(ds: xr.Dataset) -> list[str]:
     """Return the axes of the sweep that hold numbers, more than one, J first."""
     dims = [str(dim) for dim in ds["status"].dims if ds.sizes[dim] > 1]
-    numeric = [dim for dim in dims if np.issubdtype(ds[dim].dtype, np.number)]
+    numeric = [dim for dim in dims if np.issubdtype(ds[dim].dtype, np.number) and dim != "seed"]
     return sorted(numeric, key=lambda dim: dim != "J")
 
 
@@ -69,10 +74,11 @@ def _in_time(ds: xr.Dataset) -> Iterator[Chart]:
     for name in _outputs(ds, "time"):
         what = name.removesuffix("_t")
         title = f"Charging: terminal {what} in time"
-        caption = f"{what} of the terminal battery from vacuum at t = 0"
+        since = "from vacuum at t = 0" if not ds.attrs.get("protocol") else "; shaded: the drive changes, or is off"
+        caption = f"{what} of the terminal battery {since}".replace(" ;", ";")
         yield against(ds, name, "time", name=f"terminal-{name}", title=title, caption=caption, terminal=True)
         if name == "energy_t" and 2 < ds.sizes["mode"] <= 8:
-            caption = "from vacuum at t = 0; the last battery is the terminal one"
+            caption = f"{since.removeprefix('; ')}; the last battery is the terminal one"
             title = f"Charging: {what} of every mode in time"
             yield against(ds, name, "time", name="modes-in-time", title=title, caption=caption, by=("mode",))
 
@@ -112,12 +118,13 @@ def _of_picture(result: xr.Dataset, picture: Picture) -> Chart | None:
     if picture.variable not in result:
         return None
     array = result[picture.variable]
-    x = next((axis for axis in picture.axes if array.sizes.get(axis, 0) >= picture.least), None)
+    fitting = [axis for axis in picture.axes if array.sizes.get(axis, 0) >= picture.least]
+    x = next((axis for axis in fitting if array.sizes[axis] > 1), fitting[0] if fitting else None)
     if x is None or not bool(array.notnull().any()):
         return None
     if picture.below is not None and float(array.min()) >= picture.below:
         return None
-    told = ("title", "caption", "logx", "logy", "points", "level")
+    told = ("title", "caption", "logx", "logy", "points", "level", "band")
     options: dict[str, Any] = {name: getattr(picture, name) for name in told}
     options = {name: value for name, value in options.items() if value not in (None, "")}
     theory = picture.theory.values(result) if picture.theory else None

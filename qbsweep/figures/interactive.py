@@ -8,20 +8,35 @@ import holoviews as hv
 import hvplot.xarray  # noqa: F401  so that `ds.hvplot` works wherever these figures do
 import numpy as np
 from bokeh.models import CustomJSTickFormatter
+from bokeh.models.annotations import ColorBar
 
-from qbsweep.figures.chart import Chart, Line, against
+from qbsweep.figures.chart import Chart, Line, Shade, against
 from qbsweep.figures.labels import SHORT, value_label
-from qbsweep.figures.style import COLORS, DASHES, HEIGHT, MARKERS, SUSPECT_COLOR, SUSPECT_MARKERS, WIDTH
+from qbsweep.figures.maps import Map
+from qbsweep.figures.style import (
+    BAND,
+    COLORMAP,
+    COLORS,
+    DASHES,
+    HEIGHT,
+    MARKERS,
+    OPAQUE,
+    SHADE,
+    SUSPECT_COLOR,
+    SUSPECT_MARKERS,
+    WIDTH,
+)
 
 __all__ = ["against", "figure", "still"]
 
 hv.extension("bokeh", logo=False)
 
 
-def figure(chart: Chart) -> Any:
+def figure(drawn: Chart | Map) -> Any:
     """Draw a chart, with a widget for every axis that is neither the horizontal one nor has lines of its own."""
+    chart = drawn.chart if isinstance(drawn, Map) else drawn
     if not chart.selectors:
-        return still(chart)
+        return still(drawn)
     names = {dim: [chart.widget_label(dim, v) for v in values] for dim, values in chart.selectors.items()}
     dims = [
         hv.Dimension(dim, label=SHORT.get(dim, dim), values=labels, default=labels[chart.default(dim)])
@@ -29,15 +44,19 @@ def figure(chart: Chart) -> Any:
     ]
 
     def draw(*labels: str) -> Any:
-        return still(chart, {d: names[d].index(label) for d, label in zip(names, labels, strict=True)})
+        return still(drawn, {d: names[d].index(label) for d, label in zip(names, labels, strict=True)})
 
     return hv.DynamicMap(draw, kdims=dims).opts(framewise=True)
 
 
-def still(chart: Chart, positions: Mapping[str, int] | None = None) -> Any:
+def still(chart: Chart | Map, positions: Mapping[str, int] | None = None) -> Any:
     """Draw a chart for one choice of its selectors, by default the first shown; widgets choose by position."""
+    if isinstance(chart, Map):
+        return _still_map(chart, positions)
     lines = chart.lines(positions)
-    parts: list[Any] = [_curve(chart, line) for line in lines] if chart.joined else []
+    parts: list[Any] = [_shade(shade) for shade in chart.shades(positions)]
+    parts += [_band(chart, line) for line in lines if line.band]
+    parts += [_curve(chart, line) for line in lines] if chart.joined else []
     if chart.points:
         parts += [_points(chart, line) for line in lines]
     parts += [_suspect(chart, lines, word) for word in chart.doubts]
@@ -66,6 +85,31 @@ def still(chart: Chart, positions: Mapping[str, int] | None = None) -> Any:
     )
 
 
+def _still_map(drawn: Map, positions: Mapping[str, int] | None) -> Any:
+    chart, surface = drawn.chart, drawn.surface(positions)
+    mesh = hv.QuadMesh((*drawn.edges, surface.z), [chart.x, drawn.y], _vdim(chart))
+    mesh = mesh.opts(cmap=COLORMAP, colorbar=True, clabel=chart.ylabel, tools=["hover"], line_alpha=0)
+    contour = hv.Path(surface.contour, [chart.x, drawn.y]).opts(color="white", line_width=2)
+    best = hv.Points([surface.optimum] if surface.optimum else [], [chart.x, drawn.y])
+    best = best.opts(marker="cross", size=10, color="white", line_width=2)
+    return (mesh * contour * best).opts(
+        hv.opts.Overlay(
+            width=WIDTH,
+            height=HEIGHT,
+            title=chart.title,
+            toolbar="above",
+            show_legend=False,
+            logx=chart.logx,
+            logy=drawn.logy,
+            xlabel=chart.xlabel,
+            ylabel=drawn.ylabel,
+            framewise=True,
+            fontsize={"title": 12, "labels": 11},
+            hooks=[partial(_finish_map, drawn=drawn)],
+        )
+    )
+
+
 def _limits(chart: Chart, lines: Sequence[Line]) -> tuple[float | None, float | None]:
     """Return the range of a logarithmic axis on which all values are one: holoviews would look away from it."""
     drawn = np.concatenate([line.y for line in lines])
@@ -73,6 +117,22 @@ def _limits(chart: Chart, lines: Sequence[Line]) -> tuple[float | None, float | 
     if not chart.logy or not len(drawn) or np.ptp(drawn) > 1e-3 * drawn.max():
         return None, None
     return float(drawn.min()) / 2, float(drawn.max()) * 2
+
+
+def _shade(shade: Shade) -> Any:
+    return hv.VSpan(shade.begin, shade.end).opts(color=SHADE, alpha=OPAQUE[shade.off], line_alpha=0)
+
+
+def band_ends(chart: Chart, line: Line) -> tuple[Any, Any]:
+    """Return the upper and the lower end of the band of a line."""
+    low, high = line.band or (line.y, line.y)
+    return _positive(chart, high), _positive(chart, low)
+
+
+def _band(chart: Chart, line: Line) -> Any:
+    high, low = band_ends(chart, line)
+    area = hv.Area((chart.x_values, high, low), chart.x, [_vdim(chart), hv.Dimension(f"{chart.variable} from")])
+    return area.opts(color=COLORS[line.color % 8], alpha=BAND, line_alpha=0)
 
 
 def _curve(chart: Chart, line: Line) -> Any:
@@ -127,11 +187,30 @@ def _finish(plot: Any, element: Any, chart: Chart) -> None:
     for axis, is_log in ((model.xaxis, chart.logx), (model.yaxis, chart.logy)):
         axis.axis_label_text_font_style = "normal"
         if is_log:
-            axis.formatter = CustomJSTickFormatter(code="return String(Number(tick.toPrecision(3)))")
-            axis.minor_tick_line_color = None
+            _plain_numbers(axis)
     model.toolbar.logo = None
     for legend in model.legend:
         legend.click_policy = "mute"
         legend.border_line_color = None
         legend.location = "top_right"
     model.title.text_font_style = "bold"
+
+
+def _finish_map(plot: Any, element: Any, drawn: Map) -> None:
+    model = plot.state
+    for axis, is_log in ((model.xaxis, drawn.chart.logx), (model.yaxis, drawn.logy)):
+        axis.axis_label_text_font_style = "normal"
+        if is_log:
+            _plain_numbers(axis)
+    cells = model.renderers[0].glyph
+    cells.update(line_color=cells.fill_color, line_alpha=1)  # no seams between them
+    model.toolbar.logo = None
+    model.grid.grid_line_color = None
+    for bar in model.select({"type": ColorBar}):
+        bar.update(title_text_font_style="normal", title_standoff=10)
+    model.title.text_font_style = "bold"
+
+
+def _plain_numbers(axis: Any) -> None:
+    axis.formatter = CustomJSTickFormatter(code="return String(Number(tick.toPrecision(3)))")
+    axis.minor_tick_line_color = None

@@ -31,10 +31,14 @@ def unit(array: xr.DataArray) -> str:
     return "" if text == "1" else _UNITS.get(text, text)
 
 
+def short(array: xr.DataArray, name: str) -> str:
+    """Write what an axis is, as in a title."""
+    return SHORT.get(name, str(array.attrs.get("long_name", name)))
+
+
 def axis_label(array: xr.DataArray, name: str, what: str = "") -> str:
     """Write the label of an axis: what it is, and its unit in brackets."""
-    text = SHORT.get(name, str(array.attrs.get("long_name", name)))
-    text = f"{what} {text}" if what else text
+    text = f"{what} {short(array, name)}" if what else short(array, name)
     return f"{text} ({unit(array)})" if unit(array) else text
 
 

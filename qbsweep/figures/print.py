@@ -1,5 +1,6 @@
 """Charts for print: single-column figures of 86 mm at 300 dpi, drawn by matplotlib."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from qbsweep.arrays import FloatArray
-from qbsweep.figures.chart import Chart
+from qbsweep.figures.chart import Chart, Shade
 from qbsweep.figures.labels import mathematical
-from qbsweep.figures.style import COLORS, MARKERS, SUSPECT_COLOR, SUSPECT_MARKERS
+from qbsweep.figures.maps import Map
+from qbsweep.figures.style import BAND, COLORMAP, COLORS, MARKERS, OPAQUE, SHADE, SUSPECT_COLOR, SUSPECT_MARKERS
 from qbsweep.store.scratch import replace_tree
 
 COLUMN, HEIGHT, DPI = 86 / 25.4, 66 / 25.4, 300
@@ -22,7 +24,7 @@ _BY_NAME = dict(zip(MARKERS, _MARKERS, strict=True))
 _SIZE = 7.5  # points
 
 
-def save_all(charts: list[Chart], folder: Path) -> list[Path]:
+def save_all(charts: Sequence[Chart | Map], folder: Path) -> list[Path]:
     """Write one PNG per chart into a folder, which is replaced as a whole."""
 
     def write(scratch: Path) -> None:
@@ -34,13 +36,19 @@ def save_all(charts: list[Chart], folder: Path) -> list[Path]:
     return [folder / f"{chart.name}.png" for chart in charts]
 
 
-def draw(chart: Chart, width: float = COLUMN) -> Figure:
+def draw(chart: Chart | Map, width: float = COLUMN) -> Figure:
     """Draw a chart with its first choice of selectors, which is written above it."""
+    if isinstance(chart, Map):
+        return _draw_map(chart, width)
     figure = Figure(figsize=(width, HEIGHT), layout="constrained")
     axes = figure.add_subplot()
     lines = chart.lines()
     step = max(1, len(chart.x_values) // 8) if len(chart.x_values) > 25 else 1
+    for shade in chart.shades():
+        _shade(axes, shade, chart.x_values)
     for line in lines:
+        if line.band:
+            axes.fill_between(chart.x_values, *line.band, color=COLORS[line.color % 8], alpha=BAND, linewidth=0)
         marker = _MARKERS[line.dash % 4] if chart.points else ""
         fill = COLORS[line.color % 8] if line.dash == 0 else "white"
         style: dict[str, Any] = {"color": COLORS[line.color % 8], "linewidth": 1}
@@ -57,12 +65,48 @@ def draw(chart: Chart, width: float = COLUMN) -> Figure:
     if chart.level is not None:
         axes.axhline(chart.level, color="#888888", linewidth=0.6, linestyle="--")
     _finish(chart, axes)
-    chosen = [chart.widget_label(d, v[chart.default(d)]) for d, v in chart.selectors.items()]
-    if chosen:
-        axes.set_title(mathematical(", ".join(chosen)), fontsize=_SIZE, loc="left")
+    _say_chosen(chart, axes)
     if len(axes.get_lines()) > 1:
         _legend(figure, axes)
     return figure
+
+
+def _draw_map(drawn: Map, width: float) -> Figure:
+    figure = Figure(figsize=(width, HEIGHT), layout="constrained")
+    axes, chart, surface = figure.add_subplot(), drawn.chart, drawn.surface()
+    mesh = axes.pcolormesh(*drawn.edges, surface.z, cmap=COLORMAP, rasterized=True)
+    for line in surface.contour:
+        axes.plot(*line.T, color="white", linewidth=1)
+    if surface.optimum:
+        axes.plot(*surface.optimum, "+", color="white", ms=6, mew=1.2)
+    for axis, values, is_log in ((axes.xaxis, chart.x_values, chart.logx), (axes.yaxis, drawn.y_values, drawn.logy)):
+        if is_log:
+            _logarithmic(axis, values)
+    bar = figure.colorbar(mesh, pad=0.02)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=_SIZE, width=0.6)
+    bar.set_label(mathematical(chart.ylabel), fontsize=_SIZE + 0.5)
+    axes.set_xlabel(mathematical(chart.xlabel), fontsize=_SIZE + 0.5)
+    axes.set_ylabel(mathematical(drawn.ylabel), fontsize=_SIZE + 0.5)
+    axes.tick_params(labelsize=_SIZE, width=0.6)
+    axes.spines[:].set_visible(False)
+    _say_chosen(chart, axes)
+    return figure
+
+
+def _say_chosen(chart: Chart, axes: Axes) -> None:
+    chosen = [chart.widget_label(d, v[chart.default(d)]) for d, v in chart.selectors.items()]
+    if chosen:
+        axes.set_title(mathematical(", ".join(chosen)), fontsize=_SIZE, loc="left")
+
+
+def _shade(axes: Axes, shade: Shade, times: FloatArray) -> None:
+    """Shade a segment of the protocol, and say what it is if there is room."""
+    axes.axvspan(shade.begin, shade.end, color=SHADE, alpha=OPAQUE[shade.off], linewidth=0, zorder=0)
+    if shade.end - shade.begin > 0.18 * np.ptp(times):
+        where: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "top"}
+        text = "no drive" if shade.off else "drive changes"
+        axes.text((shade.begin + shade.end) / 2, 0.98, text, fontsize=_SIZE - 1, color=SHADE, **where)
 
 
 def _legend(figure: Figure, axes: Axes) -> None:

@@ -17,8 +17,7 @@ from qbsweep.analysis.refine import open_refined
 from qbsweep.analysis.registry import analyze
 from qbsweep.analysis.rows import analysis_rows
 from qbsweep.errors import QbsweepError
-from qbsweep.figures.chart import Chart
-from qbsweep.figures.gallery import charts
+from qbsweep.figures.gallery import Drawn, charts
 from qbsweep.figures.labels import meaning, unit
 from qbsweep.figures.standalone import embedded
 from qbsweep.runs.state import state, suspect_text
@@ -38,7 +37,7 @@ _MOST_VALUES = 12
 _STYLE = Path(__file__).with_name("report.css")
 
 
-def write(directory: Path) -> tuple[str, list[Chart]]:
+def write(directory: Path) -> tuple[str, list[Drawn]]:
     """Return the report of a run directory as HTML, and its charts, thinned and in memory."""
     run_directory = existing(directory)
     standing = state(run_directory)
@@ -140,7 +139,7 @@ def _labels(labels: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value if not isinstance(value, list) else '...'}" for name, value in labels.items())
 
 
-def _figures(drawn: Iterable[tuple[Chart, str]], divs: Sequence[str]) -> str:
+def _figures(drawn: Iterable[tuple[Drawn, str]], divs: Sequence[str]) -> str:
     found = [
         f'<figure id="{_text(chart.name)}">{div}<figcaption>{_text(chart.caption)}. {_text(note)}</figcaption></figure>'
         for (chart, note), div in zip(drawn, divs, strict=True)

@@ -14,4 +14,9 @@ SUSPECT_MARKERS = {
 }
 """How a point is marked, by its verdict; `suspect` alone is that of points of an earlier version."""
 MARKERS = ("circle", "square", "triangle", "diamond")
+COLORMAP = "viridis"
+SHADE, BAND = "#5b6770", 0.16
+"""The colour of what a chart is shaded with, and how opaque a band is."""
+OPAQUE = {True: 0.13, False: 0.06}
+"""Of a segment without drive, of one in which it changes."""
 WIDTH, HEIGHT = 720, 380
