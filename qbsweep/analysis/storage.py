@@ -64,12 +64,14 @@ def storage_time(ds: xr.Dataset) -> xr.Dataset:
     ds = in_memory(ds, kept.values(), "storage_time")
     units = ds["time"].attrs.get("units", "1/omega")
     good = xr.DataArray(True)
-    variables: dict[str, Labelled] = {"stop": (stop, units, "time at which the drive stops for good")}
+    variables: dict[str, Labelled] = {}
     for what, name in kept.items():
         values, usable = terminal_in_time(ds, name)
         good = good & usable
         found = over_curves(halved, Half.__annotations__, "time", ds["time"], values, stop)
         variables |= _variables(what, found, units, ds[name].attrs.get("units", "omega"))
+    like = next(iter(found.values()))  # a table has the variables of the fewest dimensions
+    variables["stop"] = (stop.broadcast_like(like), units, "time at which the drive stops for good")
     variables["masked_points"] = masked_points(good)
     return labelled(ds, variables, "storage_time")
 
