@@ -43,6 +43,10 @@ class Uniform:
     kappa: FloatArray
 
     is_uniform = True
+    drawn, distribution = 0, "uniform"
+
+    def __len__(self) -> int:
+        return len(self.J)
 
     @cached_property
     def net(self) -> Family:
@@ -78,6 +82,27 @@ class Group:
     kind: Kind
     members: Members
     where: Where
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @property
+    def drawn(self) -> int:
+        """How many numbers are drawn of a member."""
+        return sum(
+            items
+            for spread, items in (
+                (self.members.spread_J, len(self.network.edges)),
+                (self.members.spread_kappa, self.network.n_modes),
+                (self.members.spread_detuning, self.network.n_modes),
+            )
+            if spread.any()
+        )
+
+    @property
+    def distribution(self) -> str:
+        """Of what is drawn."""
+        return self.members.distribution
 
     @property
     def is_uniform(self) -> bool:

@@ -13,8 +13,7 @@ import numpy as np
 
 from qbsweep.arrays import FloatArray
 from qbsweep.errors import QbsweepError
-from qbsweep.physics.moments.cost import evolution_seconds, family_seconds, steady_seconds
-from qbsweep.physics.moments.family import family
+from qbsweep.physics.moments.cost import draws_seconds, evolution_seconds, family_seconds, steady_seconds
 from qbsweep.physics.moments.steps import uniform_step
 from qbsweep.physics.verdicts import EXACT, NUMERICAL_TOLERANCE, SUSPECT_NUMERICS
 from qbsweep.solvers import moment_register
@@ -183,14 +182,32 @@ def moments_cost(points: Points, outputs: Sequence[str], sizes: Mapping[str, int
     """Predict the seconds and bytes of a point: its share of what a whole product takes; see `interface.Solver`."""
     if points.protocol is not None:
         return protocols_cost(points, outputs, sizes, moments_cost)
-    net, bath = family(points.network), Bath(points)
-    members = math.prod(sizes.get(name, 1) for name in FAMILY)
-    count = members * math.prod(sizes[name] for name in BATH)
-    lengths = {"mode": net.n_modes, "time": points.n_times}
+    bath, product, n = Bath(points), members_of(points), points.network.n_modes
+    members, solved = (math.prod(sizes.get(name, 1) for name in dims) for dims in (FAMILY, product.dims))
+    baths = math.prod(sizes[name] for name in BATH)
+    lengths = {"mode": n, "time": points.n_times}
+    seconds = 0.0
+    for group in product.groups:
+        share = solved * len(group) / math.prod(product.shape)
+        seconds += _group_seconds(group, share, bath, points, outputs)
+    for name in (name for name in outputs if name in _OUTPUTS):
+        numbers = solved * baths * math.prod(lengths[dim] for dim in _OUTPUTS[name].dims)
+        seconds += numbers * (_SQUEEZED_NUMBER if bath.is_squeezed and "ergotropy" in name else _NUMBER)
+    a_point, memory = seconds / (members * baths), 8.0 * n**2 * max(points.n_times, 1)
+    if of_register := [name for name in outputs if name in moment_register.OUTPUTS]:
+        a_point += moment_register.seconds(points, of_register, sizes) / math.prod(sizes.values())
+        memory = max(memory, moment_register.bytes_of_member(points, of_register, points.sizes))
+    return Cost(Labelled((), np.array(a_point)), memory)
+
+
+def _group_seconds(group: Group | Uniform, members: float, bath: Bath, points: Points, outputs: Sequence[str]) -> float:
+    """Predict the seconds of solving so many members of a group."""
+    net = group.net
     seconds = family_seconds(net)
     if any(name in _STEADY for name in outputs):
         squeezed = bath.is_squeezed and any("ergotropy" in name for name in outputs if name in _STEADY)
-        seconds += steady_seconds(net, members, squeezed=squeezed)
+        seconds += steady_seconds(net, members, uniform=group.is_uniform, squeezed=squeezed)
+        seconds += draws_seconds(group.drawn, members, group.distribution)
     if points.times is not None and any(name in _IN_TIME for name in outputs):
         seconds += evolution_seconds(
             net,
@@ -200,14 +217,7 @@ def moments_cost(points: Points, outputs: Sequence[str], sizes: Mapping[str, int
             fluctuations=not bath.is_vacuum,
             squeezed=bath.is_squeezed,
         )
-    for name in (name for name in outputs if name in _OUTPUTS):
-        numbers = count * math.prod(lengths[dim] for dim in _OUTPUTS[name].dims)
-        seconds += numbers * (_SQUEEZED_NUMBER if bath.is_squeezed and "ergotropy" in name else _NUMBER)
-    a_point, memory = seconds / count, 8.0 * net.n_modes**2 * max(points.n_times, 1)
-    if of_register := [name for name in outputs if name in moment_register.OUTPUTS]:
-        a_point += moment_register.seconds(points, of_register, sizes) / math.prod(sizes.values())
-        memory = max(memory, moment_register.bytes_of_member(points, of_register, points.sizes))
-    return Cost(Labelled((), np.array(a_point)), memory)
+    return seconds
 
 
 def _solve(points: Points, outputs: Sequence[str]) -> Solved:

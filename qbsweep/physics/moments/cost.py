@@ -12,6 +12,7 @@ _FLOPS = 45e9  # of products of matrices that fill the cache, per second
 _ENTRY = 1e-9  # one pass over one number
 _MODE = 22e-6  # a network's mode and edge: built, split into a family, eliminated
 _PAIR = 10e-6  # a pair moment of a tree: a few calls of numpy
+_DRAW, _QUANTILE = 8e-9, 10e-9  # a number of the disorder; of a normal distribution besides
 _DEPTH = 5e-8  # a pair, looked at once a level to find those that matter
 _MATRIX = 1e-6  # a matrix of a stack, whatever its size
 _EVOLUTION = 0.4e-3  # an evolution, whatever its size
@@ -28,11 +29,18 @@ def family_seconds(net: Family) -> float:
     return 0.2e-3 + _MODE * net.n_modes
 
 
-def steady_seconds(net: Family, members: int, *, squeezed: bool = False) -> float:
+def draws_seconds(items: int, members: float, distribution: str) -> float:
+    """Return the seconds of drawing the disorder of some edges and modes of all members."""
+    return items * members * (_DRAW + (_QUANTILE if distribution == "normal" else 0.0))
+
+
+def steady_seconds(net: Family, members: float, *, uniform: bool = True, squeezed: bool = False) -> float:
     """Return the seconds of the steady moments of all members.
 
     Parameters
     ----------
+    uniform : bool
+        Whether two numbers make a member.
     squeezed : bool
         Whether the anomalous moments are wanted, too.
     """
@@ -40,7 +48,7 @@ def steady_seconds(net: Family, members: int, *, squeezed: bool = False) -> floa
     if net.parents is None:
         seconds = members * (3 * _MATRIX + 2 * _product(net) + 150 * n**2 * _ENTRY)
     else:
-        seconds = 5 * members * n * _ENTRY
+        seconds = (5 if uniform else 8) * members * n * _ENTRY
     if not squeezed or net.keeps_squeezing:
         return seconds
     if net.parents is not None and net.is_resolvent:
@@ -53,7 +61,7 @@ def steady_seconds(net: Family, members: int, *, squeezed: bool = False) -> floa
 
 
 def evolution_seconds(
-    net: Family, members: int, times: int, *, uniform: bool, fluctuations: bool = False, squeezed: bool = False
+    net: Family, members: float, times: int, *, uniform: bool, fluctuations: bool = False, squeezed: bool = False
 ) -> float:
     """Return the seconds of the moments of all members at all times.
 
@@ -85,7 +93,7 @@ def _product(net: Family, share: float = 1.0) -> float:
     return share * 2 * net.n_modes**3 * (4 if net.dtype.kind == "c" else 1) / _FLOPS
 
 
-def _pair_seconds(net: Family, members: int) -> float:
+def _pair_seconds(net: Family, members: float) -> float:
     """Return the seconds of whole matrices of pair moments."""
     parts = 1 if net.dtype.kind == "c" else 0.4
     return members * (_SCHUR + _SCHUR_PRODUCTS * _product(net) + parts * _RESIDUALS * net.n_modes**2 * _ENTRY)
