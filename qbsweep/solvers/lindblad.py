@@ -42,6 +42,10 @@ class _Answer:
         """Energy or ergotropy of every mode in time, shape (modes, times)."""
         return np.asarray(self.omega * getattr(self.result, f"{name}_t"))
 
+    def whole(self, name: str, power: int = 1) -> FloatArray:
+        """Another quantity, with a power of omega."""
+        return np.asarray(self.omega**power * self.result.whole[name])
+
     @property
     def levels_needed(self) -> int:
         """Levels that should meet the tolerance, 0 if that is not known, or more than the dataset can hold."""
@@ -53,11 +57,20 @@ class _Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    """How an output follows from the answer of a point, its axes behind those of the product, and its type."""
+    """How an output follows from the answer of a point, its axes behind those of the product, and its type.
+
+    `quantity` is the name of what it needs beside energies and ergotropies, see `physics.fock.whole`.
+    """
 
     of: Callable[[_Answer], Array | float]
     dims: tuple[str, ...] = ()
     dtype: str = "float64"
+    quantity: str = ""
+
+
+def _whole(name: str, power: int = 0, dims: tuple[str, ...] = ()) -> _Output:
+    """Return an output that is a quantity of the whole state, with a power of omega."""
+    return _Output(lambda answer: answer.whole(name, power), dims, quantity=name)
 
 
 _STEADY = {
@@ -67,10 +80,25 @@ _STEADY = {
     "energy_batteries": _Output(lambda answer: answer.steady("energy")[1:].sum()),
     "energy": _Output(lambda answer: answer.steady("energy"), ("mode",)),
     "ergotropy": _Output(lambda answer: answer.steady("ergotropy"), ("mode",)),
+    "ergotropy_batteries": _Output(lambda answer: answer.steady("ergotropy")[1:].sum()),
+    "ergotropy_register": _whole("ergotropy_register", 1),
+    "log_negativity": _whole("log_negativity"),
+    "purity": _whole("purity"),
+    "energy_variance_terminal": _Output(
+        lambda answer: answer.whole("energy_variance", 2)[-1], quantity="energy_variance"
+    ),
+    "drive_power": _whole("drive_power", 1),
+    "ergotropy_incoherent_terminal": _Output(
+        lambda answer: answer.whole("ergotropy_incoherent", 1)[-1], quantity="ergotropy_incoherent"
+    ),
 }
 _IN_TIME = {
     "energy_t": _Output(lambda answer: answer.in_time("energy"), ("mode", "time")),
     "ergotropy_t": _Output(lambda answer: answer.in_time("ergotropy"), ("mode", "time")),
+    "ergotropy_register_t": _whole("ergotropy_register_t", 1, ("time",)),
+    "log_negativity_t": _whole("log_negativity_t", 0, ("time",)),
+    "energy_variance_t": _whole("energy_variance_t", 2, ("mode", "time")),
+    "drive_power_t": _whole("drive_power_t", 1, ("time",)),
 }
 _VERDICT = {
     "truncation_error": _Output(lambda answer: answer.verdict.truncation_error),
@@ -175,6 +203,7 @@ class _Point:
             engine=str(self.settings["engine"]),
             tolerance=float(self.settings["tolerance"]),
             memory_budget=float(self.settings["memory"]) * _GIGABYTE,
+            quantities=tuple(quantity for name in outputs if (quantity := _OUTPUTS[name].quantity)),
         )
 
     def _asked(self, outputs: Sequence[str]) -> tuple[FockModel, Task]:

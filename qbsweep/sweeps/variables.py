@@ -67,7 +67,6 @@ VARIABLES = {
             "scalar",
             label="ergotropy of all batteries",
             asked=True,
-            solvers=("moments",),
         ),
         Variable(
             "ergotropy_register",
@@ -76,7 +75,6 @@ VARIABLES = {
             "scalar",
             label="joint Gaussian ergotropy",
             asked=True,
-            solvers=("moments",),
         ),
         Variable(
             "log_negativity",
@@ -85,17 +83,8 @@ VARIABLES = {
             units="1",
             label="logarithmic negativity",
             asked=True,
-            solvers=("moments",),
         ),
-        Variable(
-            "purity",
-            "steady-state purity of the whole network",
-            "scalar",
-            units="1",
-            label="purity",
-            asked=True,
-            solvers=("moments",),
-        ),
+        Variable("purity", "steady-state purity of the whole network", "scalar", units="1", label="purity", asked=True),
         Variable(
             "energy_variance_terminal",
             "steady-state variance of the energy of the terminal battery",
@@ -104,7 +93,6 @@ VARIABLES = {
             label="variance of the terminal energy",
             asked=True,
             given_units="[omega]^2",
-            solvers=("moments",),
         ),
         Variable(
             "drive_power",
@@ -114,7 +102,14 @@ VARIABLES = {
             label="power of the drive",
             asked=True,
             given_units="[omega] omega",
-            solvers=("moments",),
+        ),
+        Variable(
+            "ergotropy_incoherent_terminal",
+            "steady-state ergotropy of the terminal battery without the coherences of its levels",
+            "scalar",
+            label="incoherent terminal ergotropy",
+            solvers=TRUNCATED,
+            asked=True,
         ),
         Variable("energy_t", "energy from vacuum at t = 0", "time", extra_dims=("mode", "time"), label="energy"),
         Variable(
@@ -128,7 +123,6 @@ VARIABLES = {
             extra_dims=("time",),
             label="joint Gaussian ergotropy",
             asked=True,
-            solvers=("moments",),
         ),
         Variable(
             "log_negativity_t",
@@ -138,7 +132,6 @@ VARIABLES = {
             extra_dims=("time",),
             label="logarithmic negativity",
             asked=True,
-            solvers=("moments",),
         ),
         Variable(
             "energy_variance_t",
@@ -149,7 +142,6 @@ VARIABLES = {
             label="variance of the energy",
             asked=True,
             given_units="[omega]^2",
-            solvers=("moments",),
         ),
         Variable(
             "drive_power_t",
@@ -160,7 +152,6 @@ VARIABLES = {
             label="power of the drive",
             asked=True,
             given_units="[omega] omega",
-            solvers=("moments",),
         ),
         Variable(
             "truncation_error",

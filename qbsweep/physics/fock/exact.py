@@ -46,7 +46,9 @@ def gaussian_moments(
     if times is None:
         model = last(model)
     elif model.protocol is not None:
-        return _moments_of_protocol(model, np.asarray(times, dtype=float))
+        alpha, C, S = moments_of_protocol(model, np.asarray(times, dtype=float))
+        of_modes = [np.diagonal(X, axis1=1, axis2=2).T for X in (C, S)]
+        return np.abs(alpha.T) ** 2, of_modes[0].real, np.abs(of_modes[1])
     net, one = family(model.network), Rates(np.ones(1), np.ones(1))
     if times is None:
         require_relaxing(model)
@@ -68,12 +70,16 @@ def exact_values(model: FockModel, times: Sequence[float] | None) -> tuple[Float
     return gaussian.energy(coherent, C), gaussian.ergotropy(coherent, C, S)
 
 
-def _moments_of_protocol(model: FockModel, grid: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Follow all moments through the stages, each of which is one linear system with constant coefficients."""
-    coherent = np.abs(amplitudes(model, grid)) ** 2
+def moments_of_protocol(model: FockModel, grid: FloatArray) -> tuple[ComplexArray, ComplexArray, ComplexArray]:
+    """Follow all moments through the stages, each of which is one linear system with constant coefficients.
+
+    Returns
+    -------
+    three arrays
+        Amplitudes (times, modes), and the matrices C and S (times, modes, modes).
+    """
     C, S = _begin(model)
-    n = len(C)
-    found = {name: np.repeat(np.diagonal(X)[:, None], len(grid), axis=1) for name, X in (("C", C), ("S", S))}
+    found = {name: np.repeat(X[None], len(grid), axis=0) for name, X in (("C", C), ("S", S))}
     for stage in stages(model, float(grid[-1])):
         inside, local = within(stage, grid)
         M = drift_matrix(stage.model.network)
@@ -82,8 +88,8 @@ def _moments_of_protocol(model: FockModel, grid: FloatArray) -> tuple[FloatArray
         every = {"C": _sylvester(*of_C, M, C, local), "S": _sylvester(*of_S, M, S, local)}
         C, S = (X[..., -1] for X in every.values())
         for name, X in every.items():
-            found[name][:, inside] = X[np.arange(n), np.arange(n), :-1]
-    return coherent, found["C"].real, np.abs(found["S"])
+            found[name][inside] = np.moveaxis(X[..., :-1], -1, 0)
+    return amplitudes(model, grid).T, found["C"], found["S"]
 
 
 def _begin(model: FockModel) -> tuple[ComplexArray, ComplexArray]:

@@ -20,7 +20,7 @@ import numpy as np
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.fock.levels import QUBIT, ROLES
 from qbsweep.physics.gaussian import bath_anomaly, bath_occupation
-from qbsweep.physics.matrices import drift_matrix
+from qbsweep.physics.matrices import drift_matrix, require_stable
 from qbsweep.physics.network import Network, phase_factor
 from qbsweep.physics.protocol import Initial, ModeState, Protocol
 from qbsweep.text import choices, unknown
@@ -253,6 +253,4 @@ def _checked(protocol: Protocol | None, n_th: float, qubits: tuple[bool, ...]) -
 
 def require_relaxing(model: FockModel) -> None:
     """Refuse a network whose amplitudes do not decay: it has no unique steady state."""
-    M = drift_matrix(model.network)
-    if -float(np.max(np.linalg.eigvals(M).real)) <= 1e-12 * float(np.max(np.abs(M))):
-        raise QbsweepError("a steady state needs losses that reach every mode, but this network has a lossless one")
+    require_stable(drift_matrix(model.network))

@@ -1,8 +1,8 @@
 """One point of the Lindblad solver: energies and ergotropies, with everything needed to judge them."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from qbsweep.physics.fock.observables import Reduced, observables, top_populatio
 from qbsweep.physics.fock.relaxed import Start, relaxation_rate, relaxed, resized
 from qbsweep.physics.fock.stages import first, last
 from qbsweep.physics.fock.steady import ROUNDING, TOLERANCE
+from qbsweep.physics.fock.whole import OF_RHO, require_possible, whole_values
 from qbsweep.physics.network import Network
 from qbsweep.physics.protocol import Protocol
 from qbsweep.text import choices
@@ -53,6 +54,8 @@ class FockResult:
         Steady density matrix (D, D) as computed, in the generator's gauge, to start a larger one from.
     rho, rho_t : array or None
         Steady density matrix (D, D) and density matrices (times, D, D) in the model's frame, on request.
+    whole : dict of array
+        Further quantities that were asked for, see `whole.whole_values`; in time those with an `_t` behind their name.
     """
 
     levels: tuple[int, ...]
@@ -69,6 +72,7 @@ class FockResult:
     state: Array | None
     rho: ComplexArray | None
     rho_t: ComplexArray | None
+    whole: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 def solve(
@@ -125,6 +129,7 @@ def solve_model(
     branches: ComplexArray | None = None,
     start: FockResult | None = None,
     accuracy: float = TOLERANCE,
+    quantities: Sequence[str] = (),
 ) -> FockResult:
     """Solve a model that `fock_model` built and checked; see `solve`.
 
@@ -137,12 +142,20 @@ def solve_model(
         A solution with other levels to look for the steady state from; it hands on its gap.
     accuracy : float
         Largest error of rho in the trace norm, of the fast engine.
+    quantities : sequence of str
+        Names for `FockResult.whole`.
     """
     if engine not in ENGINES:
         raise QbsweepError(f"`engine` must be {choices(ENGINES)}, but is '{engine}'")
     if not steady and times is None:
         raise QbsweepError("there is nothing to solve: neither the steady state nor any time is asked for")
     grid = None if times is None else _check_times(times)
+    asked = {
+        part: [name.removesuffix("_t") for name in quantities if name.endswith("_t") == bool(part)]
+        for part in ("", "_t")
+    }
+    needs_rho = {part: keep_rho or any(name in OF_RHO for name in names) for part, names in asked.items()}
+    require_possible(model, {*asked[""], *asked["_t"]})
     still = last(model)
     if steady:
         require_relaxing(still)
@@ -158,13 +171,16 @@ def solve_model(
         if steady:
             if model.protocol is not None and branches is not None:
                 branches = classical_branches(still)
-            parts[""] = relaxed(still, operator, terms, branches, begin, accuracy, keep_rho=keep_rho)
+            parts[""] = relaxed(still, operator, terms, branches, begin, accuracy, keep_rho=needs_rho[""])
         if grid is not None and model.protocol is None:
-            parts["_t"] = evolve(model, operator, terms, grid, accuracy, keep_rho=keep_rho)
+            parts["_t"] = evolve(model, operator, terms, grid, accuracy, keep_rho=needs_rho["_t"])
         elif grid is not None:
-            parts["_t"] = evolve_protocol(model, grid, accuracy, keep_rho=keep_rho)
+            parts["_t"] = evolve_protocol(model, grid, accuracy, keep_rho=needs_rho["_t"])
     fields: dict[str, Any] = {"energy": None, "ergotropy": None, "energy_t": None, "ergotropy_t": None}
+    whole: dict[str, FloatArray] = {}
     for name, part in parts.items():
+        found = {} if part.reason else whole_values(model, part, grid if name else None, asked[name])
+        whole |= {quantity + name: value if name else value[..., 0] for quantity, value in found.items()}
         values = observables(model, part, grid if name else None)
         fields["energy" + name], fields["ergotropy" + name] = values if name else (v[:, 0] for v in values)
     rhos = {name: part.rho if keep_rho else None for name, part in parts.items()}
@@ -182,6 +198,7 @@ def solve_model(
         state=parts[""].state if steady else None,
         rho=None if steady_rho is None else steady_rho[0],
         rho_t=rhos.get("_t"),
+        whole=whole,
     )
 
 

@@ -2,6 +2,7 @@
 
 import cmath
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -84,6 +85,22 @@ def stages(model: FockModel, end: float) -> list[Stage]:
         found.append(_stage(model, still, begin, end, held))
     if found and found[-1].end > end:
         found[-1] = _cut(found[-1], end)
+    return found
+
+
+def drives_at(model: FockModel, times: Sequence[float] | FloatArray | None) -> FloatArray:
+    """Return the drive at all times, in units of omega; the last one for the steady state, shape (1,)."""
+    if times is None:
+        return np.array([last(model).epsilon])
+    grid = np.asarray(times, dtype=float)
+    if model.protocol is None:
+        return np.full(len(grid), model.epsilon)
+    found = np.full(len(grid), first(model).epsilon)
+    for stage in stages(model, float(grid[-1])):
+        inside = (grid > stage.begin) & (grid <= stage.end)
+        found[inside] = stage.drives[0]
+        if stage.drives[0] != stage.drives[1]:
+            found[inside] += stage.slope * (grid[inside] - stage.begin)
     return found
 
 

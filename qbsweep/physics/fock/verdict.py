@@ -19,13 +19,14 @@ best *converged*: it has passed every test that could have spoken against it, in
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from qbsweep.arrays import Array
 from qbsweep.physics.fock.exact import exact_values
+from qbsweep.physics.fock.exact_whole import exact_whole
 from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.fock.point import FockResult
 from qbsweep.physics.fock.stages import last, standing
@@ -54,7 +55,8 @@ class Verdict:
         Who vouches for it: certified or converged; or what speaks against it: suspect-truncation, suspect-branches or
         suspect-numerics.
     truncation_error : float
-        Largest relative error of energy and ergotropy over modes and times; infinite where unknown.
+        Largest relative error of energy, ergotropy and what else was asked for over modes and times; infinite where
+        unknown.
     top_population : float
     sufficient_levels : int or None
         Levels per mode that should meet the tolerance, extrapolated; None where that cannot be said.
@@ -95,7 +97,24 @@ def truncation_error(energy: Array, ergotropy: Array, exact_energy: Array, exact
 def difference(result: FockResult, other: FockResult) -> float:
     """Return the truncation error of a result, or of the other, if the one with more levels is right."""
     values, others = _values(result), _values(other)
-    return max(truncation_error(*values[kind], *others[kind]) for kind in values)
+    of_whole = whole_error(result.whole, other.whole)
+    return max(of_whole, *(truncation_error(*values[kind], *others[kind]) for kind in values))
+
+
+def whole_error(values: Mapping[str, Array], exact: Mapping[str, Array]) -> float:
+    """Return the largest error of further quantities, of those that both have.
+
+    Relative to the exact values, but at least to `FLOOR` of the largest of a quantity; of a logarithmic negativity
+    and of an ergotropy of populations, which may be 0, relative to 1 at least.
+    """
+    worst = 0.0
+    for name in values.keys() & exact.keys():
+        least = 1.0 if name.startswith(("log_negativity", "ergotropy_incoherent")) else 0.0
+        scale = np.maximum(np.abs(exact[name]), max(FLOOR * float(np.max(np.abs(exact[name]), initial=0.0)), least))
+        off: Array = np.asarray(np.abs(values[name] - exact[name]))
+        relative = np.divide(off, scale, out=off.copy(), where=scale > 0)
+        worst = max(worst, math.inf if np.isnan(relative).any() else float(np.max(relative, initial=0.0)))
+    return worst
 
 
 def _values(result: FockResult) -> dict[str, tuple[Array, Array]]:
@@ -169,7 +188,8 @@ def measured_error(model: FockModel, result: FockResult, times: Sequence[float] 
         exact["steady"] = (energy[:, 0], ergotropy[:, 0])
     if "timed" in values:
         exact["timed"] = exact_values(model, times)
-    return max(truncation_error(*values[kind], *exact[kind]) for kind in values)
+    of_whole = whole_error(result.whole, exact_whole(model, times, result.whole))
+    return max(of_whole, *(truncation_error(*values[kind], *exact[kind]) for kind in values))
 
 
 def sufficient_levels(tried: Sequence[tuple[int, float]], tolerance: float) -> int | None:
