@@ -215,13 +215,13 @@ def test_the_exact_solver_is_called_once_for_all_that_it_does_not_depend_on(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     calls = []
-    solve = moments.solve_moments
+    solve = moments._solved_moments
 
     def counted(points: Points, outputs: Sequence[str]) -> Any:
         calls.append(points)
         return solve(points, outputs)
 
-    monkeypatch.setattr(moments, "solve_moments", counted)
+    monkeypatch.setattr(moments, "_solved_moments", counted)
     path = tmp_path / "sweep.yaml"
     path.write_text(
         "name: once\nparameters: {topology: cascaded, N: 1, J: 0.002, kappa: 0.003, epsilon: 0.01}\n"
