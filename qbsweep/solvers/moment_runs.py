@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
-from qbsweep.physics.gaussian import bath_occupation
+from qbsweep.physics.gaussian import bath_anomaly, bath_occupation
 from qbsweep.physics.members import OF_MEMBERS, Members
 from qbsweep.physics.moments.flows import Matrices, matrices_of
 from qbsweep.physics.moments.protocols import Leg, at_rest, moments_along, settled
@@ -80,8 +80,6 @@ class Runs:
         for mode in range(n):
             for key, value in states.state(mode).items():
                 found[key][:, mode] = self._over(value)[runs]
-        quanta = 2 * found["occupation"] + 1
-        r = found["squeezing"]
-        occupation = found["occupation"] * np.cosh(2 * r) + np.sinh(r) ** 2
-        anomaly = quanta * np.sinh(r) * np.cosh(r) * np.exp(1j * found["angle"])
-        return found["amplitude"].astype(complex), Beginning(occupation, anomaly)
+        squeezed = found["occupation"], found["squeezing"]
+        anomaly = bath_anomaly(*squeezed) * np.exp(1j * found["angle"])
+        return found["amplitude"].astype(complex), Beginning(bath_occupation(*squeezed), anomaly)
