@@ -89,7 +89,7 @@ def test_a_network_is_given_as_it_is(tmp_path: Path) -> None:
             CHAIN | {"sweep": {"N": np.array([1.0, 2.5]), "J": 1.0}},
             r"`N` must be a whole number \(write 1\), but axis value 1 is 1.0",
         ),
-        (CHAIN | {"parameters": {**CHAIN["parameters"], "detuning": 1}}, "`detuning` of every mode is given in"),
+        (CHAIN | {"parameters": {**CHAIN["parameters"], "gamma": 1}}, "`Gamma` of an edge is given in"),
         ({}, "`name` is missing"),
         (3, "must be a dictionary, the path of a file, or keyword arguments, but is a int"),
         ("nowhere.yaml", r"nowhere\.yaml does not exist"),
