@@ -60,7 +60,11 @@ def _doubles(modes: Modes) -> np.ndarray:
 
 def judge(point: Point, exact: np.ndarray) -> Verdict:
     """Solve a point, and compare."""
-    found, estimate = solved(point)
+    return compare(point, exact, *solved(point))
+
+
+def compare(point: Point, exact: np.ndarray, found: np.ndarray, estimate: float) -> Verdict:
+    """Compare what `solved` says of a point."""
     P = float(bath_occupation(np.array(point.n_th), np.array(point.r)))
     error = np.abs(found - exact)
     promised = (IN_TIME if point.times else STEADY) * np.abs(exact) + OF_BATH * P + _SMALLEST
