@@ -9,7 +9,7 @@ import pytest
 
 import qbsweep
 from qbsweep.errors import QbsweepError
-from qbsweep.physics.fock import point, relaxed, task
+from qbsweep.physics.fock import evolution, relaxed, task
 from qbsweep.runs import costs, plan
 from qbsweep.runs.costs import MAX_CALLS, MAX_POINTS, block_costs, block_sums, point_costs
 from qbsweep.runs.plan import make_grid, make_plan
@@ -42,9 +42,10 @@ def test_a_plan_solves_nothing(file, monkeypatch):
 
     for module, name in (
         (relaxed, "steady_state"),
-        (point.propagator, "propagate"),
+        (evolution, "propagate"),
         (task, "solve_model"),
         (moments, "solve_moments"),
+        (moments, "solve_protocols"),
         (moment_states, "evolved_populations"),
         (moment_states, "coherent_populations"),
     ):
