@@ -10,6 +10,7 @@ import xarray as xr
 
 import qbsweep as qb
 from qbsweep.errors import QbsweepError
+from qbsweep.physics.members import member_of
 from qbsweep.physics.protocol import SegmentTemplate
 from qbsweep.runs import loop, opening
 from qbsweep.runs.box import make_points, solve_box
@@ -142,6 +143,32 @@ def test_any_blocks_give_the_same_bits(tmp_path: Path, squeezed: list[float]) ->
     with xr.open_zarr(directory.data) as ds:
         for name in spec.outputs:
             np.testing.assert_array_equal(ds[name], whole[name], err_msg=name)
+
+
+def test_disordered_networks_are_kept_each_as_its_own() -> None:
+    """A seed of a sweep is the network of that seed, alone and in units of omega."""
+    kept = content((4,), initial="steady")
+    kept["parameters"] |= {
+        "spread_detuning": {"value": 1, "unit": "J"},
+        "spread_kappa": 0.3,
+        "J": {"value": 1, "unit": "J_op"},
+    }
+    kept["parameters"].pop("r_0")
+    kept["sweep"] = {"seed": [0, 17], "switch_off": [4], "rest": [0.5]}
+    spec = qb.sweep(kept)
+    energies = _solved(spec)["energy_t"]
+    labels = {name: spec.values(name)[0] for name in CALLS}
+    points = make_points(spec, labels, {name: spec.axis(name).array for name in spec.value_names})
+    for place, seed in enumerate(spec.values("seed")):
+        values = points.at({**dict.fromkeys(points.values, 0), "seed": place})
+        alone = qb.solve(
+            member_of(points.network, values, "uniform"),
+            epsilon=0.01,
+            times=points.times_at(dict.fromkeys(points.values, 0)),
+            protocol=[{"until": 4 / 0.003}, {"until": 9 / 0.003, "drive": [1, 0.5]}, {"drive": 0.5, "coupling": 0.5}],
+            initial="steady",
+        )
+        np.testing.assert_allclose(energies[place, 0, 0], alone.energy_t, rtol=1e-12, err_msg=f"seed {seed}")
 
 
 def test_a_run_grows_along_a_named_axis(tmp_path: Path) -> None:
