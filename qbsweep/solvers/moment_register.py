@@ -29,17 +29,22 @@ _TILE = 1024  # members whose eigenvalues are sought at once
 _TILE_BYTES = 8_000_000  # working set of some members
 _EPS = float(np.finfo(float).eps)
 _NOTHING, _LARGE = 1e-300, 1e150
-# Seconds on one core of 2023: of a number of the results, a member, its time, a spectrum, and n^3 of either.
-_A_NUMBER, _A_SOLVE, _A_STEP, _A_SPECTRUM, _AN_ENTRY = 2e-8, 60e-6, 10e-6, 30e-6, 5e-8
+# Seconds on one core of 2023, of a thing whatever its size and of (N+1)^3: a member, its step in time, eigenvalues.
+_A_NUMBER = 1e-8
+_A_MEMBER, _A_STEP, _A_SPECTRUM = (16e-6, 6e-8), (2e-6, 2e-8), (5e-6, 1.6e-7)
 
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    """How an output follows from a state, with its error; its axes of drive and bath, and those behind them."""
+    """How an output follows from a state, with its error; its axes of drive and bath, and those behind them.
+
+    `spectra` are the axes along which it takes the eigenvalues of whole covariances in squeezed baths.
+    """
 
     of: Callable[[Any], tuple[Array, FloatArray]]
     bath: tuple[str, ...]
     behind: tuple[str, ...] = ()
+    spectra: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -209,14 +214,14 @@ class _InTime:
 
 STEADY = {
     "ergotropy_register": _Output(_Steady.register_ergotropy, _ENERGY),
-    "log_negativity": _Output(_Steady.log_negativity, _STATE),
+    "log_negativity": _Output(_Steady.log_negativity, _STATE, spectra=("r",)),
     "purity": _Output(_Steady.purity, _STATE),
     "energy_variance_terminal": _Output(_Steady.energy_variance, _BEAT),
     "drive_power": _Output(_Steady.drive_power, _DRIVE),
 }
 IN_TIME = {
-    "ergotropy_register_t": _Output(_InTime.register_ergotropy, _ENERGY, ("time",)),
-    "log_negativity_t": _Output(_InTime.log_negativity, _STATE, ("time",)),
+    "ergotropy_register_t": _Output(_InTime.register_ergotropy, _ENERGY, ("time",), _STATE),
+    "log_negativity_t": _Output(_InTime.log_negativity, _STATE, ("time",), _STATE),
     "energy_variance_t": _Output(_InTime.energy_variance, _BEAT, ("mode", "time")),
     "drive_power_t": _Output(_InTime.drive_power, _DRIVE, ("time",)),
 }
@@ -293,13 +298,16 @@ def bytes_of_member(points: Points, outputs: Sequence[str], sizes: Mapping[str, 
 
 def seconds(points: Points, outputs: Sequence[str], sizes: Mapping[str, int]) -> float:
     """Predict the seconds of a whole product."""
-    n, members = points.network.n_modes, math.prod(sizes.get(name, 1) for name in FAMILY)
-    states = math.prod(sizes[name] for name in _STATE) if np.any(points.values["r"].values) else 0
-    found = 0.0
-    for table, of_member, times in ((STEADY, _A_SOLVE, 1), (IN_TIME, _A_STEP, points.n_times)):
-        asked = [name for name in outputs if name in table]
-        spectra = states * sum("negativity" in name or "ergotropy" in name for name in asked)
-        numbers = sum(math.prod(sizes[dim] for dim in table[name].bath) for name in asked)
-        one = bool(asked) * (of_member + _AN_ENTRY * n**3) + spectra * (_A_SPECTRUM + _AN_ENTRY * (2 * n) ** 3)
-        found += members * times * (one + numbers * _A_NUMBER)
+    cube, members = points.network.n_modes**3, math.prod(sizes.get(name, 1) for name in FAMILY)
+    is_squeezed, found = bool(np.any(points.values["r"].values)), 0.0
+    for table, of_member, times in ((STEADY, _A_MEMBER, 1), (IN_TIME, _A_STEP, points.n_times)):
+        asked = [table[name] for name in outputs if name in table]
+        spectra = sum(math.prod(sizes[dim] for dim in one.spectra) for one in asked if one.spectra and is_squeezed)
+        numbers = sum(math.prod(sizes[dim] for dim in one.bath) for one in asked)
+        one = bool(asked) * _seconds(of_member, cube) + spectra * _seconds(_A_SPECTRUM, cube) + numbers * _A_NUMBER
+        found += members * times * one
     return found
+
+
+def _seconds(rates: tuple[float, float], cube: int) -> float:
+    return rates[0] + rates[1] * cube
