@@ -16,7 +16,7 @@ SHORT = {
 }
 """For axes of narrow figures; what is not here has its `long_name`."""
 
-_UNITS = {"omega": "ω", "1/omega": "1/ω", "1/kappa": "1/κ", "omega omega": "ω²", "omega kappa": "ω κ"}
+_UNITS = {"omega": "ω", "1/omega": "1/ω", "1/kappa": "1/κ", "omega omega": "ω²", "omega^2": "ω²", "omega kappa": "ω κ"}
 _WORDS = {
     "moments": "exact",
     "lindblad": "truncated",

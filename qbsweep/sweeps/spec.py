@@ -192,7 +192,7 @@ def resolve(file: SweepFile, mistakes: Mistakes | None = None) -> SweepSpec:
     spec = SweepSpec(file.name, axes, fixed, times, outputs, networks, protocol, named)
     with mistakes.collected():
         _check_topologies(spec, file.networks)
-    for check in (_check_size, _check_linear, check_protocol):
+    for check in (_check_size, _check_linear, _check_whole, check_protocol):
         with mistakes.collected():
             check(spec)
     mistakes.raise_any()
@@ -270,6 +270,23 @@ def _check_linear(spec: SweepSpec) -> None:
             if nonlinear and "displaced" in spec.values("frame"):
                 raise GrammarError(
                     (section, name), f"{what}, which needs `frame: lab`: only a linear network can be displaced"
+                )
+
+
+def _check_whole(spec: SweepSpec) -> None:
+    """Refuse outputs of the whole network where no point can have them."""
+    if "ergotropy_incoherent_terminal" in spec.outputs and "displaced" in spec.values("frame"):
+        raise GrammarError(
+            ("outputs",),
+            "output `ergotropy_incoherent_terminal` needs `frame: lab`, where the levels are those of the energy, "
+            "but `frame` is displaced",
+        )
+    if {"ergotropy_register", "ergotropy_register_t"} & set(spec.outputs):
+        for value in spec.values("fock_levels"):
+            if (levels_by_role(value) or {}).get("battery") == QUBIT:
+                raise GrammarError(
+                    ("outputs",),
+                    f"output `ergotropy_register` needs oscillators, but `fock_levels` {value} makes qubits",
                 )
 
 

@@ -427,6 +427,30 @@ SWEEP_FILES = {
         r":4: `outputs` must be 'energy_charger', .* but axis value 1 is 1|:4: .*output",
     ),
     "time output without times": (text(extra="outputs: [energy_t]"), r":4: output `energy_t` needs `times`"),
+    "entanglement in time without times": (
+        text(extra="outputs: [log_negativity_t]"),
+        r":4: output `log_negativity_t` needs `times`, but there are none",
+    ),
+    "misspelt negativity": (
+        text(extra="outputs: [log_negativty]"),
+        r":4: output 'log_negativty' is not known; did you mean 'log_negativity'\?",
+    ),
+    "populations of moments": (
+        text(extra="outputs: [ergotropy_incoherent_terminal]"),
+        r":4: output `ergotropy_incoherent_terminal` needs `solver` 'lindblad', which this sweep does not have",
+    ),
+    "populations in the displaced frame": (
+        text(solver="lindblad", frame="displaced", extra="outputs: [ergotropy_incoherent_terminal]"),
+        r":4: output `ergotropy_incoherent_terminal` needs `frame: lab`, .* but `frame` is displaced",
+    ),
+    "register of qubits": (
+        text(
+            solver="lindblad",
+            fock_levels="{charger: 5, battery: 2}",
+            extra="outputs: [ergotropy_register]",
+        ),
+        r":4: output `ergotropy_register` needs oscillators, but `fock_levels` charger 5, battery 2 makes qubits",
+    ),
     "times for nothing": (text(extra="outputs: [energy]\ntimes: [1]"), r":4: `times` is given, but no output uses it"),
     # networks of one's own
     "N of another network": (own("{edges: [[0, 1]]}", N="2"), r":4: network `own` .*so `N` must be 1, but is 2"),

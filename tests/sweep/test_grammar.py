@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from qbsweep.errors import QbsweepError
 from qbsweep.runs.box import solve_box
+from qbsweep.store.layout import attributes_of
 from qbsweep.sweeps import parse, syntax, variables
 from qbsweep.sweeps.axes import Axis
 from qbsweep.sweeps.parameters import PARAMETERS
@@ -612,3 +613,16 @@ def test_lines_of_values_are_known(tmp_path: Path) -> None:
     assert lines["sweep", "J"] == 4
     assert lines["sweep", "J", "linspace"] == 5
     assert lines["sweep", "N"] == 6
+
+
+def test_units_of_the_outputs_of_the_whole_network(load: Load) -> None:
+    """Energies are in units of what `omega` is given in; a rate, and so a power, is in omega besides."""
+    names = ("ergotropy_register", "energy_variance_terminal", "drive_power", "purity")
+    units = {}
+    for omega in ("1", "2"):
+        spec = load(text(extra=f"outputs: [{', '.join(names)}]", omega=omega))
+        units[omega] = [attributes_of(spec, variables.VARIABLES[name])["units"] for name in names]
+    assert units == {
+        "1": ["omega", "omega^2", "omega^2", "1"],
+        "2": ["[omega]", "[omega]^2", "[omega] omega", "1"],
+    }
