@@ -179,9 +179,12 @@ class _InTime:
         work, error = epsilon * (epsilon * coherent), self._moments.error
         if not r.any():
             return omega * work, error
-        _, C, S = self._state(slice(1, None))
+        V, C, S = self._state(slice(1, None))
         share = register.register_ergotropy(np.zeros(C.shape[:-1]), C, S)
-        return omega * (work + share[:, None, None]), 4 * error
+        # A difference of energies, which are as large as V: of little squeezing it has few digits.
+        scale = share.max(axis=-1) + work.min(axis=(1, 2)).max(axis=-1) + _NOTHING
+        lost = 4 * _EPS * np.abs(V).max(axis=(-3, -2, -1)) / scale * (share.max(axis=-1) > 0)
+        return omega * (work + share[:, None, None]), 4 * error + _of_members(lost)
 
     def log_negativity(self) -> tuple[Array, FloatArray]:
         if not self.drive.r.any():
