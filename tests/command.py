@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from qbsweep.cli import main as cli
 
-MAX_SENTENCE = 400  # the longest lists all parameters
+MAX_SENTENCE = 480  # the longest list all parameters, or all outputs
 
 
 class Outcome(NamedTuple):
