@@ -1,6 +1,7 @@
 """Protocols in Fock space: both engines, the exact moments, what is conserved, and what is refused."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from qbsweep.errors import QbsweepError
 from qbsweep.physics.fock import qutip_reference
 from qbsweep.physics.fock.bounds import spectral_ellipse
 from qbsweep.physics.fock.climb import solve_auto, solve_fixed
+from qbsweep.physics.fock.cost import evolution_applications
 from qbsweep.physics.fock.evolution import evolve_protocol
 from qbsweep.physics.fock.exact import exact_values, gaussian_moments
 from qbsweep.physics.fock.initial import mode_state
@@ -17,7 +19,8 @@ from qbsweep.physics.fock.model import fock_model
 from qbsweep.physics.fock.number_blocks import build_operator
 from qbsweep.physics.fock.point import solve, solve_model
 from qbsweep.physics.fock.propagator import Ellipse
-from qbsweep.physics.fock.ramp import ramped
+from qbsweep.physics.fock.ramp import ramp_applications, ramped
+from qbsweep.physics.fock.stages import stages
 from qbsweep.physics.fock.task import Task
 from qbsweep.physics.gaussian import bath_anomaly, bath_occupation
 from qbsweep.physics.matrices import damping_matrix, drift_matrix, squeezing_matrix
@@ -318,3 +321,16 @@ def test_qutip_begins_with_the_same_state():
     found = evolve_protocol(model, np.array([0.0]), 1e-9, keep_rho=True)
     assert found.rho is not None
     np.testing.assert_allclose(found.rho[0], wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["charge-and-store", "squeezed-ramps", "kerr", "qubit-detuned"])
+def test_applications_are_foreseen(name):
+    network, levels, bath, protocol = (POINTS | NONLINEAR)[name]
+    model = fock_model(network, levels, epsilon=0.001, **bath, protocol=replace(protocol, initial=Initial()))
+    counts = []
+    for stage in stages(model, TIMES[-1]):
+        ellipse = spectral_ellipse(stage.model, build_operator(stage.model)[1])
+        ramp = ramp_applications(ellipse, stage.length)
+        counts.append(ramp if stage.is_ramp else evolution_applications(stage.model, stage.length))
+    needed = solve_model(model, times=TIMES, steady=False).applications
+    assert 0.6 * needed <= sum(counts) <= 1.5 * needed
