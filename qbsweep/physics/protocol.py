@@ -61,8 +61,8 @@ class Initial:
     Attributes
     ----------
     kind : {'vacuum', 'thermal', 'steady', 'modes'}
-        `thermal`: every mode with the bath's n_th photons; `steady`: the steady state of the first segment's couplings
-        at its first level of the drive; `modes`: a state of every mode.
+        `thermal`: every mode with the bath's n_th photons; `steady`: the steady state as the parameters say, whatever
+        the protocol does from then on; `modes`: a state of every mode.
     modes : tuple of ModeState
     """
 

@@ -150,8 +150,7 @@ def _beginning(
     """Return alpha, C and S at the beginning of a protocol."""
     n, kind, states = network.n_modes, protocol.initial.kind, protocol.initial.modes
     if kind == "steady":
-        first = protocol.segments[0]
-        steady = steady_moments(scaled(network, first.coupling, 1.0), epsilon * first.drive[0], n_th, r, theta_r)
+        steady = steady_moments(network, epsilon, n_th, r, theta_r)
         return steady.alpha, steady.C, steady.S
     if kind != "modes":
         return np.zeros(n, complex), n_th * (kind == "thermal") * np.eye(n, dtype=complex), np.zeros((n, n), complex)

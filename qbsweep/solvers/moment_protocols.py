@@ -21,7 +21,7 @@ from qbsweep.solvers.moment_snapshots import BATH, Errors, Snapshot, template_of
 from qbsweep.solvers.status import FAILED, OK, SUSPECT, VERDICT_CODES
 
 _TILE_BYTES = 16_000_000  # working set of the runs at once
-_UNSETTLED = "there is no steady state to start from: with the couplings of the first segment some mode does not relax"
+_UNSETTLED = "there is no steady state to start from: some mode does not relax"
 
 # Seconds on one core of 2023: of a time, whatever there is at it; of a run and an entry of its matrices then; of a span
 # that is computed anew; of a number of the results.

@@ -45,9 +45,9 @@ class Runs:
         amplitudes, beginning = self.beginning(runs)
         fluctuations = kind != "steady" and (is_noisy or bool(beginning.occupation.any()))
         begins = np.ones(len(runs), dtype=bool)
-        start = at_rest(amplitudes, fluctuations=fluctuations, squeezing=bool(r.any()))
+        start = at_rest(amplitudes, legs[0].levels[0], fluctuations=fluctuations, squeezing=bool(r.any()))
         if kind == "steady":
-            start, begins = settled(matrices, legs[0], start)
+            start, begins = settled(matrices, start)
         along = moments_along(matrices, legs, self.times[runs], start)
         return begins, (Snapshot(moments, beginning, points) for moments in along)
 

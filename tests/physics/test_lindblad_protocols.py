@@ -158,8 +158,7 @@ def test_moments_obey_their_equations(kind, segments, bath):
         "modes": product_moments(states),
     }
     if kind == "steady":
-        first = segments[0]
-        steady = steady_moments(scaled(network, first.coupling, 1.0), 0.002 * first.drive[0], **full)
+        steady = steady_moments(network, 0.002, **full)
         begin["steady"] = steady.alpha, steady.C, steady.S
     alpha, C, S = tight(network, TIMES, 0.002, **full, protocol=protocol, begin=begin[kind])
     model = fock_model(network, 4, epsilon=0.002, **bath, protocol=protocol)
@@ -242,8 +241,7 @@ def test_segments_that_change_nothing_change_nothing(frame):
 @pytest.mark.parametrize("coupling", [1.0, 0.0])
 def test_switching_off_a_directed_pair(coupling):
     """E_0 e^{-Lambda t} (1 + Lambda t/2)^2 while it stays coupled, E_0 e^{-kappa t} alone."""
-    # The steady state of a segment without a drive is empty: the charger is driven until an instant after 0.
-    protocol = Protocol((Segment(1e-9), Segment(drive=(0.0, 0.0), coupling=coupling)), Initial("steady"))
+    protocol = Protocol((Segment(drive=(0.0, 0.0), coupling=coupling),), Initial("steady"))
     times = np.linspace(0, 3 / KAPPA, 7)
     found = solve(cascaded(1, KAPPA / 2, KAPPA), 7, epsilon=0.0003, protocol=protocol, times=times.tolist())
     rate = 2 * KAPPA
@@ -288,9 +286,9 @@ def test_refusals(levels, protocol, sentence):
 
 
 def test_a_steady_beginning_needs_losses():
-    protocol = Protocol((Segment(5.0, coupling=0.0), Segment()), Initial("steady"))
+    protocol = Protocol((Segment(5.0),), Initial("steady"))
     with pytest.raises(QbsweepError, match="lossless"):
-        solve(cascaded(1, KAPPA, [KAPPA, 0.0]), 4, epsilon=0.001, protocol=protocol, times=[1.0], steady=False)
+        solve(cascaded(1, 0.0, [KAPPA, 0.0]), 4, epsilon=0.001, protocol=protocol, times=[1.0], steady=False)
 
 
 @pytest.mark.parametrize("bath", BATHS)

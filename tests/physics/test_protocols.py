@@ -293,16 +293,16 @@ def test_named_numbers_are_axes():
 
 
 def test_only_points_without_a_beginning_fail():
-    """A mode that nothing damps has no steady state to start from, in a segment that couples it to nothing."""
+    """A mode that nothing damps has no steady state to start from where it is coupled to nothing."""
     network = Network((1.0, 0.0), (Edge(0, 1, 1.0),), (0.0, 0.5))
-    protocol = [{"until": 1, "coupling": "g"}, {"drive": 0}]
+    protocol = [{"until": 1}, {"drive": 0}]
     ds = qb.solve(
-        network, times=[0.5, 2], protocol=protocol, initial="steady", epsilon=EPSILON, g=[0, 1], outputs=OUTPUTS
+        network, times=[0.5, 2], protocol=protocol, initial="steady", epsilon=EPSILON, J=[0, 1], outputs=OUTPUTS
     )
     assert ds.status.values.tolist() == [2, 1]
-    assert np.isnan(ds.energy_t.sel(g=0)).all()
+    assert np.isnan(ds.energy_t.sel(J=0)).all()
     with pytest.raises(QbsweepError, match="no steady state to start from"):
-        qb.solve(network, times=[0.5], protocol=protocol, initial="steady", epsilon=EPSILON, g=0.0, outputs=OUTPUTS)
+        qb.solve(network, times=[0.5], protocol=protocol, initial="steady", epsilon=EPSILON, J=0.0, outputs=OUTPUTS)
 
 
 def test_the_error_is_known_where_nothing_is_left():

@@ -7,7 +7,7 @@ from scipy.linalg import expm
 
 from qbsweep.arrays import Array, ComplexArray, FloatArray
 from qbsweep.physics.fock.model import FockModel
-from qbsweep.physics.fock.stages import Stage, first, last, stages
+from qbsweep.physics.fock.stages import Stage, before, last, stages
 from qbsweep.physics.matrices import drift_matrix
 
 
@@ -64,7 +64,7 @@ def initial_amplitudes(model: FockModel) -> ComplexArray:
     """Return the coherent amplitudes that a model begins with, shape (modes,)."""
     initial = None if model.protocol is None else model.protocol.initial
     if initial is not None and initial.kind == "steady":
-        return _steady(first(model))
+        return _steady(before(model))
     if initial is not None and initial.kind == "modes":
         return np.array([state.amplitude for state in initial.modes], dtype=complex)
     return np.zeros(model.network.n_modes, dtype=complex)

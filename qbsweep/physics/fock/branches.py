@@ -26,7 +26,7 @@ import numpy as np
 
 from qbsweep.arrays import Array, ComplexArray, FloatArray
 from qbsweep.physics.fock.model import FockModel
-from qbsweep.physics.fock.stages import first, last, stages, standing
+from qbsweep.physics.fock.stages import before, last, stages, standing
 from qbsweep.physics.matrices import drift_matrix
 
 MARGIN = 3.0  # standard deviations of the photon number by which a branch must lie below the cut
@@ -93,7 +93,7 @@ def reachable_branches(
     else:
         held = [last(model)] if steady else []
         if model.protocol.initial.kind == "steady":
-            held.append(first(model))
+            held.append(before(model))
         for stage in [] if times is None else stages(model, float(times[-1])):
             held += [] if _is_short(stage.model, stage.length) else stage.models()
     if not held:

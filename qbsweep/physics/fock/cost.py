@@ -15,7 +15,7 @@ from qbsweep.physics.fock.bounds import HEIGHT, drive_height, kerr_height, relax
 from qbsweep.physics.fock.model import FockModel
 from qbsweep.physics.fock.propagator import ROUNDING, TOLERANCE, Ellipse, degree
 from qbsweep.physics.fock.ramp import ramp_applications
-from qbsweep.physics.fock.stages import first, last, stages
+from qbsweep.physics.fock.stages import before, last, stages
 from qbsweep.physics.fock.steady import DIRECT, MAX_APPLICATIONS
 from qbsweep.physics.fock.terms import REAL_TOLERANCE, generator, is_real
 from qbsweep.physics.matrices import coherent_matrix, damping_matrix, drift_matrix, squeezing_matrix
@@ -148,7 +148,7 @@ def _protocol_memory(model: FockModel, steady: bool, times: int, end: float | No
     held = [predict_memory(last(model))] if steady else []
     if times:
         if model.protocol is not None and model.protocol.initial.kind == "steady":
-            held.append(predict_memory(first(model)))
+            held.append(predict_memory(before(model)))
         for stage in stages(model, _end(model, end)):
             between = BETWEEN_COPIES * (8 if is_real(stage.model) else 16) * model.dimension**2
             held.append(predict_memory(stage.model, steady=False, times=times, end=stage.length) + between)
@@ -160,7 +160,7 @@ def _protocol_seconds(model: FockModel, steady: bool, times: int, end: float | N
     seconds = predict_seconds(last(model)) if steady else 0.0
     if times:
         if model.protocol is not None and model.protocol.initial.kind == "steady":
-            seconds += predict_seconds(first(model))
+            seconds += predict_seconds(before(model))
         final = _end(model, end)
         for stage in stages(model, final):
             inside = max(1, round(times * stage.length / final))

@@ -16,7 +16,7 @@ from qbsweep.physics.fock.operator import DenseOperator, Operator
 from qbsweep.physics.fock.propagator import Evolution, propagate
 from qbsweep.physics.fock.ramp import ramped
 from qbsweep.physics.fock.relaxed import relaxed
-from qbsweep.physics.fock.stages import Stage, first, stages
+from qbsweep.physics.fock.stages import Stage, before, stages
 from qbsweep.physics.fock.terms import Generator, gauged, ungauge
 
 SHARE = 0.5  # of the error that may be made, for the state that an evolution begins with
@@ -62,7 +62,7 @@ def _begin(model: FockModel, terms: Generator, accuracy: float) -> tuple[Array, 
     """Return the density matrix that a protocol begins with, in a gauge, its error, what it took, and what is wrong."""
     if model.protocol is None or model.protocol.initial.kind != "steady":
         return gauged(product_state(model), terms), 0.0, 0, ""
-    still = first(model)
+    still = before(model)
     branches = None if still.gaussian else classical_branches(still)
     found = relaxed(still, *build_operator(still), branches, None, accuracy, keep_rho=True)
     return gauged(np.asarray(found.rho)[0], terms), found.error, found.applications, found.reason

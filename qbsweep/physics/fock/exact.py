@@ -10,7 +10,7 @@ from qbsweep.errors import QbsweepError
 from qbsweep.physics import gaussian
 from qbsweep.physics.fock.amplitudes import amplitudes, evolved, within
 from qbsweep.physics.fock.model import FockModel, require_relaxing
-from qbsweep.physics.fock.stages import first, last, stages
+from qbsweep.physics.fock.stages import before, last, stages
 from qbsweep.physics.matrices import damping_matrix, drift_matrix, squeezing_matrix
 from qbsweep.physics.moments.anomaly import anomaly_deficits
 from qbsweep.physics.moments.dynamics import evolved_populations
@@ -103,8 +103,8 @@ def _begin(model: FockModel) -> tuple[ComplexArray, ComplexArray]:
         C = np.diag(gaussian.bath_occupation(occupation, squeezing)).astype(complex)
         S = np.diag(gaussian.bath_anomaly(occupation, squeezing) * turn)
     elif initial is not None and initial.kind == "steady":
-        network = first(model).network
-        require_relaxing(first(model))
+        network = before(model).network
+        require_relaxing(before(model))
         M = drift_matrix(network)
         C = model.occupation * np.eye(n, dtype=complex)  # thermal light is what it is, whatever the network
         S = solve_sylvester(M, M.T, -np.conj(model.anomaly) * squeezing_matrix(network))

@@ -17,7 +17,7 @@ from qbsweep.physics.fock.amplitudes import initial_amplitudes
 from qbsweep.physics.fock.branches import classical_branches, reachable_branches
 from qbsweep.physics.fock.exact import gaussian_moments
 from qbsweep.physics.fock.model import FockModel
-from qbsweep.physics.fock.stages import first, stages
+from qbsweep.physics.fock.stages import before, stages
 from qbsweep.physics.fock.verdict import FLOOR
 from qbsweep.physics.matrices import drift_matrix
 
@@ -147,6 +147,6 @@ def classical_populations(model: FockModel, end: float | None = None) -> FloatAr
 def _classical_beginning(model: FockModel) -> ComplexArray:
     """Return the amplitudes that the classical equation begins with: of a steady state, those of its highest branch."""
     if model.protocol is not None and model.protocol.initial.kind == "steady":
-        branches = classical_branches(first(model))
+        branches = classical_branches(before(model))
         return branches[-1] if len(branches) else np.zeros(model.network.n_modes, dtype=complex)
     return initial_amplitudes(model)

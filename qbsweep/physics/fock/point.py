@@ -15,7 +15,7 @@ from qbsweep.physics.fock.model import FockModel, Levels, fock_model, require_re
 from qbsweep.physics.fock.number_blocks import build_operator
 from qbsweep.physics.fock.observables import Reduced, observables, top_population
 from qbsweep.physics.fock.relaxed import Start, relaxation_rate, relaxed, resized
-from qbsweep.physics.fock.stages import first, last
+from qbsweep.physics.fock.stages import before, last
 from qbsweep.physics.fock.steady import ROUNDING, TOLERANCE
 from qbsweep.physics.fock.whole import OF_RHO, require_possible, whole_values
 from qbsweep.physics.network import Network
@@ -160,7 +160,7 @@ def solve_model(
     if steady:
         require_relaxing(still)
     if grid is not None and model.protocol is not None and model.protocol.initial.kind == "steady":
-        require_relaxing(first(model))
+        require_relaxing(before(model))
     if engine == "qutip":
         parts = _solve_qutip(model, grid, steady)
     else:

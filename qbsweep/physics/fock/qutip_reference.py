@@ -16,7 +16,7 @@ with warnings.catch_warnings():
 from qbsweep.arrays import ComplexArray, FloatArray
 from qbsweep.physics.fock.amplitudes import within
 from qbsweep.physics.fock.model import FockModel
-from qbsweep.physics.fock.stages import first, stages
+from qbsweep.physics.fock.stages import before, stages
 from qbsweep.physics.matrices import coherent_matrix, jump_operators
 
 MORE_LEVELS = 100  # that an initial state is made in before it is cut
@@ -85,7 +85,7 @@ def initial_state(model: FockModel) -> qutip.Qobj:
     """Return the density matrix that a model begins with, in its frame: displaced and squeezed in many more levels."""
     initial = None if model.protocol is None else model.protocol.initial
     if initial is not None and initial.kind == "steady":
-        rho, _ = steady_state(first(model))
+        rho, _ = steady_state(before(model))
         return qutip.Qobj(rho, dims=[list(model.levels)] * 2)
     if initial is None or initial.kind == "vacuum":
         return vacuum(model.levels)

@@ -56,12 +56,9 @@ class Stage:
         return [replace(self.model, epsilon=drive, storage=None) for drive in dict.fromkeys(self.drives)]
 
 
-def first(model: FockModel) -> FockModel:
-    """Return the model that a protocol begins with, as if it stood still."""
-    if model.protocol is None:
-        return model
-    segment = model.protocol.segments[0]
-    return _still(model, segment, segment.drive[0])
+def before(model: FockModel) -> FockModel:
+    """Return the model as its parameters say: a protocol with a steady beginning begins with its steady state."""
+    return model if model.protocol is None else replace(model, protocol=None)
 
 
 def last(model: FockModel) -> FockModel:
@@ -95,7 +92,7 @@ def drives_at(model: FockModel, times: Sequence[float] | FloatArray | None) -> F
     grid = np.asarray(times, dtype=float)
     if model.protocol is None:
         return np.full(len(grid), model.epsilon)
-    found = np.full(len(grid), first(model).epsilon)
+    found = np.full(len(grid), model.epsilon * model.protocol.segments[0].drive[0])
     for stage in stages(model, float(grid[-1])):
         inside = (grid > stage.begin) & (grid <= stage.end)
         found[inside] = stage.drives[0]
@@ -105,14 +102,17 @@ def drives_at(model: FockModel, times: Sequence[float] | FloatArray | None) -> F
 
 
 def standing(model: FockModel) -> list[FockModel]:
-    """Return the models of all segments at their first and last drives, each once, as if they stood still."""
-    segments = _protocol(model).segments
+    """Return the models of all segments at their first and last drives, each once, as if they stood still.
+
+    That of a steady beginning is among them.
+    """
+    segments = _standing(model)
     return list(dict.fromkeys(_still(model, segment, level) for segment in segments for level in segment.drive))
 
 
 def storage(model: FockModel) -> Storage:
     """Return how the density matrix of a protocol is held: in one gauge, real or in blocks only if all stages are."""
-    segments = _protocol(model).segments
+    segments = _standing(model)
     levels = [level for segment in segments for level in segment.drive]
     strongest = max(segments, key=lambda segment: segment.coupling)
     phases = tuple(_phases(model, _still(model, strongest, max(levels, key=abs))).tolist())
@@ -129,6 +129,12 @@ def storage(model: FockModel) -> Storage:
 
 def _protocol(model: FockModel) -> Protocol:
     return UNCHANGED if model.protocol is None else model.protocol
+
+
+def _standing(model: FockModel) -> tuple[Segment, ...]:
+    """Return the segments, and beside them what a steady beginning is one of."""
+    protocol = _protocol(model)
+    return protocol.segments + ((Segment(),) if protocol.initial.kind == "steady" else ())
 
 
 def _states(model: FockModel) -> tuple[ModeState, ...]:

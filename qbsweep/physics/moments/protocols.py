@@ -111,8 +111,8 @@ class Moments:
     turned: FloatArray
 
 
-def at_rest(begun: Array, *, fluctuations: bool, squeezing: bool) -> Moments:
-    """Return the beginning from a state without correlations, of amplitudes (R, n)."""
+def at_rest(begun: Array, level: FloatArray, *, fluctuations: bool, squeezing: bool) -> Moments:
+    """Return the beginning from a state without correlations, of amplitudes (R, n), at a level of the drive (R,)."""
     (runs, n), is_displaced = begun.shape, bool(begun.any())
     zero = np.zeros((runs, n, n), dtype=complex)
     return Moments(
@@ -120,30 +120,31 @@ def at_rest(begun: Array, *, fluctuations: bool, squeezing: bool) -> Moments:
         begun=begun if is_displaced else None,
         U=zero + np.eye(n) if fluctuations else None,
         pairs=zero if squeezing else None,
-        level=np.zeros(runs),
+        level=level,
         of_driven=Errors.of(np.zeros((runs, n))),
         of_begun=Errors.of(np.abs(begun)) if is_displaced else None,
         turned=np.zeros(runs),
     )
 
 
-def settled(matrices: Matrices, leg: Leg, rest: Moments) -> tuple[Moments, Array]:
-    """Return the beginning from the steady state of a segment, not from rest, and which runs have one, shape (R,)."""
-    M = joined(matrices.drift, leg.coupling)
+def settled(matrices: Matrices, rest: Moments) -> tuple[Moments, Array]:
+    """Return the beginning from the steady state, not from rest, and which runs have one, shape (R,)."""
+    whole = np.ones_like(rest.level)
+    M = joined(matrices.drift, whole)
     decay = -np.linalg.eigvals(M).real.max(axis=1)
     relaxes = decay > 1e-13 * norms(M)
     M[~relaxes] = -np.eye(M.shape[-1])  # of no use, but finite
     source = np.zeros((*M.shape[:2], 1), dtype=complex)
-    source[:, 0] = 1j * leg.levels[0][:, None]
+    source[:, 0] = 1j
     alpha = np.linalg.solve(M, source)
     moved = np.linalg.solve(M, source - M @ alpha)
     driven = (alpha + moved)[..., 0]
     pairs = rest.pairs
     if pairs is not None:
-        D = as_pairs(joined(matrices.pairs, leg.coupling))
+        D = as_pairs(joined(matrices.pairs, whole))
         pairs = pairs_of(settled_noise(as_real(M), D[:, None], 1 / np.where(relaxes, decay, 1.0))[:, 0])
     error = Errors.of(np.abs(driven) + np.abs(moved[..., 0]) / float(np.finfo(float).eps))
-    start = replace(rest, driven=driven, pairs=pairs, level=leg.levels[0], of_driven=error)
+    start = replace(rest, driven=driven, pairs=pairs, of_driven=error)
     return start, relaxes
 
 
