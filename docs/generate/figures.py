@@ -26,6 +26,9 @@ CHARTS = {
     "convergence": "truncation_error-fock_levels",
     "settling": "settling_time-N",
     "bistable": "energy_charger-epsilon",
+    "imperfect": "energy_terminal-J-gamma_ratio",
+    "disorder": "median-N",
+    "storage": "terminal-energy_t",
 }
 """Which chart of a workflow's report the gallery shows."""
 

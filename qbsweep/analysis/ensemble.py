@@ -138,12 +138,12 @@ def _variables(
     what, units = spoken(of), of.attrs.get("units", "1")
     low, high = (f"{100 * quantile:g} % quantile" for quantile in quantiles)
     texts = {
-        "mean": f"mean {what} over the seeds",
+        "mean": f"mean {what}",
         "mean_error": f"standard error of the mean {what}",
-        "lower": f"{low} of the {what} over the seeds",
-        "median": f"median {what} over the seeds",
-        "upper": f"{high} of the {what} over the seeds",
-        "mean_log": f"mean logarithm of the {what} over the seeds",
+        "lower": f"{low} of the {what}",
+        "median": f"median {what}",
+        "upper": f"{high} of the {what}",
+        "mean_log": f"mean logarithm of the {what}",
         "mean_log_error": "standard error of the mean logarithm",
         "n_seeds": "seeds that are used",
         "failed_points": "points left out as failed",

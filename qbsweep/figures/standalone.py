@@ -58,7 +58,7 @@ def embedded(chart: Chart | Map) -> Model:
     if not chart.selectors:
         plain: Model = model
         return plain
-    boxes = [part for part in model.center if isinstance(part, BoxAnnotation)]
+    boxes = [part for part in model.renderers if isinstance(part, BoxAnnotation)]
     renderers = [r for r in model.renderers if isinstance(r, GlyphRenderer)]
     states = [ColumnDataSource({"y": y.ravel()}) for y in _states(chart)]
     if len(states) != len(renderers):

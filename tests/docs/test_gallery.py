@@ -12,6 +12,7 @@ from qbsweep.analysis.charging import settling_time
 from qbsweep.analysis.odd_even import odd_even_ratio
 from qbsweep.analysis.optimal_coupling import optimal_coupling
 from qbsweep.analysis.scaling import scaling_exponent
+from qbsweep.physics.closed_forms import nonreciprocal_cascaded_energy
 
 from ..command import qbsweep
 from ..readme_commands import ROOT
@@ -145,6 +146,49 @@ def test_settling(dataset) -> None:
     said("settling", time.sel(N=[1, 32]), ".2f")
     said("settling", time.sel(topology="cascaded", coupling="reciprocal").max(), ".2f")
     assert float(time.sel(topology="cascaded", coupling="reciprocal").idxmax("N")) == 4
+
+
+def test_imperfect(dataset) -> None:
+    ds = dataset("imperfect")
+    perfect = ds.sel(J=1, phase_error=0)
+    best = perfect.qb.optimal_coupling(along="gamma_ratio")
+    at_1 = perfect.energy_terminal.sel(gamma_ratio=1)
+    said("imperfect", best.gamma_ratio_op.sel(N=[3, 5]), ".5f")
+    said("imperfect", (best.energy_op / at_1).sel(N=[3, 5]), ".5f")
+    assert (best.gamma_ratio_best.sel(N=[2, 4, 6, 8]) == 0).all()
+    said("imperfect", perfect.energy_terminal.sel(N=2, gamma_ratio=0) / at_1.sel(N=2), ".3f")
+    near = perfect.energy_terminal.sel(gamma_ratio=[0.9, 1.1], method="nearest") / at_1 - 1
+    said("imperfect", 100 * np.abs(near).max(), ".1f")
+    energy = ds.energy_terminal.sel(J=1, gamma_ratio=1)
+    loss = 100 * (1 - energy / energy.sel(phase_error=0))
+    said("imperfect", [loss.sel(N=N, phase_error=p) for N, p in ((1, 0.1), (8, 0.1), (8, 0.3))], ".1f")
+
+
+def test_disorder(dataset) -> None:
+    ds = dataset("disorder")
+    found = ds.qb.ensemble().sel(N=20)
+    said("disorder", found["median"], ".4f")
+    said("disorder", found.upper / found.lower, ".1f")
+    clean = nonreciprocal_cascaded_energy(20, 20, ds.J_abs.sel(N=20), ds.kappa.item(), ds.epsilon.item())
+    directed = found.sel(coupling="nonreciprocal")
+    said("disorder", directed.mean_log - np.log(clean), ".3f")
+    said("disorder", directed.mean_log_error, ".3f")
+    assert abs(directed.mean_log - np.log(clean) + 1.8148878) < 3 * directed.mean_log_error
+
+
+def test_storage(dataset) -> None:
+    ds = dataset("storage")
+    times = ds.qb.storage_time()
+    pair = times.energy_half_life.sel(coupling="nonreciprocal", N=1).isel(switch_off=-1).item()
+    said("storage", pair, ".5f")
+    said("storage", 2 * pair, ".5f")
+    left = ds.energy_t.sel(mode=ds.N).isel(time=-1, drop=True).transpose(*ds.status.dims)
+    best = ds.assign(kept=left).qb.optimal_coupling(of="kept", along="switch_off")
+    gain = best.energy_op / (times.energy_stored.isel(switch_off=0) * np.exp(-8))
+    assert abs(gain.sel(coupling="nonreciprocal", N=1) - 4 / np.e) < 1e-4
+    for coupling, N in (("nonreciprocal", 1), ("reciprocal", 3)):
+        said("storage", best.switch_off_op.sel(coupling=coupling, N=N) - 20, ".3f")
+        said("storage", gain.sel(coupling=coupling, N=N), ".3f")
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=[picture.stem for picture in PICTURES])
