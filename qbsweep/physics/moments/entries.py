@@ -23,20 +23,24 @@ ExactEntries = dict[tuple[int, int], Exact]
 @lru_cache(maxsize=64)
 def edge_entries(network: Network) -> tuple[ExactEntries, ExactEntries]:
     """Return ``-i h - K/2`` and ``K_sq`` of all edges."""
-    parts = [entries_of(edge) for edge in network.edges]
-    drift, squeezing = ([item for part in parts for item in part[i].items()] for i in range(2))
+    drift: list[tuple[tuple[int, int], Exact]] = []
+    squeezing: list[tuple[tuple[int, int], Exact]] = []
+    for edge in network.edges:
+        ends = (edge.u, edge.v)
+        for entries, part in zip((drift, squeezing), _parts(edge), strict=True):
+            entries += [((ends[j], ends[k]), value) for (j, k), value in part.items()]
     return _summed(drift), _summed(squeezing)
 
 
 def entries_of(edge: Edge) -> tuple[ExactEntries, ExactEntries]:
     """Return what one edge adds to both."""
-    ends, p = (edge.u, edge.v), (complex(edge.p_u), complex(edge.p_v))
-    drift, squeezing = _of_edge(edge.J, edge.phase, edge.Gamma, *p)
-    return _at(ends, drift), _at(ends, squeezing)
+    ends = (edge.u, edge.v)
+    drift, squeezing = ({(ends[j], ends[k]): a for (j, k), a in part.items()} for part in _parts(edge))
+    return drift, squeezing
 
 
-def _at(ends: tuple[int, int], entries: ExactEntries) -> ExactEntries:
-    return {(ends[j], ends[k]): value for (j, k), value in entries.items()}
+def _parts(edge: Edge) -> tuple[ExactEntries, ExactEntries]:
+    return _of_edge(edge.J, edge.phase, edge.Gamma, complex(edge.p_u), complex(edge.p_v))
 
 
 @lru_cache(maxsize=256)

@@ -130,16 +130,19 @@ def family(
     back, phases = [turn.conjugate() for turn in turns], np.array(turns)
     losses, detuning = np.array(network.kappa), np.array(network.detuning)
     turned = is_detuned or bool(detuning.any())
-    rounded = [{jk: nearest(a) for jk, a in part.items()} for part, _ in exact]
+    rounded = [A] if not is_disordered else [{jk: nearest(a) for jk, a in part.items()} for part, _ in exact]
     loops = [0.0] if parents is None else [0.0, *(_loop(A, mode, parents[mode]) for mode in range(1, len(parents)))]
     parts = (
         {(j, k): back[j] * a * turns[k] for (j, k), a in A.items() if a},
         {(j, k): back[j] * a * back[k] for (j, k), a in A_sq.items()},
         losses * phases.conj() ** 2,
         -1j * detuning,
-        *({(j, k): back[j] * a * turns[k] for (j, k), a in part.items() if a} for part in rounded),
-        *({(j, k): back[j] * nearest(a) * back[k] for (j, k), a in part.items()} for _, part in exact),
     )
+    of_edges: list[Entries] = []
+    if is_disordered:
+        of_edges = [{(j, k): back[j] * a * turns[k] for (j, k), a in part.items() if a} for part in rounded]
+        jumps = ({(j, k): back[j] * nearest(a) * back[k] for (j, k), a in part.items()} for _, part in exact)
+        parts = (*parts, *of_edges, *jumps)
     imaginary = any(np.imag(list(p.values()) if isinstance(p, dict) else p).any() for p in parts)
     is_real = not (is_detuned or imaginary)
     as_entries, as_array = (_real_entries, np.real) if is_real else (dict, np.asarray)
@@ -148,7 +151,7 @@ def family(
         phases=phases,
         A=as_entries(parts[0]),
         A_sq=as_entries(parts[1]),
-        parts=tuple(as_entries(part) for part in parts[4 : 4 + len(exact)]),
+        parts=tuple(as_entries(part) for part in of_edges or parts[:1]),
         exact=exact,
         B=-losses / 2,
         B_sq=as_array(parts[2]),
