@@ -20,7 +20,7 @@ from qbsweep.physics.network import Network, scaled  # noqa: E402
 from qbsweep.physics.topologies import TOPOLOGIES, cascaded, optimal_coupling  # noqa: E402
 from qbsweep.solvers.interface import Labelled, Points, values_of  # noqa: E402
 from qbsweep.solvers.moments import solve_moments  # noqa: E402
-from qbsweep.sweeps.variables import STEADY_SCALARS  # noqa: E402
+from qbsweep.sweeps.variables import DEFAULT_SCALARS  # noqa: E402
 
 KAPPA, EPSILON = 0.003, 0.01
 REPEATS = 7
@@ -72,7 +72,7 @@ def imperfect_rates() -> None:
         for coupling in ("nonreciprocal", "reciprocal"):
             values = values_of({"kappa": KAPPA, "epsilon": EPSILON, "omega": 1, "n_th": 0, "r": 0} | asked)
             p = Points(cascaded(8, coupling=coupling), values)
-            cells.append(count / statistics.median(seconds(lambda p=p: solve_moments(p, STEADY_SCALARS), 5)) / 1e6)
+            cells.append(count / statistics.median(seconds(lambda p=p: solve_moments(p, DEFAULT_SCALARS), 5)) / 1e6)
         print(f"{name:>36}: nonreciprocal {cells[0]:6.2f}, reciprocal {cells[1]:6.2f}")
 
 
