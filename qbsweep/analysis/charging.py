@@ -1,16 +1,17 @@
 """Charging in time: when a battery has settled, and how fast it was charged."""
 
 import math
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from qbsweep.analysis.declaration import Analysis, Picture
-from qbsweep.analysis.fits import MIN_SAMPLES, NO_DATA, TOO_FEW, UNKNOWN, Estimate, crossing_near, maximum_near
+from qbsweep.analysis.fits import MIN_SAMPLES, NO_DATA, TOO_FEW
 from qbsweep.analysis.inputs import in_memory, terminal_in_time
+from qbsweep.analysis.kinks import NO_KINKS, kinked_crossing, kinked_maximum
 from qbsweep.analysis.outputs import labelled, masked_points, over_curves
+from qbsweep.analysis.protocols import kinks
 from qbsweep.arrays import FloatArray
 from qbsweep.errors import QbsweepError
 
@@ -29,7 +30,8 @@ def settling_time(ds: xr.Dataset, tolerance: float = 0.01) -> xr.Dataset:
     """Find when the terminal energy has settled: the last time at which it is `tolerance` off its steady value.
 
     The steady value is `energy_terminal` of the same dataset, not the last time; the crossing is interpolated.
-    What happens between two samples is not seen.
+    What happens between two samples is not seen. Along a protocol the steady value is that of its last segment, with
+    the drive and the couplings that this ends with; if it is 0, as in storage, there is nothing to settle at: NaN.
 
     Parameters
     ----------
@@ -42,15 +44,16 @@ def settling_time(ds: xr.Dataset, tolerance: float = 0.01) -> xr.Dataset:
     -------
     Dataset
         `settling_time` and `settling_time_error` in the unit of `time`, `verdict` (settled; not settled: still off at
-        the last time; too few points; no data) and `masked_points`.
+        the last time; too few points; no data, or nothing to settle at) and `masked_points`.
     """
     if not 0 < tolerance < 1:
         raise QbsweepError(f"the tolerance of settling_time must lie between 0 and 1, but is {tolerance:g}")
     SETTLING_TIME.require(ds)
+    ends = kinks(ds)
     ds = in_memory(ds, ("energy_t", "energy_terminal"), "settling_time")
     energy, good = terminal_in_time(ds, "energy_t")
-    curve = partial(settled, tolerance=tolerance)
-    found = over_curves(curve, Settling.__annotations__, "time", ds["time"], energy, ds["energy_terminal"])
+    arguments = ds["time"], energy, ds["energy_terminal"], xr.DataArray(tolerance), ends
+    found = over_curves(settled, Settling.__annotations__, "time", *arguments)
     units = ds["time"].attrs.get("units", "1/omega")
     text = f"time after which the terminal energy is within {tolerance:g} of its steady value"
     variables = {
@@ -62,7 +65,9 @@ def settling_time(ds: xr.Dataset, tolerance: float = 0.01) -> xr.Dataset:
     return labelled(ds, variables, "settling_time", tolerance=tolerance)
 
 
-def settled(times: FloatArray, energy: FloatArray, steady: float, tolerance: float) -> Settling:
+def settled(
+    times: FloatArray, energy: FloatArray, steady: float, tolerance: float, kinks: FloatArray = NO_KINKS
+) -> Settling:
     """Find when one curve has settled."""
     if not (np.isfinite(energy).all() and math.isfinite(steady) and steady > 0):
         return Settling()
@@ -75,7 +80,7 @@ def settled(times: FloatArray, energy: FloatArray, steady: float, tolerance: flo
         return Settling(verdict=NOT_SETTLED)
     if len(times) < MIN_SAMPLES:
         return Settling(verdict=TOO_FEW)
-    found = crossing_near(times, deviation - math.copysign(tolerance, deviation[last]), last)
+    found = kinked_crossing(times, deviation - math.copysign(tolerance, deviation[last]), last, kinks)
     return Settling(found.x, found.x_error, SETTLED) if found else Settling(verdict=TOO_FEW)
 
 
@@ -94,22 +99,27 @@ class Power(NamedTuple):
 def charging_power(ds: xr.Dataset) -> xr.Dataset:
     """Find the largest power at which the terminal battery is charged, at an instant and on average.
 
+    Along a protocol the largest power may be at the end of a segment, where the power may jump: then it is that of the
+    side on which it is larger. The mean is over all the time since t = 0, and counts what energy there is then.
+
     Parameters
     ----------
     ds : Dataset
-        Of a sweep with `times`, from vacuum at t = 0, and `energy_t` among its outputs (the default).
+        Of a sweep with `times`, and `energy_t` among its outputs (the default).
 
     Returns
     -------
     Dataset
         `peak_power`, the largest dE/dt, and `mean_power`, the largest E(t)/t, with their errors (`..._error`) and the
         times at which they are reached (`..._time`), interpolated; `verdict` (peak; edge: one of the two is largest at
-        an end of the times and NaN; too few points; no data) and `masked_points`.
+        an end of the times, or in a segment with too few of them, and NaN; too few points; no data) and
+        `masked_points`.
     """
     CHARGING_POWER.require(ds)
+    ends = kinks(ds)
     ds = in_memory(ds, ("energy_t",), "charging_power")
     energy, good = terminal_in_time(ds, "energy_t")
-    found = over_curves(largest_powers, Power.__annotations__, "time", ds["time"], energy)
+    found = over_curves(largest_powers, Power.__annotations__, "time", ds["time"], energy, ends)
     time_units = ds["time"].attrs.get("units", "1/omega")
     units = f"{ds['energy_t'].attrs.get('units', 'omega')} {time_units.removeprefix('1/')}"
     variables = {
@@ -125,7 +135,7 @@ def charging_power(ds: xr.Dataset) -> xr.Dataset:
     return labelled(ds, variables, "charging_power")
 
 
-def largest_powers(times: FloatArray, energy: FloatArray) -> Power:
+def largest_powers(times: FloatArray, energy: FloatArray, kinks: FloatArray = NO_KINKS) -> Power:
     """Find the largest powers of one curve E(t)."""
     if not np.isfinite(energy).all():
         return Power()
@@ -134,9 +144,8 @@ def largest_powers(times: FloatArray, energy: FloatArray) -> Power:
     scale = float(np.abs(energy).max()) or 1.0
     y = energy / scale
     later = times > 0
-    peak = _largest(times, y, np.gradient(y, times), order=1)
-    rates = y[later] / times[later]
-    mean = _largest(times[later], rates, rates, order=0)
+    peak = kinked_maximum(times, y, kinks, order=1)
+    mean = kinked_maximum(times[later], y[later] / times[later], kinks, order=0)
     verdict = EDGE if math.isnan(peak.x) or math.isnan(mean.x) else PEAK
     return Power(
         peak=scale * peak.y,
@@ -147,11 +156,6 @@ def largest_powers(times: FloatArray, energy: FloatArray) -> Power:
         mean_time=mean.x,
         verdict=verdict,
     )
-
-
-def _largest(times: FloatArray, y: FloatArray, power: FloatArray, order: int) -> Estimate:
-    index = int(power.argmax())
-    return (maximum_near(times, y, index, order) if 0 < index < len(times) - 1 else None) or UNKNOWN
 
 
 _AXES = ("N", "J", "n_th", "r")

@@ -184,22 +184,22 @@ def crossing_near(x: FloatArray, y: FloatArray, index: int) -> Estimate | None:
     return _best(x, y, index, 2, read)
 
 
-def value_at(x: FloatArray, y: FloatArray, where: float) -> tuple[float, float]:
-    """Return y at `where` and its error; a sample's own value where there is one, NaN beyond the samples."""
+def value_at(x: FloatArray, y: FloatArray, where: float, beyond: float = 0.0) -> tuple[float, float]:
+    """Return y at `where` and its error; a sample's own value where there is one, NaN further than `beyond` them."""
     if len(x):
         index = int(np.abs(x - where).argmin())
         if abs(x[index] - where) <= 1e-12 * max(1.0, abs(where)):
             return float(y[index]), 0.0
-    return _derivative(x, y, where, 0)
+    return _derivative(x, y, where, 0, beyond)
 
 
-def slope_at(x: FloatArray, y: FloatArray, where: float) -> tuple[float, float]:
-    """Return dy/dx at `where` and its error, NaN beyond the samples."""
-    return _derivative(x, y, where, 1)
+def slope_at(x: FloatArray, y: FloatArray, where: float, beyond: float = 0.0) -> tuple[float, float]:
+    """Return dy/dx at `where` and its error, NaN further than `beyond` the samples."""
+    return _derivative(x, y, where, 1, beyond)
 
 
-def _derivative(x: FloatArray, y: FloatArray, where: float, order: int) -> tuple[float, float]:
-    if len(x) < MIN_SAMPLES or not x[0] <= where <= x[-1]:
+def _derivative(x: FloatArray, y: FloatArray, where: float, order: int, beyond: float) -> tuple[float, float]:
+    if len(x) < MIN_SAMPLES or not x[0] - beyond <= where <= x[-1] + beyond:
         return math.nan, math.nan
 
     def read(fit: _Polynomial) -> Estimate:

@@ -5,6 +5,7 @@ from typing import Any
 
 import xarray as xr
 
+from qbsweep.analysis.protocols import KINK
 from qbsweep.version import __version__
 
 Labelled = tuple[xr.DataArray, str, str]
@@ -31,12 +32,12 @@ def over_curves(
         Its annotations.
     dim : str
     *arguments : DataArray
-        Those without `dim` are given as scalars.
+        Those without `dim` are given as scalars, or whole along `KINK`.
     """
     results = xr.apply_ufunc(
         function,
         *arguments,
-        input_core_dims=[[dim] if dim in argument.dims else [] for argument in arguments],
+        input_core_dims=[[name for name in (dim, KINK) if name in argument.dims] for argument in arguments],
         output_core_dims=[[]] * len(fields),
         output_dtypes=[object if kind is str else kind for kind in fields.values()],
         vectorize=True,

@@ -5,10 +5,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 Level = float | xr.DataArray
 """A number, or one for every value of an axis."""
+KINK = "kink"
+"""Dimension of what is counted by the ends of segments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,12 @@ def spans(ds: xr.Dataset) -> list[Span]:
         levels = _level(ds, first), _level(ds, last)
         found.append(Span(begin, _level(ds, end, math.inf), levels, _level(ds, segment.get("coupling"), 1.0)))
     return found
+
+
+def kinks(ds: xr.Dataset) -> xr.DataArray:
+    """Return when segments end that another follows, along `KINK`; none if nothing changes in time."""
+    ends = [xr.DataArray(span.end) for span in spans(ds)[:-1]]
+    return xr.concat(xr.broadcast(*ends), KINK) if ends else xr.DataArray(np.empty(0), dims=KINK)
 
 
 def _level(ds: xr.Dataset, given: Any, default: float = 1.0) -> Level:

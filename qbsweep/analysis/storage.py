@@ -8,10 +8,11 @@ import numpy as np
 import xarray as xr
 
 from qbsweep.analysis.declaration import Analysis, Picture
-from qbsweep.analysis.fits import MIN_SAMPLES, NO_DATA, TOO_FEW, crossing_near, value_at
+from qbsweep.analysis.fits import MIN_SAMPLES, NO_DATA, TOO_FEW
 from qbsweep.analysis.inputs import in_memory, terminal_in_time
+from qbsweep.analysis.kinks import NO_KINKS, kinked_crossing, kinked_value
 from qbsweep.analysis.outputs import Labelled, labelled, masked_points, over_curves
-from qbsweep.analysis.protocols import spans
+from qbsweep.analysis.protocols import kinks, spans
 from qbsweep.arrays import FloatArray
 from qbsweep.errors import QbsweepError
 
@@ -59,7 +60,7 @@ def storage_time(ds: xr.Dataset) -> xr.Dataset:
         If nothing tells of a drive that stops, or neither variable is there.
     """
     STORAGE_TIME.require(ds)
-    stop = _stop(ds)
+    stop, ends = _stop(ds), kinks(ds)
     kept = {what: name for what, name in _KEPT.items() if name in ds} or {"energy": _KEPT["energy"]}
     ds = in_memory(ds, kept.values(), "storage_time")
     units = ds["time"].attrs.get("units", "1/omega")
@@ -68,7 +69,7 @@ def storage_time(ds: xr.Dataset) -> xr.Dataset:
     for what, name in kept.items():
         values, usable = terminal_in_time(ds, name)
         good = good & usable
-        found = over_curves(halved, Half.__annotations__, "time", ds["time"], values, stop)
+        found = over_curves(halved, Half.__annotations__, "time", ds["time"], values, stop, ends)
         variables |= _variables(what, found, units, ds[name].attrs.get("units", "omega"))
     like = next(iter(found.values()))  # a table has the variables of the fewest dimensions
     variables["stop"] = (stop.broadcast_like(like), units, "time at which the drive stops for good")
@@ -96,14 +97,14 @@ def _stop(ds: xr.Dataset) -> xr.DataArray:
     return stop
 
 
-def halved(times: FloatArray, values: FloatArray, stop: float) -> Half:
+def halved(times: FloatArray, values: FloatArray, stop: float, kinks: FloatArray = NO_KINKS) -> Half:
     """Find when one curve has fallen for good to half of its value at `stop`."""
     if not np.isfinite(values).all():
         return Half()
     later = times >= stop - 1e-9 * abs(stop)
     if later.sum() < 2:
         return Half(verdict=NOT_STOPPED)
-    stored, stored_error = value_at(times, values, stop)
+    stored, stored_error = kinked_value(times, values, stop, kinks)
     if not stored > 0:
         return Half(stored=stored, verdict=TOO_FEW if math.isnan(stored) else NO_DATA)
     t, left = times[later], values[later] / stored - 0.5
@@ -111,7 +112,7 @@ def halved(times: FloatArray, values: FloatArray, stop: float) -> Half:
     if not len(above) or above[-1] == len(t) - 1:
         return Half(stored=stored, verdict=NOT_REACHED if len(above) else TOO_FEW)
     last = int(above[-1])
-    found = crossing_near(t, left, last) if len(t) >= MIN_SAMPLES else None
+    found = kinked_crossing(t, left, last, kinks) if len(t) >= MIN_SAMPLES else None
     if found is None:
         return Half(stored=stored, verdict=TOO_FEW)
     slope = (left[last] - left[last + 1]) / (t[last + 1] - t[last])

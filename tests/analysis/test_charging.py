@@ -10,7 +10,7 @@ import xarray as xr
 from scipy.linalg import expm
 from scipy.optimize import brentq, minimize_scalar
 
-import qbsweep  # noqa: F401  for `ds.qb`
+import qbsweep
 from qbsweep.analysis.charging import largest_powers, settled
 from qbsweep.errors import QbsweepError
 from qbsweep.physics import topologies
@@ -145,3 +145,81 @@ def test_times_in_omega_and_fixed_n(sweep: Callable[[str], Path]) -> None:
     assert found["settling_time"].attrs["units"] == "1/omega"
     energy, kappa_t = energy_in_time("cascaded", "nonreciprocal", 2), 0.003 * found["settling_time"].sel(n_th=0).item()
     assert abs(abs(energy(kappa_t) - 1) - 0.01) < 1e-7
+
+
+# ---------------------------------------------------------------------------- curves with kinks, along protocols
+
+
+def pulse(t: np.ndarray, kink: float) -> np.ndarray:
+    """Rises as t^3 until its kink, and is lost then."""
+    return np.where(t < kink, t**3, kink**3 * np.exp(-(t - kink)))
+
+
+@pytest.mark.parametrize("kink", [6.0, 6.02, 6.049])
+def test_the_largest_powers_may_be_at_a_kink_and_are_those_of_one_side(kink: float) -> None:
+    found = largest_powers(T, pulse(T, kink), np.array([kink, 13.0]))
+    assert found.verdict == "peak"
+    assert (found.peak_time, found.mean_time) == (kink, kink)
+    assert abs(found.peak - 3 * kink**2) <= found.peak_error + 1e-9
+    assert abs(found.mean - kink**2) <= found.mean_error + 1e-9
+    assert found.peak_error < 1e-3 * found.peak
+    assert found.mean_error < 1e-3 * found.mean
+
+
+def test_the_largest_power_beside_a_kink_is_that_of_its_piece() -> None:
+    """A parabola until 3 of which the power is largest at 2.9; what follows would bend a polynomial."""
+    energy = np.where(T < 3, 6 * T + 2.9 * T**2 - T**3 / 3, 6 * 3 + 2.9 * 9 - 9 + 4 * (T - 3))
+    found = largest_powers(T, energy, np.array([3.0]))
+    assert found.peak_time == pytest.approx(2.9, abs=1e-6)
+    assert found.peak == pytest.approx(6 + 2.9**2, rel=1e-9)
+
+
+def test_a_kink_that_is_none_changes_little() -> None:
+    energy = np.tanh(T / 3) ** 4
+    plain, cut = largest_powers(T, energy), largest_powers(T, energy, np.array([1.0, 7.02, 20.0, np.inf, np.nan]))
+    np.testing.assert_allclose(cut[::2][:3], plain[::2][:3], rtol=1e-6)
+    assert settled(T, energy, 1.0, 0.01, np.array([2.0])).time == pytest.approx(settled(T, energy, 1.0, 0.01).time)
+
+
+def test_settling_soon_after_a_kink() -> None:
+    """The deviation is 0.012 until 5, and decays from then on."""
+    energy = 1 + 0.012 * np.exp(-np.maximum(T - 5, 0))
+    found, across = (settled(T, energy, 1.0, 0.01, kinks) for kinks in (np.array([5.0]), np.empty(0)))
+    assert abs(found.time - (5 + math.log(1.2))) <= found.error < 0.01 * across.error
+
+
+def test_settling_beside_a_kink_between_samples_is_known_to_a_step() -> None:
+    kink = 5.02
+    energy = np.where(kink > T, 1.2, 1 + 0.2 * np.exp(-200 * np.maximum(T - kink, 0)))
+    found = settled(T, energy, 1.0, 0.01, np.array([kink]))
+    assert abs(found.time - (kink + math.log(20) / 200)) <= found.error == pytest.approx(0.05)
+
+
+def test_powers_along_a_protocol_against_its_moments() -> None:
+    """Charged until an axis of times, kept without couplings: the power is what couplings give until then."""
+    off, times = [2.0, 2.51, 6.0], np.linspace(0, 9, 181)
+    pair = cascaded(1, J=0.5, kappa=1.0)
+    ds = qbsweep.solve(
+        pair,
+        times=times,
+        protocol=[{"until": "off"}, {"drive": 0, "coupling": 0}],
+        off=off,
+        epsilon=0.1,
+        outputs=["energy_t"],
+    )
+    found = ds.qb.charging_power()
+
+    def energy(t: np.ndarray) -> np.ndarray:
+        return np.asarray((1 - np.exp(-t) * (1 + t)) ** 2)  # over its steady value; the decay rate is 1 + kappa = 2
+
+    steady = float(qbsweep.solve(pair, epsilon=0.1, outputs=["energy_terminal"]).energy_terminal)
+    best = minimize_scalar(lambda t: -2 * (1 - math.exp(-t) * (1 + t)) * t * math.exp(-t), bounds=(1, 4))
+    for end in off:
+        one, place = found.sel(off=end), min(best.x, end)
+        assert one["peak_power_time"].item() == pytest.approx(place, rel=1e-4)
+        power = 2 * (1 - math.exp(-place) * (1 + place)) * place * math.exp(-place)
+        assert one["peak_power"].item() == pytest.approx(power * steady, rel=1e-4)
+        assert abs(one["peak_power"].item() - power * steady) <= one["peak_power_error"].item() * (1 + 1e-6)
+        before = times[(times > 0) & (times <= end)]
+        highest = max((energy(before) / before).max(), float(energy(np.array([end]))[0]) / end)
+        assert one["mean_power"].item() >= highest * steady * (1 - 1e-6)

@@ -70,7 +70,24 @@ def test_a_ramp_stops_at_its_end_and_a_late_pulse_counts() -> None:
 def test_a_stop_between_samples() -> None:
     off = 2.03
     found = stored(np.linspace(0, 12, 241), off, [{"until": off}, {"drive": 0}]).qb.storage_time()
-    assert abs(found["energy_half_life"].item() - HALF_LIFE) <= found["energy_half_life_error"].item() < 0.05
+    assert abs(found["energy_half_life"].item() - HALF_LIFE) <= found["energy_half_life_error"].item() < 1e-5
+    assert found["energy_stored"].item() == pytest.approx(1, abs=1e-6)
+
+
+def test_a_stop_that_is_a_sample_has_its_value() -> None:
+    """What was linear until then and decays from then on."""
+    t = np.linspace(0, 10, 101)
+    found = halved(t, np.where(t < 4, t / 4, np.exp(4 - t)), 4.0, np.array([4.0]))
+    assert found.stored == 1
+    assert abs(found.time - math.log(2)) <= found.error < 1e-5
+
+
+def test_couplings_that_go_off_meanwhile() -> None:
+    """A second kink, just before half is left."""
+    t, kink = np.linspace(0, 10, 101), 4.6
+    values = np.where(t < kink, np.exp(-(t - 4)), np.exp(-(kink - 4) - 0.2 * (t - kink)))
+    found = halved(t, np.where(t < 4, t / 4, values), 4.0, np.array([4.0, kink]))
+    assert abs(found.time - (0.6 + (math.log(2) - 0.6) / 0.2)) <= found.error < 1e-6
 
 
 def test_what_arrives_later_counts() -> None:
