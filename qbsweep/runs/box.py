@@ -203,11 +203,13 @@ def _assign(dims: tuple[str, ...], solved: Solved, targets: Values) -> None:
 
 def _flag_non_finite(call: _Call, solved: Solved, status: Array, failures: list[Failure]) -> None:
     """Mark solved points whose numbers are not finite as failed; a number that is no number is no result."""
+    found = {name: array for name in call.outputs() if not np.isfinite((array := solved.arrays[name]).values).all()}
+    if not found:
+        return
     bad = np.zeros(status.shape, dtype=bool)
-    for name in call.outputs():
+    for name, array in found.items():
         extra = VARIABLES[name].extra_dims
-        finite = np.isfinite(solved.arrays[name].along((*call.dims, *extra)))
-        bad |= ~finite.all(axis=tuple(range(-len(extra), 0)))
+        bad |= ~np.isfinite(array.along((*call.dims, *extra))).all(axis=tuple(range(-len(extra), 0)))
     bad &= np.isin(status, (OK, SUSPECT))
     if not bad.any():
         return

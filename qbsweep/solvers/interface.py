@@ -37,13 +37,19 @@ class Labelled:
         ValueError
             If an axis that is not asked for has more than one value.
         """
-        values, own = self.values, list(self.dims)
-        for name in self.dims:
-            if name not in dims:
-                values = np.squeeze(values, axis=own.index(name))
-                own.remove(name)
-        values = values.transpose([own.index(name) for name in dims if name in own])
-        return values[tuple(slice(None) if name in own else None for name in dims)]
+        values, own = self.values, self.dims
+        if own == tuple(dims):
+            return values
+        kept = tuple(name for name in own if name in dims)
+        if kept != own:
+            for name, size in zip(own, values.shape, strict=True):
+                if name not in kept and size != 1:
+                    raise ValueError(f"there are {size} values along {name}")
+            values = values[tuple(slice(None) if name in kept else 0 for name in own)]
+        order = [kept.index(name) for name in dims if name in kept]
+        if order != sorted(order):
+            values = values.transpose(order)
+        return values[tuple(slice(None) if name in kept else None for name in dims)]
 
 
 def values_of(quantities: Mapping[str, Any]) -> dict[str, Labelled]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from qbsweep.sweeps.parameters import SOLVERS, TRUNCATED
@@ -219,5 +220,9 @@ DEFAULT_IN_TIME = tuple(name for name in TIME_RESOLVED if not VARIABLES[name].as
 
 def computed_by(solvers: Iterable[object]) -> tuple[str, ...]:
     """Return the names of the variables that some of the solvers compute, those of the verdict included."""
-    wanted = set(solvers)
-    return tuple(v.name for v in VARIABLES.values() if wanted & set(v.solvers) and v.group != "always")
+    return _computed_by(frozenset(solvers))
+
+
+@cache  # a block asks for it once a call of a solver
+def _computed_by(solvers: frozenset[object]) -> tuple[str, ...]:
+    return tuple(v.name for v in VARIABLES.values() if solvers & set(v.solvers) and v.group != "always")
