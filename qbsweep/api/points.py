@@ -62,9 +62,10 @@ def solve(
         steady outputs are then those of the last segment.
     **parameters
         `epsilon`, what `protocol` and `initial` name, and any other parameter of a sweep that the network does not
-        decide: numbers, or arrays, which become dimensions. `J` and `kappa` are factors of the network's own couplings
-        and losses, which are 1 in a network that is built without any. The drive, the bath, `solver` and its settings
-        are as in a sweep file.
+        decide: numbers, or arrays, which become dimensions. `J`, `kappa` and `kappa_charger` are factors of the
+        network's own couplings, losses and loss of mode 0, which are 1 in a network that is built without any; beside
+        others nothing can be in units of J or kappa. The drive, the bath, `solver` and its settings are as in a sweep
+        file.
 
     Returns
     -------
@@ -117,22 +118,36 @@ def _spec(network: Network, asked: dict[str, Any], parameters: dict[str, Any]) -
         is_axis = isinstance(value, (list, tuple, range)) or np.ndim(value) > 0 or _is_rule(value)
         content["sweep" if is_axis else "parameters"][name] = value
     spec = sweep(content)
-    kappa_is_unit = set(network.kappa) == {1.0}
-    if spec.coupling_unit != "omega" or (spec.times is not None and spec.times.unit != "1/omega" and not kappa_is_unit):
-        raise QbsweepError(
-            "the unit J_op, and 1/kappa beside losses of a network's own, are for sweeps, not for points"
-        )
+    if spec.coupling_unit != "omega":
+        raise QbsweepError("the unit J_op is for sweeps, not for points")
+    _require_own_units(spec, network, [name for name in known if name in parameters])
     return _OfOneNetwork(**{f.name: getattr(spec, f.name) for f in fields(SweepSpec)}, given=network)
 
 
+def _require_own_units(spec: SweepSpec, network: Network, given: list[str]) -> None:
+    """Refuse units of J and kappa that are only factors of what the network has."""
+    own = {"J": ("couplings", {edge.J for edge in network.edges}), "kappa": ("losses", set(network.kappa))}
+    axes = [spec.axis(name) for name in given] + ([] if spec.times is None else [spec.times])
+    for axis in axes:
+        what, values = own.get(axis.unit.removeprefix("1/"), ("", set()))
+        if values - {1.0}:
+            raise QbsweepError(
+                f"`{axis.name}` cannot be in units of {axis.unit} beside a network's own {what}; give numbers without a unit"
+            )
+
+
 def _is_rule(value: Any) -> bool:
-    return isinstance(value, dict) and not {"charger", "battery"} & set(value)
+    return isinstance(value, dict) and not {"charger", "battery", "value"} & set(value)
 
 
 def _factor(name: str, network: Network) -> dict[str, str]:
-    """Relabel J and kappa where they multiply a network's own."""
-    own = {"J": [edge.J for edge in network.edges], "kappa": network.kappa}.get(name, ())
-    return {"units": "1", "long_name": f"factor of the network's own {name}"} if set(own) - {1.0} else {}
+    """Relabel J, kappa and kappa_charger where they multiply a network's own."""
+    whats, own = {
+        "J": ("J", [edge.J for edge in network.edges]),
+        "kappa": ("kappa", network.kappa),
+        "kappa_charger": ("kappa of the charger", network.kappa[:1]),
+    }.get(name, ("", ()))
+    return {"units": "1", "long_name": f"factor of the network's own {whats}"} if set(own) - {1.0} else {}
 
 
 def _shown_signature() -> Any:

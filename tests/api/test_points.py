@@ -75,6 +75,50 @@ def test_everything_is_labelled_and_factors_say_so() -> None:
     assert qb.solve(qb.cascaded(2), epsilon=0.01, J=[1, 2]).J.attrs["units"] == "omega"
 
 
+def test_the_loss_of_the_charger_is_a_factor_as_that_of_the_others_is() -> None:
+    own = qb.cascaded(1, J=0.0015, kappa=0.003)
+    ds = qb.solve(own, epsilon=0.01, kappa_charger=[1, 2])
+    assert ds.kappa_charger.attrs == {"units": "1", "long_name": "factor of the network's own kappa of the charger"}
+    assert ds.energy_terminal.values[0] == qb.solve(own, epsilon=0.01).energy_terminal.item()
+    twice = qb.cascaded(1, J=0.0015, kappa=[0.006, 0.003])
+    assert ds.energy_terminal.values[1] == pytest.approx(qb.solve(twice, epsilon=0.01).energy_terminal.item(), 1e-14)
+    assert qb.solve(qb.cascaded(1), epsilon=0.01, kappa_charger=[1, 2]).kappa_charger.attrs["units"] == "omega"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"detuning": {"values": [1], "unit": "kappa"}}, "`detuning` cannot be in units of kappa beside .* own losses"),
+        ({"spread_detuning": {"value": 1, "unit": "kappa"}}, "`spread_detuning` cannot be in units of kappa"),
+        (
+            {"spread_detuning": {"values": [1, 2], "unit": "J"}},
+            "`spread_detuning` cannot be .* J beside .* own couplings",
+        ),
+        ({"kappa_charger": {"value": 2, "unit": "kappa"}}, "`kappa_charger` cannot be in units of kappa"),
+        ({"times": {"values": [1], "unit": "1/kappa"}}, "`times` cannot be in units of 1/kappa"),
+        (
+            {
+                "times": [1.0],
+                "protocol": [{"until": "off"}, {"drive": 0}],
+                "off": {"values": [1], "unit": "1/kappa"},
+            },
+            "`off` cannot be in units of 1/kappa",
+        ),
+    ],
+)
+def test_units_are_not_taken_for_the_factors_of_a_network(parameters: dict[str, object], sentence: str) -> None:
+    with pytest.raises(qb.QbsweepError, match=sentence):
+        qb.solve(qb.cascaded(1, J=0.0015, kappa=0.003), epsilon=0.01, **parameters)
+
+
+def test_units_are_those_of_the_network_where_factors_are_rates() -> None:
+    of_kappa = qb.solve(qb.cascaded(1), kappa=0.003, J=0.002, epsilon=0.01, detuning={"value": 2, "unit": "kappa"})
+    assert (
+        of_kappa.energy_terminal
+        == qb.solve(qb.cascaded(1), kappa=0.003, J=0.002, epsilon=0.01, detuning=2 * 0.003).energy_terminal
+    )
+
+
 def test_the_truncated_solver_judges_itself() -> None:
     levels = {"charger": 8, "battery": 10}
     ds = qb.solve(qb.cascaded(1), epsilon=0.3, solver="lindblad", kerr=[0, 0.2], fock_levels=levels)
