@@ -132,7 +132,8 @@ def _require_own_units(spec: SweepSpec, network: Network, given: list[str]) -> N
         what, values = own.get(axis.unit.removeprefix("1/"), ("", set()))
         if values - {1.0}:
             raise QbsweepError(
-                f"`{axis.name}` cannot be in units of {axis.unit} beside a network's own {what}; give numbers without a unit"
+                f"`{axis.name}` cannot be in units of {axis.unit} beside a network's own {what}; "
+                "give numbers without a unit"
             )
 
 

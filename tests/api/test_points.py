@@ -96,14 +96,6 @@ def test_the_loss_of_the_charger_is_a_factor_as_that_of_the_others_is() -> None:
         ),
         ({"kappa_charger": {"value": 2, "unit": "kappa"}}, "`kappa_charger` cannot be in units of kappa"),
         ({"times": {"values": [1], "unit": "1/kappa"}}, "`times` cannot be in units of 1/kappa"),
-        (
-            {
-                "times": [1.0],
-                "protocol": [{"until": "off"}, {"drive": 0}],
-                "off": {"values": [1], "unit": "1/kappa"},
-            },
-            "`off` cannot be in units of 1/kappa",
-        ),
     ],
 )
 def test_units_are_not_taken_for_the_factors_of_a_network(parameters: dict[str, object], sentence: str) -> None:
