@@ -6,7 +6,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/env"
-"$folder/env/bin/pip" install --quiet 'thewalrus==0.22.0'
+"$folder/env/bin/pip" install --quiet 'thewalrus==0.21.0'
 "$folder/env/bin/python" -W ignore - <<'PYTHON'
 import sys
 
