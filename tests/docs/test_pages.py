@@ -39,6 +39,16 @@ def test_python_on_a_page_says_all_that_it_needs(page: str, text: str) -> None:
     assert done.returncode == 0, f"{page}:\n{done.stdout}{done.stderr}"
 
 
+def test_first_pages_lead_to_every_task() -> None:
+    """In the README and the start page, whatever the menu of the site has under Tasks."""
+    menu = (ROOT / "mkdocs.yml").read_text().partition("- Tasks:\n")[2].partition("\n  - ")[0]
+    tasks = re.findall(r"(\w+\.md)", menu)
+    assert len(tasks) >= 8
+    for first, folder in ((ROOT / "README.md", "docs/"), (ROOT / "docs" / "index.md", "")):
+        text = first.read_text()
+        assert [task for task in tasks if f"]({folder}{task})" not in text.partition("\n## ")[2]] == [], first.name
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built as `make docs` builds it: a link or an anchor that leads nowhere is an error."""
