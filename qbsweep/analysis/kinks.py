@@ -85,11 +85,14 @@ def _maxima(x: FloatArray, y: FloatArray, piece: Piece, order: int) -> Iterator[
         return
     ends = {0: piece.low, len(t) - 1: piece.high}
     kinks = {end: kink for end, kink in ends.items() if math.isfinite(kink)}
-    heights = np.gradient(values, t, edge_order=2 if kinks and len(t) > 2 else 1) if order else values
+    heights = np.gradient(values, t) if order else values
     index = int(heights.argmax())
-    if index not in kinks:
-        found = UNKNOWN if index in ends else maximum_near(t, values, index, order) or UNKNOWN
-        yield float(heights[index]) if found is UNKNOWN else found.y, found
+    # Beside a kink a difference does not tell whether the largest is there or within.
+    within = maximum_near(t, values, index, order) if index not in ends or index in kinks else None
+    if within:
+        yield within.y, within
+    elif index not in kinks:
+        yield float(heights[index]), UNKNOWN
     for end, kink in kinks.items():
         height, error = (slope_at if order else value_at)(t, values, kink, _step(x))
         known = math.isfinite(height)

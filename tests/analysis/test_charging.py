@@ -174,6 +174,17 @@ def test_the_largest_power_beside_a_kink_is_that_of_its_piece() -> None:
     assert found.peak == pytest.approx(6 + 2.9**2, rel=1e-9)
 
 
+def test_a_largest_power_less_than_a_step_before_a_kink() -> None:
+    """Of a rise as t^3 e^-t that is lost at once then."""
+    best = minimize_scalar(lambda t: (t - 3) * t**2 * math.exp(-t), bounds=(1, 2.5), options={"xatol": 1e-10})
+    kink = best.x + 0.02
+    times = np.linspace(0, 4, 101) * kink / 2
+    energy = np.minimum(times, kink) ** 3 * np.exp(-np.minimum(times, kink) - 3 * np.maximum(times - kink, 0))
+    found = largest_powers(times, energy, np.array([kink]))
+    assert found.peak_time == pytest.approx(best.x, abs=1e-3)
+    assert abs(found.peak + best.fun) <= found.peak_error
+
+
 def test_a_kink_that_is_none_changes_little() -> None:
     energy = np.tanh(T / 3) ** 4
     plain, cut = largest_powers(T, energy), largest_powers(T, energy, np.array([1.0, 7.02, 20.0, np.inf, np.nan]))
