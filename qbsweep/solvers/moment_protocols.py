@@ -5,12 +5,12 @@ A run is a member of the network in one variant of the protocol, a product of th
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from qbsweep.arrays import Array
+from qbsweep.arrays import Array, FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.physics.members import OF_MEMBERS
 from qbsweep.physics.moments.steps import uniform_step
@@ -35,13 +35,14 @@ class _Output:
     of: Callable[[Snapshot], Array]
     error: Callable[[Errors], Array]
     dims: tuple[str, ...]
+    of_amplitudes: bool = True
 
 
 _IN_TIME = {
     "energy_t": _Output(Snapshot.energy, Errors.energy, ("mode", "time")),
     "ergotropy_t": _Output(Snapshot.ergotropy, Errors.ergotropy, ("mode", "time")),
     "ergotropy_register_t": _Output(Snapshot.ergotropy_register, Errors.ergotropy_register, ("time",)),
-    "log_negativity_t": _Output(Snapshot.log_negativity, Errors.log_negativity, ("time",)),
+    "log_negativity_t": _Output(Snapshot.log_negativity, Errors.log_negativity, ("time",), of_amplitudes=False),
     "energy_variance_t": _Output(Snapshot.energy_variance, Errors.energy_variance, ("mode", "time")),
     "drive_power_t": _Output(Snapshot.drive_power, Errors.drive_power, ("time",)),
 }
@@ -76,20 +77,14 @@ def _evolved(points: Points, outputs: Sequence[str]) -> Solved:
     """Solve what is in time."""
     runs = Runs(points)
     baths = tuple(points.sizes[name] for name in BATH)
-    lengths = {"mode": points.network.n_modes, "time": points.n_times}
-    results = {
-        name: np.full((runs.count, *baths, *(lengths[dim] for dim in _IN_TIME[name].dims)), np.nan) for name in outputs
-    }
+    results, _ = _empty(points, outputs, runs.count)
     errors = np.zeros((runs.count, *baths))
     failed = runs.members.faults(points.network)
     good = np.setdiff1d(np.arange(runs.count), np.array(list(failed), dtype=int))
     for tile in np.array_split(good, max(1, -(-len(good) // _tile(points)))) if len(good) else ():
-        begins, snapshots = runs.snapshots(tile)
-        for index, snapshot in enumerate(snapshots):
-            of_snapshot = Errors(snapshot)
-            for name, target in results.items():
-                target[tile, ..., index] = _IN_TIME[name].of(snapshot)
-                errors[tile] = np.maximum(errors[tile], np.minimum(_IN_TIME[name].error(of_snapshot), 1.0))
+        begins, found, errors[tile] = _solved(runs, tile, outputs)
+        for name, target in results.items():
+            target[tile] = found[name]
         failed |= dict.fromkeys(tile[~begins].tolist(), _UNSETTLED)
     dims, shape = (*runs.dims, *BATH), (*runs.shape, *baths)
     status = np.where(errors <= NUMERICAL_TOLERANCE, OK, SUSPECT)
@@ -102,6 +97,48 @@ def _evolved(points: Points, outputs: Sequence[str]) -> Solved:
     }
     places = {place: failed[run] for run in failed for place in _places(points, runs, run)}
     return _judged(arrays, Labelled(dims, errors.reshape(shape)), Labelled(dims, status.reshape(shape)), places)
+
+
+def _empty(points: Points, outputs: Iterable[str], count: int) -> tuple[dict[str, Array], dict[str, FloatArray]]:
+    """Return arrays for the results of some runs, NaN, and for their errors, 0."""
+    shape = (count, *(points.sizes[name] for name in BATH))
+    lengths = {"mode": points.network.n_modes, "time": points.n_times}
+    results = {name: np.full((*shape, *(lengths[dim] for dim in _IN_TIME[name].dims)), np.nan) for name in outputs}
+    return results, {name: np.zeros(shape) for name in outputs}
+
+
+def _at_all_times(
+    runs: Runs, some: Array, outputs: Iterable[str], *, is_extended: bool = False
+) -> tuple[Array, dict[str, Array], dict[str, FloatArray]]:
+    """Return which of some runs have a beginning, their outputs, and the largest error of each, shape (R, *BATH)."""
+    results, errors = _empty(runs.points, outputs, len(some))
+    begins, snapshots = runs.snapshots(some, is_extended=is_extended)
+    for index, snapshot in enumerate(snapshots):
+        of_snapshot = Errors(snapshot)
+        for name, target in results.items():
+            target[..., index] = _IN_TIME[name].of(snapshot)
+            np.maximum(errors[name], np.minimum(_IN_TIME[name].error(of_snapshot), 1.0), out=errors[name])
+    return begins, results, errors
+
+
+def _solved(runs: Runs, some: Array, outputs: Sequence[str]) -> tuple[Array, dict[str, Array], FloatArray]:
+    """Return the same with the largest error of all outputs.
+
+    Where an amplitude passes near zero rounding may spoil it: such points are repeated in extended precision.
+    """
+    begins, results, errors = _at_all_times(runs, some, outputs)
+    spoiled = np.zeros((len(some), *(runs.points.sizes[name] for name in BATH)), dtype=bool)
+    for name in outputs:
+        spoiled |= _IN_TIME[name].of_amplitudes & (errors[name] > NUMERICAL_TOLERANCE)
+    poor = np.flatnonzero(spoiled.reshape(len(some), -1).any(axis=1) & begins)
+    if len(poor):
+        _, better, of_better = _at_all_times(runs, some[poor], outputs, is_extended=True)
+        for name, target in results.items():
+            where = spoiled[poor] & (of_better[name] < errors[name][poor])
+            errors[name][poor] = np.where(where, of_better[name], errors[name][poor])
+            where = where[(..., *(None,) * (target.ndim - where.ndim))]
+            target[poor] = np.where(where, better[name], target[poor])
+    return begins, results, np.max(list(errors.values()), axis=0)
 
 
 def _tile(points: Points) -> int:

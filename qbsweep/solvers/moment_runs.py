@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -9,8 +10,8 @@ import numpy as np
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.gaussian import bath_anomaly, bath_occupation
 from qbsweep.physics.members import OF_MEMBERS, Members
-from qbsweep.physics.moments.flows import Matrices, matrices_of
-from qbsweep.physics.moments.protocols import Leg, at_rest, moments_along, settled
+from qbsweep.physics.moments.flows import Matrices, extended_drift, matrices_of
+from qbsweep.physics.moments.protocols import Leg, Moments, at_rest, moments_along, settled, with_amplitudes
 from qbsweep.physics.protocol import ModeState, Value
 from qbsweep.solvers.interface import Points
 from qbsweep.solvers.moment_snapshots import BATH, Beginning, Snapshot, template_of
@@ -36,8 +37,11 @@ class Runs:
         along = points.times.along((*self.dims, "time"))
         self.times = np.broadcast_to(along, (*self.shape, points.n_times)).reshape(self.count, -1)
 
-    def snapshots(self, runs: Array) -> tuple[Array, Iterator[Snapshot]]:
-        """Return some runs at all times, and which of them have a beginning, shape (R,)."""
+    def snapshots(self, runs: Array, *, is_extended: bool = False) -> tuple[Array, Iterator[Snapshot]]:
+        """Return some runs at all times, and which of them have a beginning, shape (R,).
+
+        In extended precision are the amplitudes only, if at all.
+        """
         points, kind = self.points, template_of(self.points).kind
         legs, matrices = [leg.of(runs) for leg in self.legs], self.matrices(runs)
         r = points.over("r", BATH)
@@ -49,7 +53,18 @@ class Runs:
         if kind == "steady":
             start, begins = settled(matrices, start)
         along = moments_along(matrices, legs, self.times[runs], start)
+        if is_extended:
+            along = map(with_amplitudes, along, self._amplitudes(runs, legs, matrices, amplitudes))
         return begins, (Snapshot(moments, beginning, points) for moments in along)
+
+    def _amplitudes(self, runs: Array, legs: list[Leg], matrices: Matrices, begun: Array) -> Iterator[Moments]:
+        """Return what some runs have come to without fluctuations, in extended precision."""
+        exact = replace(matrices, drift=extended_drift(self.points.network, *self._rates(runs)))
+        begun = begun.astype(np.clongdouble)
+        start = at_rest(begun, legs[0].levels[0].astype(np.longdouble), fluctuations=False, squeezing=False)
+        if template_of(self.points).kind == "steady":
+            start, _ = settled(exact, start)
+        return moments_along(exact, legs, self.times[runs].astype(np.longdouble), start)
 
     def _full(self, values: Array) -> FloatArray:
         return np.array(np.broadcast_to(values, self.count), dtype=float)
@@ -69,9 +84,11 @@ class Runs:
 
     def matrices(self, runs: Array) -> Matrices:
         """Return the drift and the pair noise of some runs."""
+        return matrices_of(self.points.network, *self._rates(runs))
+
+    def _rates(self, runs: Array) -> tuple[FloatArray, FloatArray, FloatArray]:
         members, network = self.members.of(runs), self.points.network
-        couplings, losses = members.couplings(network), members.losses(network)
-        return matrices_of(network, couplings, losses, members.detunings(network))
+        return members.couplings(network), members.losses(network), members.detunings(network)
 
     def beginning(self, runs: Array) -> tuple[Array, Beginning]:
         """Return the amplitudes and fluctuations of states by mode, shape (R, n)."""

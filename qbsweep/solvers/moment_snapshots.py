@@ -45,9 +45,10 @@ class Snapshot:
         self.epsilon, self.omega, self.n_th, self.r, theta_r = (axis(name) for name in BATH)
         self.P = bath_occupation(self.n_th, self.r)
         self.conjugate_Q = bath_anomaly(self.n_th, self.r) * np.exp(1j * theta_r)
-        self.alpha = self.epsilon * _beside_bath(moments.driven)
+        alpha = self.epsilon * _beside_bath(moments.driven)
         if moments.begun is not None:
-            self.alpha = self.alpha + _beside_bath(moments.begun)
+            alpha = alpha + _beside_bath(moments.begun)
+        self.alpha = np.asarray(alpha, dtype=complex)
 
     @cached_property
     def occupation(self) -> FloatArray:
@@ -135,7 +136,7 @@ class Errors:
         of_alpha = np.abs(snapshot.epsilon) * _beside_bath(_ROUNDING * moments.of_driven.each)
         if moments.of_begun is not None:
             of_alpha = of_alpha + _beside_bath(_ROUNDING * moments.of_begun.each)
-        self.of_alpha: FloatArray = np.asarray(of_alpha)
+        self.of_alpha: FloatArray = np.asarray(of_alpha + _ROUNDING * np.abs(snapshot.alpha))
         self.turned = _ROUNDING * (1 + _beside_bath(moments.turned[:, None]))
         self.least = _SMALL * snapshot.P + _NOTHING
         coherent, C, b = snapshot.coherent, snapshot.occupation, np.abs(snapshot.anomaly)

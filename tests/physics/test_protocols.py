@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -317,3 +318,66 @@ def test_the_error_is_known_where_nothing_is_left():
     charger = ds.energy_t.sel(mode=0).values
     np.testing.assert_allclose(charger[5:] / charger[4], np.exp(-5 * (ds.time.values[5:] - 2)), rtol=1e-9)
     assert float(ds.numerical_error) < 1e-10
+
+
+# ---------------------------------------------------------------------------- what interference leaves
+
+
+def test_what_rings_down_to_almost_nothing_keeps_its_digits():
+    """A photon that couplings swap: ``e^{-kappa t} sin^2 t``, at times where the sine nearly vanishes."""
+    times = np.array([0.5, 3.1415926, 9.4247779, 31.4159265])
+    ds = qb.solve(
+        qb.cascaded(1, J=1.0, coupling="reciprocal"),
+        times=times,
+        protocol=[{"until": 2.0, "drive": 0}, {"drive": 0}],
+        initial={"charger": {"amplitude": 1}},
+        epsilon=0.3,
+        outputs=OUTPUTS,
+    )
+    expected = np.exp(-times) * np.sin(times) ** 2
+    np.testing.assert_allclose(ds.energy_t.sel(mode=1), expected, rtol=1e-10)
+    np.testing.assert_allclose(ds.ergotropy_t.sel(mode=1), expected, rtol=1e-10)
+    error = np.abs(ds.energy_t.sel(mode=1).values / expected - 1).max()
+    assert error <= float(ds.numerical_error) < 1e-9
+    assert int(ds.status) == 1
+
+
+@pytest.mark.parametrize("initial", ["vacuum", "steady"])
+@pytest.mark.parametrize("rest", [0.0, 0.3])
+def test_zeros_along_ramps_agree_with_an_exact_exponential(initial, rest):
+    """With equally spaced times that rounding makes unequal, to one just after a zero of the battery's amplitude."""
+    ends, levels = (1.5, 2.5, 1e3), ((1.0, 1.0), (1.0, -rest), (-rest, -rest))
+    J, kappa, epsilon = 1.3, 0.25, 0.2
+
+    def energies(times):
+        return qb.solve(
+            qb.cascaded(1, J=J, kappa=kappa, coupling="reciprocal"),
+            times=times,
+            protocol=[{"until": 1.5}, {"until": 2.5, "drive": [1, -rest]}, {"drive": -rest}],
+            initial=initial,
+            epsilon=epsilon,
+            outputs=["energy_t"],
+        )
+
+    coarse = energies(np.linspace(4, 8, 401)).energy_t.sel(mode=1)
+    guess = float(coarse.time.values[coarse.values.argmin()])
+    with mpmath.workdps(40):
+        # Of x = (Im alpha_0, Re alpha_1) up to signs, the level of the drive, and its slope.
+        M = mpmath.matrix([[-kappa / 2, -J, -epsilon, 0], [J, -kappa / 2, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]])
+        x_steady = mpmath.lu_solve(M[:2, :2], mpmath.matrix([epsilon, 0]))
+
+        def battery(time):
+            x, begin = x_steady if initial == "steady" else mpmath.matrix([0, 0]), mpmath.mpf(0)
+            for end, (first, last) in zip(ends, levels, strict=True):
+                span, slope = min(time, end) - begin, mpmath.mpf(last - first) / (end - begin)
+                if span > 0:
+                    x = (mpmath.expm(M * span) * mpmath.matrix([*x, first, slope]))[:2]
+                    begin = mpmath.mpf(end)
+            return x[1]
+
+        end = float(mpmath.findroot(battery, (guess, guess + 0.01))) + 1e-7
+        expected = float(battery(mpmath.mpf(end)) ** 2)
+    ds = energies(np.linspace(0, end, 50))
+    error = abs(ds.energy_t.values[1, -1] / expected - 1)
+    assert error <= float(ds.numerical_error) < 1e-9
+    assert error < 1e-11

@@ -24,13 +24,11 @@ from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.moments.family import Family
 from qbsweep.physics.moments.fluctuations import fillings, pairs_of
 from qbsweep.physics.moments.noise import equations
-from qbsweep.physics.moments.problem import NOTHING, POOR, ROUNDING, Problem
+from qbsweep.physics.moments.problem import EXTENDED, NOTHING, POOR, ROUNDING, Problem
 from qbsweep.physics.moments.rates import Rates
 from qbsweep.physics.moments.refined import refined_amplitudes
 from qbsweep.physics.moments.sparse import drift_of
 from qbsweep.physics.moments.steps import Steps, norms, steps_of, uniform_step
-
-_EXTENDED = 2 * max(1e-19, float(np.finfo(np.longdouble).eps))  # a rounding in extended precision
 
 
 class Evolution(NamedTuple):
@@ -184,7 +182,7 @@ def _extended_populations(problem: Problem, _: Steps) -> tuple[FloatArray, Float
         slope[:, 0] += 1
         z += late[:, None] * slope
     populations = _moduli(z, problem.net.n_modes)
-    relative = problem.entered_error()[:, None] * (_EXTENDED / ROUNDING)
+    relative = problem.entered_error()[:, None] * (EXTENDED / ROUNDING)
     errors = 2 * relative / np.sqrt(_shares(populations, steps, problem)) + 2 * ROUNDING
     return populations.astype(float), errors.astype(float)
 

@@ -52,7 +52,7 @@ def step(A: Array, drive: Array, noise: Array | None) -> Step:
     left then. Each matrix is scaled by its own norm, so its result does not depend on its neighbours.
     """
     q = A.shape[-1]
-    norm = _EXTENDED_NORM if A.dtype == np.longdouble else _NORM
+    norm = _EXTENDED_NORM if A.real.dtype == np.longdouble else _NORM
     squarings = _squarings(A, norm if noise is None else _NOISE_NORM)
     share = 2.0 ** -squarings[:, None]
     V = None if noise is None else _taylor_noise((A * share[..., None])[:, None], noise * share[..., None, None])

@@ -7,6 +7,7 @@ import numpy as np
 
 from qbsweep.arrays import Array, ComplexArray, FloatArray
 from qbsweep.physics.matrices import edge_entries
+from qbsweep.physics.moments.entries import entries_of
 from qbsweep.physics.moments.exponential import step
 from qbsweep.physics.moments.steps import norms
 from qbsweep.physics.network import Network
@@ -52,6 +53,21 @@ def matrices_of(network: Network, couplings: FloatArray, losses: FloatArray, det
     return Matrices((local, hops), (own, joint))
 
 
+def extended_drift(
+    network: Network, couplings: FloatArray, losses: FloatArray, detunings: FloatArray
+) -> tuple[Array, Array]:
+    """Return the drift of `matrices_of` in extended precision: the entries of the edges, unrounded, times the rates."""
+    modes = np.arange(network.n_modes)
+    local, hops = (np.zeros((losses.shape[1], len(modes), len(modes)), dtype=np.clongdouble) for _ in range(2))
+    own = (np.array(network.kappa)[:, None] * losses.astype(np.longdouble)).T
+    local[:, modes, modes] = -1j * detunings.T.astype(np.longdouble) - own / 2
+    for edge, factor in zip(network.edges, couplings.astype(np.longdouble), strict=True):
+        for (j, k), (re, im) in entries_of(edge)[0].items():
+            real, imaginary = (sum(map(np.longdouble, part), np.longdouble(0)) for part in (re, im))
+            hops[:, j, k] += factor * (real + 1j * imaginary)
+    return local, hops
+
+
 class Flow(NamedTuple):
     """What happens within a span.
 
@@ -82,22 +98,24 @@ def flow_of(M: ComplexArray, noise: ComplexArray | None, spans: FloatArray, *, i
     """Return what happens within spans, shape (R,)."""
     n, h = M.shape[-1], spans[:, None, None]
     unit = norms(M)[:, None] + NONE  # the unit of the drive makes it no larger than the rest
-    drive = np.zeros(M.shape[:2], dtype=complex)
+    drive = np.zeros(M.shape[:2], dtype=M.dtype)
     drive[:, 0] = -1j * unit[:, 0] * spans
     U, z, _, reached = step(M * h, drive, None)
     y: Array | None = None
     Y: Array | None = None
     if is_ramp:
-        augmented = np.zeros((len(M), n + 1, n + 1), dtype=complex)
+        augmented = np.zeros((len(M), n + 1, n + 1), dtype=M.dtype)
         augmented[:, :n, :n], augmented[:, :n, n] = M * h, drive
-        rising = np.zeros((len(M), n + 1), dtype=complex)
+        rising = np.zeros((len(M), n + 1), dtype=M.dtype)
         rising[:, n] = 1.0
         y = step(augmented, rising, None).driven[:, :n] / unit
     if noise is not None:  # apart, so that a run is the same to the last bit beside one without squeezing
         of_pairs = step(as_real(M) * h, np.zeros((len(M), 2 * n)), (as_pairs(noise) * h)[:, None])
         assert of_pairs.noise is not None
         Y = pairs_of(of_pairs.noise[:, 0])
-    return Flow(U, z / unit, y, Y, np.abs(U), np.linalg.norm(U, 2, axis=(1, 2)), reached / unit)
+    return Flow(
+        U, z / unit, y, Y, np.abs(U), np.linalg.norm(np.asarray(U, dtype=complex), 2, axis=(1, 2)), reached / unit
+    )
 
 
 def joined(parts: tuple[ComplexArray, ComplexArray], coupling: FloatArray) -> ComplexArray:

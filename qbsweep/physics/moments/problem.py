@@ -11,6 +11,7 @@ from qbsweep.physics.moments.rates import Rates
 from qbsweep.physics.moments.steps import norms
 
 ROUNDING = 2 * float(np.finfo(float).eps)  # of a number, and of the phase of an oscillation per radian
+EXTENDED = 2 * max(1e-19, float(np.finfo(np.longdouble).eps))  # the same in extended precision
 POOR = 5e-10  # estimate from which on another route is worth its time
 NOTHING = 1e-300  # a population, or a share of the bath's photons, that is none
 _UNDAMPED = 1e15  # radians within a lifetime of which no steady state is computed

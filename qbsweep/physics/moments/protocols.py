@@ -9,6 +9,9 @@ Within a time h of a segment, whose drive goes from ``l_0 epsilon`` to ``l_1 eps
 
 No eigenvectors and no steps of an integrator appear: z, y and Y come from the exponentials of augmented matrices, once
 for all equal spans of a segment. Everything is linear in epsilon, P and conj(Q), so one run serves all baths.
+
+Amplitudes that nearly vanish have few digits of double precision. From matrices and a beginning in extended precision
+they have more: `with_amplitudes`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +22,8 @@ import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.physics.moments.flows import NONE, Flow, Matrices, as_pairs, as_real, flow_of, joined, pairs_of
-from qbsweep.physics.moments.steps import norms, settled_noise
+from qbsweep.physics.moments.problem import EXTENDED, ROUNDING
+from qbsweep.physics.moments.steps import norms, settled_noise, uniform_step
 
 _EQUAL = 4 * float(np.finfo(float).eps)  # of a time: spans that differ by less are one, cut off by rounding
 
@@ -53,7 +57,7 @@ class Leg:
 
 
 class Errors(NamedTuple):
-    """Bounds of the errors of amplitudes, in units of a rounding.
+    """Bounds of the errors of amplitudes, in units of a rounding in double precision.
 
     They travel as amplitudes do, at most: entry by entry with ``|U|``, which knows how fast each mode forgets, and as a
     whole with the norm of U, which knows that what oscillates does not grow.
@@ -116,7 +120,7 @@ def at_rest(begun: Array, level: FloatArray, *, fluctuations: bool, squeezing: b
     (runs, n), is_displaced = begun.shape, bool(begun.any())
     zero = np.zeros((runs, n, n), dtype=complex)
     return Moments(
-        driven=np.zeros((runs, n), dtype=complex),
+        driven=np.zeros((runs, n), dtype=begun.dtype),
         begun=begun if is_displaced else None,
         U=zero + np.eye(n) if fluctuations else None,
         pairs=zero if squeezing else None,
@@ -130,20 +134,23 @@ def at_rest(begun: Array, level: FloatArray, *, fluctuations: bool, squeezing: b
 def settled(matrices: Matrices, rest: Moments) -> tuple[Moments, Array]:
     """Return the beginning from the steady state, not from rest, and which runs have one, shape (R,)."""
     whole = np.ones_like(rest.level)
-    M = joined(matrices.drift, whole)
+    exact = joined(matrices.drift, whole)
+    M = np.asarray(exact, dtype=complex)
     decay = -np.linalg.eigvals(M).real.max(axis=1)
     relaxes = decay > 1e-13 * norms(M)
-    M[~relaxes] = -np.eye(M.shape[-1])  # of no use, but finite
+    exact[~relaxes] = M[~relaxes] = -np.eye(M.shape[-1])  # of no use, but finite
     source = np.zeros((*M.shape[:2], 1), dtype=complex)
     source[:, 0] = 1j
-    alpha = np.linalg.solve(M, source)
-    moved = np.linalg.solve(M, source - M @ alpha)
+    alpha, moved = np.zeros_like(source, dtype=exact.dtype), np.linalg.solve(M, source)
+    for _ in range(1 if exact.dtype == M.dtype else 3):
+        alpha += moved
+        moved = np.linalg.solve(M, np.asarray(source - exact @ alpha, dtype=complex))
     driven = (alpha + moved)[..., 0]
     pairs = rest.pairs
     if pairs is not None:
         D = as_pairs(joined(matrices.pairs, whole))
         pairs = pairs_of(settled_noise(as_real(M), D[:, None], 1 / np.where(relaxes, decay, 1.0))[:, 0])
-    error = Errors.of(np.abs(driven) + np.abs(moved[..., 0]) / float(np.finfo(float).eps))
+    error = Errors.of(np.abs(driven) + np.abs(moved[..., 0]) / float(np.finfo(exact.real.dtype).eps))
     start = replace(rest, driven=driven, pairs=pairs, of_driven=error)
     return start, relaxes
 
@@ -160,7 +167,8 @@ def moments_along(matrices: Matrices, legs: Sequence[Leg], times: FloatArray, st
     start : Moments
         At t = 0.
     """
-    spans = [_Spans(matrices, leg, start.pairs is not None) for leg in legs]
+    step = uniform_step(times)
+    spans = [_Spans(matrices, leg, step, start.pairs is not None) for leg in legs]
     now, moments = np.zeros(len(times)), start
     for time in times.T:
         for leg, of_leg in zip(legs, spans, strict=True):
@@ -172,19 +180,41 @@ def moments_along(matrices: Matrices, legs: Sequence[Leg], times: FloatArray, st
         yield moments
 
 
-class _Spans:
-    """Flows of spans within a segment, of every run the latest: on a grid of equal steps all are the same."""
+def with_amplitudes(moments: Moments, better: Moments) -> Moments:
+    """Return moments with the amplitudes of others in extended precision, and what is wrong of these."""
 
-    def __init__(self, matrices: Matrices, leg: Leg, pairs: bool) -> None:
-        self.leg = leg
+    def of(errors: Errors | None) -> Errors | None:
+        return errors and Errors(*((part * (EXTENDED / ROUNDING)).astype(float) for part in errors))
+
+    of_driven = of(better.of_driven)
+    assert of_driven is not None
+    return replace(moments, driven=better.driven, begun=better.begun, of_driven=of_driven, of_begun=of(better.of_begun))
+
+
+class _Spans:
+    """Flows of spans within a segment, of every run the latest: on a grid of equal steps all are the same.
+
+    The step of the grid itself: a difference of two late times that stands for many others is wrong many times over.
+    """
+
+    def __init__(self, matrices: Matrices, leg: Leg, step: FloatArray | None, pairs: bool) -> None:
+        self.leg, self.step = leg, step
         self.drift = joined(matrices.drift, leg.coupling)
         self.noise = joined(matrices.pairs, leg.coupling) if pairs else None
         self.rate = norms(self.drift)
-        self.known = np.full(len(leg.begin), np.nan)
+        self.known = np.full(len(leg.begin), np.nan, dtype=self.rate.dtype)
         self.flow: Flow | None = None
+
+    @property
+    def is_extended(self) -> bool:
+        """Whether the matrices are in more than double precision."""
+        return self.drift.dtype != np.dtype(complex)
 
     def of(self, runs: Array, spans: FloatArray, end: FloatArray) -> Flow:
         """Return the flows of some runs, for the spans that end there."""
+        if self.step is not None:
+            step = self.step[runs]
+            spans = np.where(np.abs(spans - step) <= _EQUAL * end, step, spans)
         new = ~(np.abs(spans - self.known[runs]) <= _EQUAL * end)
         if new.any():
             some = runs[new]
@@ -220,6 +250,15 @@ def _advanced(moments: Moments, spans: _Spans, runs: Array, begin: FloatArray, e
     driven = _acting(flow.U, one.driven) + first[:, None] * flow.z
     if flow.y is not None:
         driven += (last - first)[:, None] * flow.y
+    begun = None if one.begun is None else _acting(flow.U, one.begun)
+    if spans.is_extended:  # to the times themselves, by whose rounding equal spans differ
+        late, M = (gap - spans.known[runs])[:, None], spans.drift[runs]
+        slope = _acting(M, driven)
+        slope[:, 0] -= 1j * last
+        if flow.y is not None:
+            slope -= ((last - first) / gap)[:, None] * flow.y
+        driven += late * slope
+        begun = None if begun is None else begun + late * _acting(M, begun)
     turns = spans.rate[runs] * gap
     kept = np.clip(flow.norm, NONE, 1 - 1e-3)
     # A phase is as uncertain as what it has turned by, within what is remembered.
@@ -228,7 +267,7 @@ def _advanced(moments: Moments, spans: _Spans, runs: Array, begin: FloatArray, e
     of_driven = fresh * (_acting(flow.size, np.abs(one.driven)) + highest * flow.reached)
     after = Moments(
         driven=driven,
-        begun=None if one.begun is None else _acting(flow.U, one.begun),
+        begun=begun,
         U=None if one.U is None else flow.U @ one.U,
         pairs=None if one.pairs is None or flow.Y is None else _congruent(flow.U, one.pairs) + flow.Y,
         level=last,
