@@ -54,6 +54,11 @@ class ModeState:
     angle: float = 0.0
 
 
+OF_OSCILLATORS = ("amplitude", "squeezing")
+"""What of a state a mode of two levels cannot have: it can only be thermal."""
+QUBITS_BEGIN = "a qubit can only begin with an `occupation`"
+
+
 @dataclass(frozen=True, slots=True)
 class Initial:
     """The state at t = 0, without correlations but for `steady`.

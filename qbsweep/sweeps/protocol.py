@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from qbsweep.physics.fock.levels import QUBIT, ROLES, levels_by_role
-from qbsweep.physics.protocol import Kind, SegmentTemplate, Template, Value
+from qbsweep.physics.protocol import OF_OSCILLATORS, QUBITS_BEGIN, Kind, SegmentTemplate, Template, Value
 from qbsweep.sweeps.mistakes import GrammarError, Where
 from qbsweep.sweeps.parameters import MAX_SQUEEZING, PARAMETERS, Parameter
 from qbsweep.sweeps.syntax import SegmentForm, StateForm, SweepFile
@@ -237,12 +237,14 @@ def check_protocol(spec: "SweepSpec") -> None:
             raise GrammarError(
                 where, f"mode {who} in `initial` must be at most N, which is {fewest}; modes are 0 (charger) to N"
             )
+        role = ROLES[min(who, 1)] if isinstance(who, int) else who
+        wrong = next((key for key in OF_OSCILLATORS if state.get(key, 0.0) != 0.0), None)
         for levels in spec.values("fock_levels"):
-            role = ROLES[min(who, 1)] if isinstance(who, int) else who
-            if state and (levels_by_role(levels) or {}).get(role) == QUBIT:
+            if wrong and (levels_by_role(levels) or {}).get(role) == QUBIT:
                 raise GrammarError(
-                    where,
-                    f"`{who}` in `initial` must be left out: `fock_levels` {levels} makes qubits, which start empty",
+                    (*where, wrong),
+                    f"`{wrong}` of `{who}` in `initial` must be left out: `fock_levels` {levels} makes qubits, and "
+                    + QUBITS_BEGIN,
                 )
 
 

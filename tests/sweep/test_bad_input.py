@@ -208,7 +208,11 @@ SWEEP_FILES = {
     "complex amplitude": (from_state("{battery: {amplitude: [1, 0]}}"), r":5: `amplitude` of `battery` .* is a list"),
     "displaced qubit": (
         from_state("{battery: {amplitude: 1}}", solver="lindblad", fock_levels="{charger: 8, battery: 2}"),
-        r":5: `battery` in `initial` must be left out: `fock_levels` charger 8, battery 2 makes qubits",
+        r":5: `amplitude` of `battery` in `initial` must be left out: .* makes qubits, .* begin with an `occupation`",
+    ),
+    "squeezed qubit": (
+        from_state("{2: {occupation: 1, squeezing: 1}}", solver="lindblad", fock_levels="{charger: 8, battery: 2}"),
+        r":5: `squeezing` of `2` in `initial` must be left out: .* makes qubits, .* begin with an `occupation`",
     ),
     # imperfect and disordered networks
     "negative ratio": (text(gamma_ratio="-0.1"), r":2: `gamma_ratio` must be at least 0, but is -0.1"),

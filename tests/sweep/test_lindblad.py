@@ -257,6 +257,17 @@ def test_both_solvers_follow_protocols_in_imperfect_networks(tmp_path: Path, pro
         np.testing.assert_allclose(truncated[name], exact[name], rtol=1e-3, atol=1e-3 * float(exact.energy_t.max()))
 
 
+def test_a_qubit_begins_with_an_occupation(tmp_path: Path) -> None:
+    """Its two populations are 1 : n/(n + 1), and it decays alone as any mode does."""
+    rest = "sweep: {full: [0.5, 2]}\ninitial: {battery: {occupation: full}}\nprotocol: [{drive: 0, coupling: 0}]"
+    rest += "\ntimes: [0, 100]\noutputs: [energy_t]"
+    ds = solve(tmp_path, "solver: lindblad, N: 1, fock_levels: {charger: 4, battery: 2}", rest)
+    begin = ds.full / (2 * ds.full + 1)
+    np.testing.assert_allclose(ds.energy_t.sel(mode=1, time=0).squeeze(), begin.squeeze(), rtol=1e-12)
+    decayed = begin * np.exp(-float(ds.kappa) * 100)
+    np.testing.assert_allclose(ds.energy_t.sel(mode=1, time=100).squeeze(), decayed.squeeze(), rtol=1e-8)
+
+
 def test_a_draw_that_makes_a_loss_negative_fails_with_its_seed(tmp_path: Path) -> None:
     rest = "sweep: {seed: [0, 1, 2, 3, 4, 5]}\noutputs: [energy_terminal]"
     ds = solve(tmp_path, "solver: lindblad, N: 1, fock_levels: 4, spread_kappa: 1.5", rest)

@@ -22,7 +22,7 @@ from qbsweep.physics.fock.levels import QUBIT, ROLES
 from qbsweep.physics.gaussian import bath_anomaly, bath_occupation
 from qbsweep.physics.matrices import drift_matrix, require_stable
 from qbsweep.physics.network import Network, phase_factor
-from qbsweep.physics.protocol import Initial, ModeState, Protocol
+from qbsweep.physics.protocol import OF_OSCILLATORS, QUBITS_BEGIN, Initial, ModeState, Protocol
 from qbsweep.text import choices, unknown
 
 FRAMES = ("lab", "displaced")
@@ -243,9 +243,9 @@ def _checked(protocol: Protocol | None, n_th: float, qubits: tuple[bool, ...]) -
                 f"`initial` must have one state per mode ({len(qubits)}), but has {len(protocol.initial.modes)}"
             )
         for mode, (state, qubit) in enumerate(zip(protocol.initial.modes, qubits, strict=True)):
-            if qubit and (state.amplitude or state.squeezing):
+            if qubit and any(getattr(state, key) for key in OF_OSCILLATORS):
                 raise QbsweepError(
-                    f"`initial` displaces or squeezes mode {mode}, but a qubit can only begin with an `occupation`; "
+                    f"`initial` displaces or squeezes mode {mode}, but {QUBITS_BEGIN}; "
                     "give the mode more than 2 `fock_levels`"
                 )
     return protocol
