@@ -81,16 +81,23 @@ def test_both_solvers_draw_the_same_network() -> None:
     assert len(np.unique(energies.values)) == 8
 
 
-@pytest.mark.parametrize(("fixed", "name"), [({"spread_kappa": 1.5}, "kappa"), ({"spread_J": 1.5}, "J")])
+@pytest.mark.parametrize(
+    ("fixed", "what"),
+    [({"spread_kappa": 1.5}, "kappa of mode [012]"), ({"spread_J": 1.5}, r"J of edge [12] \([01], [12]\)")],
+)
 @pytest.mark.parametrize("solver", ["moments", "lindblad"])
-def test_a_negative_rate_fails_its_own_points(fixed: dict[str, float], name: str, solver: str) -> None:
+def test_a_negative_rate_fails_its_own_points(fixed: dict[str, float], what: str, solver: str) -> None:
     """With the seed, and the mode or edge; the others are solved."""
     settings = {"frame": "displaced", "fock_levels": 2} if solver == "lindblad" else {}
-    ds = qb.solve(qb.cascaded(2), J=0.2, kappa=0.3, epsilon=0.1, seed=range(20), solver=solver, **fixed, **settings)
+    asked = {"J": 0.2, "kappa": 0.3, "epsilon": 0.1, "solver": solver, **fixed, **settings}
+    ds = qb.solve(qb.cascaded(2), seed=range(20), **asked)
     failed = ds["status"].values == 2
     assert 0 < failed.sum() < 20
     assert np.isnan(ds["energy_terminal"].values[failed]).all()
     assert np.isfinite(ds["energy_terminal"].values[~failed]).all()
+    one = int(ds["seed"].values[failed.ravel()][0])
+    with pytest.raises(qb.QbsweepError, match=f"seed {one} makes the {what} negative"):
+        qb.solve(qb.cascaded(2), seed=one, **asked)
 
 
 def test_seeds_without_disorder_are_all_the_same() -> None:
