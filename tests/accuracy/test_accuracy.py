@@ -63,7 +63,7 @@ def test_few_points_are_marked(judged: Judged) -> None:
 
 
 def test_points_are_of_every_kind(judged: Judged, request: pytest.FixtureRequest) -> None:
-    """Half of the networks are detuned, and seven in eight members: by their network, by `detuning`, or by its spread."""
+    """Half of the networks are detuned, and seven in eight members: by themselves, `detuning`, or its spread."""
     points = [point for point, _ in judged]
     assert len({point.kind for point in points}) == 7
     assert 0.1 < np.mean([bool(point.times) for point in points]) < 0.3
