@@ -6,7 +6,8 @@ stacked over leading axes. With ``c = (x + i p) / sqrt(2)`` the covariance of (x
     V = 1/2 + [[Re C + Re S, Im C + Im S], [(Im C + Im S)^T, Re C - Re S]]            vacuum 1/2
 
 and its symplectic eigenvalues nu >= 1/2 are the positive eigenvalues of ``i V^{1/2} Omega V^{1/2}``, a Hermitian
-matrix: they come with an absolute error of some roundings of the largest variance.
+matrix. Rounding leaves in V some roundings of its largest variance, and in a nu as much more as this is larger than the
+smallest variance: e^{4r} times in a pure state.
 
 In the steady state of a uniform bath ``C = P 1`` and ``S = conj(Q) X``. With x_k the singular values of X, or of its
 block of some modes (Takagi), and ``w_k = 1 - x_k^2``, a mode of that register has::
@@ -42,6 +43,18 @@ def symplectic_eigenvalues(V: Array) -> FloatArray:
     half = np.swapaxes(x, -1, -2) @ p
     turned = np.linalg.eigvalsh(1j * (half - np.swapaxes(half, -1, -2)))
     return np.asarray(np.where(is_finite[..., None], turned[..., n:], np.nan))
+
+
+def condition(V: Array) -> FloatArray:
+    """Return the largest over the smallest variance of any quadrature: how much more digits a nu loses than V.
+
+    Infinite where V is not finite, or no state.
+    """
+    is_finite: Array = np.asarray(np.isfinite(V).all(axis=(-2, -1)))
+    values = np.linalg.eigvalsh(np.where(is_finite[..., None, None], V, 0.0))
+    return np.asarray(
+        np.divide(values[..., -1], values[..., 0], out=np.full(values.shape[:-1], np.inf), where=values[..., 0] > 0)
+    )
 
 
 def register_ergotropy(alpha: Array, C: Array, S: Array) -> FloatArray:
@@ -138,20 +151,21 @@ def bath_purity(n_th: Array, r: Array, w: Array) -> FloatArray:
     return np.asarray(np.exp(-w.shape[-1] * np.log1p(2 * np.asarray(n_th)) - np.log(spread).sum(axis=-1)))
 
 
-def bath_transposed(r: Array, X: Array) -> FloatArray:
-    """Return nu~ / (n_th + 1/2), as `transposed_eigenvalues`: those of ``cosh 2r + sinh 2r X``, for every n_th.
+def bath_covariance(r: Array, Y: Array) -> FloatArray:
+    """Return ``V / (n_th + 1/2)``, which is ``cosh 2r + sinh 2r X``, for every n_th, shape (..., 2n, 2n).
 
     Parameters
     ----------
     r : ndarray
-        Broadcasts against the leading axes of X.
-    X : ndarray, shape (..., n, n)
-        ``S / conj(Q)``; the squeezing angle does not matter.
+        Broadcasts against the leading axes of Y.
+    Y : ndarray, shape (..., n, n)
+        The deviation ``X - 1``; the squeezing angle does not matter.
     """
-    r = np.asarray(r)[..., None, None]
-    mixed = np.concatenate([X.imag, -X.real], axis=-1)
-    V = np.sinh(2 * r) * np.concatenate([np.concatenate([X.real, X.imag], axis=-1), mixed], axis=-2)
-    return transposed_eigenvalues(V + np.cosh(2 * r) * np.eye(V.shape[-1]))
+    r, one = np.asarray(r)[..., None, None], np.ones(Y.shape[-1])
+    mixed = np.concatenate([Y.imag, -Y.real], axis=-1)
+    lost = np.concatenate([np.concatenate([Y.real, Y.imag], axis=-1), mixed], axis=-2)
+    kept = np.exp(2 * r * np.concatenate([one, -one]))  # no difference of large numbers where nothing is lost
+    return np.asarray(np.sinh(2 * r) * lost + kept * np.eye(lost.shape[-1]))
 
 
 def _adjoint(A: Array) -> ComplexArray:

@@ -7,7 +7,7 @@ amplitude and the bath's angle theta_r. Each has only those axes of the product 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,8 @@ _A_MEMBER, _A_STEP, _A_SPECTRUM = (16e-6, 6e-8), (2e-6, 2e-8), (5e-6, 1.6e-7)
 @dataclass(frozen=True, slots=True)
 class _Output:
     """How an output follows from a state, with its error; its axes of drive and bath, and those behind them.
+
+    The error has the shape (P,) or (P, *bath), with length 1 where all baths have the same.
 
     `spectra` are the axes along which it takes the eigenvalues of whole covariances in squeezed baths.
     """
@@ -80,16 +82,11 @@ def _beside(values: Array, bath: tuple[str, ...]) -> Array:
     return values[(slice(None), *(None,) * len(bath))]
 
 
-def _of_members(error: Array) -> FloatArray:
-    """Return the largest error of every member."""
-    return np.asarray(error.reshape(len(error), -1).max(axis=1))
-
-
 def _variance(alpha: Array, C: Array, S: Array, relative: Array) -> tuple[FloatArray, FloatArray]:
     """Return a variance of energy, and its error: where it is squeezed it is what is left of larger terms."""
     variance = register.energy_variance(alpha, C, S)
     terms = C * (C + 1) + np.abs(S) ** 2 + np.abs(alpha) ** 2 * (2 * C + 1 + 2 * np.abs(S))
-    return variance, _of_members(relative * terms / np.maximum(variance, _NOTHING))
+    return variance, np.asarray(relative * terms / np.maximum(variance, _NOTHING))
 
 
 @dataclass(frozen=True)
@@ -122,17 +119,18 @@ class _Steady:
         if not r.any():
             return np.zeros((len(self.whole.rates), *n_th.shape[1:2], *r.shape[2:])), np.zeros(1)
         Y, of_Y = self.whole.pairs
-        unit = register.bath_transposed(r, _beside(Y + np.eye(Y.shape[-1]), _STATE))
-        nu = unit * (n_th[..., None] + 0.5)
-        largest = np.exp(2 * r) * (_beside(of_Y, _STATE) + 4 * _EPS) / np.maximum(unit.min(axis=-1), _NOTHING)
-        return register.negativity_of(nu, r != 0), _of_members(largest)
+        V = register.bath_covariance(r, _beside(Y, _STATE))
+        nu = register.transposed_eigenvalues(V) * (n_th[..., None] + 0.5)
+        loses: Array = np.asarray(Y.any(axis=(-2, -1)))  # else V is diagonal, and no digit is lost
+        grown = np.where(_beside(loses, _STATE), register.condition(V), 1.0)
+        return register.negativity_of(nu, r != 0), (_beside(of_Y, _STATE) + 4 * _EPS) * grown
 
     def purity(self) -> tuple[Array, FloatArray]:
         n_th, r = (self.drive.over(name, _STATE, 0) for name in _STATE)
         Y, of_Y = self.whole.pairs
-        w, spread = register.lost_squeezing(Y), min(np.sinh(2 * self.drive.r.max(initial=0.0)), _LARGE) ** 2
-        error = (spread * of_Y[:, None] / (1 + spread * w)).sum(axis=1)
-        return register.bath_purity(n_th, r, _beside(w, _STATE)), error
+        w, spread = _beside(register.lost_squeezing(Y), _STATE), np.minimum(np.sinh(2 * r), _LARGE)[..., None] ** 2
+        error = (spread * _beside(of_Y[:, None], _STATE) / (1 + spread * w)).sum(axis=-1)
+        return register.bath_purity(n_th, r, w), error
 
     def energy_variance(self) -> tuple[Array, FloatArray]:
         (alpha, of_alpha), (Y, of_Y) = self.whole.amplitudes, self.whole.pairs
@@ -169,10 +167,6 @@ class _InTime:
         S = Q * _beside(self._moments.S[..., of, of], _STATE)
         return register.covariance(C, S), C, S
 
-    def _error_of(self, V: FloatArray, nu: FloatArray) -> FloatArray:
-        largest = np.abs(V).max(axis=(-2, -1)) / np.maximum(nu.min(axis=-1), _NOTHING)
-        return np.asarray(self._moments.error * _of_members(largest))
-
     def register_ergotropy(self) -> tuple[Array, FloatArray]:
         epsilon, omega, _, r = (self.drive.over(name, _ENERGY, 1) for name in _ENERGY)
         coherent = _beside((np.abs(self._moments.alpha[..., 1:]) ** 2).sum(axis=-1), _ENERGY)
@@ -181,10 +175,13 @@ class _InTime:
             return omega * work, error
         V, C, S = self._state(slice(1, None))
         share = register.register_ergotropy(np.zeros(C.shape[:-1]), C, S)
-        # A difference of energies, which are as large as V: of little squeezing it has few digits.
-        scale = share.max(axis=-1) + work.min(axis=(1, 2)).max(axis=-1) + _NOTHING
-        lost = 4 * _EPS * np.abs(V).max(axis=(-3, -2, -1)) / scale * (share.max(axis=-1) > 0)
-        return omega * (work + share[:, None, None]), 4 * error + _of_members(lost)
+        # A difference of energies, of which little squeezing, and in a pure state much, leave few digits.
+        passive = np.trace(V, axis1=-2, axis2=-1) / 2 - share
+        lost = 4 * _EPS * (register.condition(V) * passive).max(axis=-1) * (share.max(axis=-1) > 0)
+        worth = work.max(axis=-1) + share.max(axis=-1)[:, None, None]
+        return omega * (work + share[:, None, None]), 4 * _beside(error, _ENERGY) + lost[:, None, None] / (
+            worth + _NOTHING
+        )
 
     def log_negativity(self) -> tuple[Array, FloatArray]:
         if not self.drive.r.any():
@@ -192,7 +189,8 @@ class _InTime:
             return np.zeros((len(self.times), sizes["n_th"], sizes["r"], self.times.shape[1])), np.zeros(1)
         V, _, S = self._state(slice(None))
         nu = register.transposed_eigenvalues(V)
-        return register.negativity_of(nu, (S != 0).any(axis=(-2, -1))), self._error_of(V, nu)
+        error = _beside(self._moments.error, _STATE) * register.condition(V).max(axis=-1)
+        return register.negativity_of(nu, (S != 0).any(axis=(-2, -1))), error
 
     def energy_variance(self) -> tuple[Array, FloatArray]:
         epsilon, omega = (self.drive.over(name, _BEAT, 2) for name in _DRIVE)
@@ -207,7 +205,7 @@ class _InTime:
         P, _ = self.drive.moments(_BEAT, 2)
         relative = self._moments.error.reshape(-1, *(1,) * (len(_BEAT) + 2))
         found, error = _variance(epsilon * alpha, P * C, self.drive.anomaly(_BEAT, 2) * S, relative)
-        return omega**2 * found, np.where(found.any(axis=tuple(range(1, found.ndim))), error, 0.0)
+        return omega**2 * found, np.where(found.any(axis=(-2, -1)), error.max(axis=(-2, -1)), 0.0)
 
     def drive_power(self) -> tuple[Array, FloatArray]:
         epsilon, omega = (self.drive.over(name, _DRIVE, 1) for name in _DRIVE)
@@ -249,7 +247,7 @@ def solve(
     arrays : dict of Labelled
         By output, over the axes of the members and of the bath that it depends on, then `mode` and `time`.
     error : Labelled
-        Estimate of the largest relative error of a member; of a logarithmic negativity the absolute one.
+        Estimate of the largest relative error of a member in a bath; of a logarithmic negativity the absolute one.
     faults : dict of str
         What is wrong with members that have no numbers.
     """
@@ -259,7 +257,7 @@ def solve(
         name: np.full((count, *(lengths[dim] for dim in (*OUTPUTS[name].bath, *OUTPUTS[name].behind))), np.nan)
         for name in outputs
     }
-    errors, faults = np.zeros(count), dict[int, str]()
+    errors, faults = dict[str, FloatArray](), dict[int, str]()
     for table in (STEADY, IN_TIME):
         asked = [name for name in outputs if name in table]
         size = max(1, int(_TILE_BYTES / bytes_of_member(points, asked, points.sizes)))
@@ -271,7 +269,7 @@ def solve(
                 )
                 for name in asked:
                     arrays[name][where], error = table[name].of(state)
-                    errors[where] = np.fmax(errors[where], error)
+                    errors.setdefault(name, np.zeros((count, *error.shape[1:])))[where] = np.fmin(error, 1.0)
                 faults |= wrong
     labelled = {
         name: Labelled(
@@ -279,7 +277,18 @@ def solve(
         )
         for name, array in arrays.items()
     }
-    return labelled, Labelled(members.dims, np.minimum(errors, 1.0).reshape(members.shape)), faults
+    return labelled, _largest(errors, members), faults
+
+
+def _largest(errors: Mapping[str, FloatArray], members: Product) -> Labelled:
+    """Join the errors of outputs, over the axes of the members and of those baths in which they differ."""
+    found = []
+    for name, error in errors.items():
+        baths = [dim for dim, size in zip(OUTPUTS[name].bath, error.shape[1:], strict=False) if size > 1]
+        lengths = (size for size in error.shape[1:] if size > 1)
+        found.append(Labelled((*members.dims, *baths), error.reshape(*members.shape, *lengths)))
+    dims = tuple(dict.fromkeys(dim for error in found for dim in error.dims))
+    return Labelled(dims, np.asarray(reduce(np.maximum, (error.along(dims) for error in found))))
 
 
 def _times(points: Points, members: Product, where: Where) -> FloatArray:
@@ -301,16 +310,12 @@ def bytes_of_member(points: Points, outputs: Sequence[str], sizes: Mapping[str, 
 
 def seconds(points: Points, outputs: Sequence[str], sizes: Mapping[str, int]) -> float:
     """Predict the seconds of a whole product."""
-    cube, members = points.network.n_modes**3, math.prod(sizes.get(name, 1) for name in FAMILY)
+    cube, members = (1, points.network.n_modes**3), math.prod(sizes.get(name, 1) for name in FAMILY)
     is_squeezed, found = bool(np.any(points.values["r"].values)), 0.0
     for table, of_member, times in ((STEADY, _A_MEMBER, 1), (IN_TIME, _A_STEP, points.n_times)):
         asked = [table[name] for name in outputs if name in table]
         spectra = sum(math.prod(sizes[dim] for dim in one.spectra) for one in asked if one.spectra and is_squeezed)
         numbers = sum(math.prod(sizes[dim] for dim in one.bath) for one in asked)
-        one = bool(asked) * _seconds(of_member, cube) + spectra * _seconds(_A_SPECTRUM, cube) + numbers * _A_NUMBER
-        found += members * times * one
+        one = bool(asked) * np.dot(of_member, cube) + spectra * np.dot(_A_SPECTRUM, cube) + numbers * _A_NUMBER
+        found += members * times * float(one)
     return found
-
-
-def _seconds(rates: tuple[float, float], cube: int) -> float:
-    return rates[0] + rates[1] * cube

@@ -163,9 +163,10 @@ class Errors:
         C, S = self.snapshot.correlations
         V = register.covariance(C[..., 1:, 1:], S[..., 1:, 1:])
         worth = register.register_ergotropy(self.snapshot.alpha[..., 1:], C[..., 1:, 1:], S[..., 1:, 1:])
-        of_share = (C.shape[-1] - 1) * self._of_spectrum(V) * np.abs(V).max(axis=(-2, -1)) * S.any(axis=(-2, -1))
-        coherent = self.of_coherent[..., 1:].sum(axis=-1)
-        return np.asarray((coherent + of_share) / np.maximum(worth, self.least[..., 0]))
+        coherent = self.snapshot.coherent[..., 1:].sum(axis=-1)
+        passive = np.trace(V, axis1=-2, axis2=-1) / 2 - (worth - coherent)
+        error = self.of_coherent[..., 1:].sum(axis=-1) + self._of_spectrum(V) * passive * S.any(axis=(-2, -1))
+        return np.asarray(error / np.maximum(worth, self.least[..., 0]))
 
     def log_negativity(self) -> FloatArray:
         """Absolute, as it is a logarithm."""
@@ -173,9 +174,8 @@ class Errors:
         return np.asarray(self._of_spectrum(register.covariance(C, S)) * S.any(axis=(-2, -1)))
 
     def _of_spectrum(self, V: FloatArray) -> FloatArray:
-        """Return the relative error of the smallest symplectic eigenvalue: at most that of the smallest variance."""
-        values = np.linalg.eigvalsh(V)
-        return np.asarray(self.turned[..., 0] * values[..., -1] / np.maximum(values[..., 0], _NOTHING))
+        """Return the relative error of a symplectic eigenvalue: at most that of the smallest variance."""
+        return np.asarray(self.turned[..., 0] * register.condition(V))
 
     def energy_variance(self) -> FloatArray:
         """Where it is squeezed it is what is left of larger terms."""

@@ -129,8 +129,8 @@ def _solved_moments(points: Points, outputs: Sequence[str]) -> tuple[dict[str, L
     solved["numerical_error"] = _largest(errors, members)
     if of_register := [name for name in outputs if name in moment_register.OUTPUTS]:
         found, error, wrong = moment_register.solve(points, members, of_register)
-        larger = np.maximum(solved["numerical_error"].along(members.dims), error.values)
-        solved |= found | {"numerical_error": Labelled(members.dims, larger)}
+        larger = np.maximum(solved["numerical_error"].along(error.dims), error.values)
+        solved |= found | {"numerical_error": Labelled(error.dims, larger)}
         faults |= wrong
     return solved, members.points_at(faults, points)
 
