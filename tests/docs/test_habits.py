@@ -32,6 +32,20 @@ def test_the_table_of_rooms_is_the_contract() -> None:
     assert [floor[room] for room in told] == sorted(floor.values())
 
 
+def test_the_recipe_of_an_output_names_every_file_that_has_one() -> None:
+    """Whatever knows the power of the drive, an output of the whole network, steady and in time."""
+    recipe = (ROOT / "CONTRIBUTING.md").read_text().partition("### An output")[2].partition("\n### ")[0]
+    files = [path.relative_to(ROOT).as_posix() for path in (ROOT / "qbsweep").rglob("*.py")]
+    having = {path for path in files if "drive_power" in (ROOT / path).read_text()}
+    assert "qbsweep/solvers/lindblad.py" in having
+    assert having <= set(re.findall(r"`(qbsweep/[\w/]+\.py)`", recipe))
+
+
+def test_recipes_name_files_that_there_are() -> None:
+    recipes = (ROOT / "CONTRIBUTING.md").read_text().partition("## Recipes")[2].partition("\n## ")[0]
+    assert [path for path in re.findall(r"`(qbsweep/[a-z/_]+\.py)`", recipes) if not (ROOT / path).exists()] == []
+
+
 def test_the_makefile_says_what_each_target_does() -> None:
     text = (ROOT / "Makefile").read_text()
     phony = re.search(r"^\.PHONY: ((?:.*\\\n)*.*)", text, re.MULTILINE)
