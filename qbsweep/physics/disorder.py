@@ -20,6 +20,7 @@ DISTRIBUTIONS = ("uniform", "normal")
 MAX_SEED = 2**53
 _WORDS = 4  # of a counter
 _FAR = 4096  # seeds apart, from which on the generator jumps
+_MOST_KEPT = 4096  # draws that are remembered, at most, of one quantity and item
 
 Seeds = NDArray[np.int64]
 
@@ -51,7 +52,7 @@ def draws_of(first: int, count: int, quantity: str, item: int, distribution: str
     """Return x of consecutive seeds; see `draws`."""
     if distribution not in DISTRIBUTIONS:
         raise QbsweepError(unknown("distribution", distribution, DISTRIBUTIONS))
-    of_range = _kept if count <= _FAR else _drawn
+    of_range = _kept if count <= _MOST_KEPT else _drawn
     return of_range(first, count, QUANTITIES.index(quantity), item, distribution)
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
+from qbsweep.physics.disorder import QUANTITIES
 from qbsweep.physics.members import OF_MEMBERS, Members
 from qbsweep.physics.moments.family import Family, family
 from qbsweep.physics.moments.rates import Rates
@@ -21,7 +22,7 @@ UNIFORM = ("J", "kappa")
 FAMILY = OF_MEMBERS
 """All axes along which drift matrices differ; a `member` has one value of each."""
 
-SPREADS = ("spread_J", "spread_kappa", "spread_detuning")
+SPREADS = tuple(f"spread_{quantity}" for quantity in QUANTITIES)
 
 Where = slice | Array
 

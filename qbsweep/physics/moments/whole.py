@@ -18,7 +18,7 @@ import numpy as np
 from qbsweep.arrays import ComplexArray, FloatArray
 from qbsweep.physics.matrices import edge_entries, require_stable
 from qbsweep.physics.moments.exponential import congruent
-from qbsweep.physics.moments.problem import ROUNDING
+from qbsweep.physics.moments.problem import NOTHING, ROUNDING
 from qbsweep.physics.moments.rates import Rates
 from qbsweep.physics.moments.steps import norms, steps_of
 from qbsweep.physics.network import Network
@@ -106,7 +106,7 @@ class Whole:
                 V[:, at] = one.noise[:, 0] + (congruent(one.flow, V[:, at - 1]) if at else 0.0)
         xx, pp, xp = V[..., :n, :n], V[..., n:, n:], V[..., :n, n:]
         px = xp.swapaxes(-1, -2)
-        slowest = 2 / np.maximum(self._losses.min(axis=0), 1e-300)
+        slowest = 2 / np.maximum(self._losses.min(axis=0), NOTHING)
         error = ROUNDING * (1 + times.shape[1] + norms(F) * np.minimum(times[:, -1], slowest))
         return Evolved(alpha, xx + pp + 1j * (xp - px), xx - pp + 1j * (xp + px), error)
 
