@@ -300,7 +300,7 @@ def against(ds: xr.Dataset, variable: str, x: str, **options: Any) -> Chart:
         Attributes of `Chart` that should not be the usual ones.
     """
     ds = ds.squeeze([dim for dim, n in ds.sizes.items() if n == 1 and dim not in (x, "mode", "time")])
-    terminal = options.get("terminal", False)
+    terminal = options.get("terminal", False) and "mode" in ds[variable].dims
     settings: dict[str, Any] = {
         "name": f"{variable}-{x}",
         "title": f"{short(ds[variable], variable)} against {short(ds[x], x)}",
@@ -310,4 +310,4 @@ def against(ds: xr.Dataset, variable: str, x: str, **options: Any) -> Chart:
         "logy": x != "time" and spans_decades(ds, variable),
         "points": len(ds[x]) <= 25,
     }
-    return Chart(ds=ds, variable=variable, x=x, **(settings | options))
+    return Chart(ds=ds, variable=variable, x=x, **(settings | options | {"terminal": terminal}))

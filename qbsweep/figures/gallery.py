@@ -73,8 +73,12 @@ def _has_noise(ds: xr.Dataset) -> bool:
 def _in_time(ds: xr.Dataset) -> Iterator[Chart]:
     for name in _outputs(ds, "time"):
         what = name.removesuffix("_t")
-        title = f"Charging: terminal {what} in time"
         since = "from vacuum at t = 0" if not ds.attrs.get("protocol") else "; shaded: the drive changes, or is off"
+        if "mode" not in ds[name].dims:
+            shaded = since if since.startswith(";") else ""
+            yield against(ds, name, "time", caption=f"{meaning(name, ds[name])}{shaded}")
+            continue
+        title = f"Charging: terminal {what} in time"
         caption = f"{what} of the terminal battery {since}".replace(" ;", ";")
         yield against(ds, name, "time", name=f"terminal-{name}", title=title, caption=caption, terminal=True)
         if name == "energy_t" and 2 < ds.sizes["mode"] <= 8:

@@ -57,6 +57,16 @@ KINDS = {
         ["61 from 0 to 10 1/κ", "settling_time"],
         6,
     ),
+    "the whole network in time": (
+        SWEEP.format(
+            ", J: 0.002, N: 1, topology: cascaded",
+            "late: [0, 0.5]",
+            "times: {linspace: [0, 1000, 9]}\nprotocol: [{until: 400}, {drive: late}]\n"
+            "outputs: [energy_t, ergotropy_register_t, drive_power_t]\n",
+        ),
+        ["rate at which the drive gives energy", "energy of the terminal battery; shaded"],
+        3,
+    ),
     "baths": (
         SWEEP.format(", J: 0.002, N: 2, topology: cascaded", "n_th: [0, 1, 2], r: {linspace: [0, 1, 5]}", ""),
         ["enhancement", "ergotropy"],
