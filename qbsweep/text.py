@@ -58,7 +58,7 @@ def labelled(labels: Mapping[str, object]) -> str:
 
 def in_brackets(unit: str) -> str:
     """Write a unit behind a name; nothing for a pure number."""
-    return "" if unit == "1" else f" ({unit.strip('[]')})"
+    return "" if unit == "1" else f" ({unit.replace('[', '').replace(']', '')})"
 
 
 def counted(count: int, noun: str) -> str:

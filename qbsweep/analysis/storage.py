@@ -101,7 +101,7 @@ def halved(times: FloatArray, values: FloatArray, stop: float, kinks: FloatArray
     """Find when one curve has fallen for good to half of its value at `stop`."""
     if not np.isfinite(values).all():
         return Half()
-    later = times >= stop - 1e-9 * abs(stop)
+    later = times >= stop * (1 - 1e-9)  # also of a drive that never stops
     if later.sum() < 2:
         return Half(verdict=NOT_STOPPED)
     stored, stored_error = kinked_value(times, values, stop, kinks)

@@ -13,7 +13,7 @@ from qbsweep.analysis.inputs import coded, in_words
 from qbsweep.analysis.registry import ANALYSES
 from qbsweep.api.pages import require
 from qbsweep.errors import QbsweepError
-from qbsweep.text import unknown
+from qbsweep.text import choices, unknown
 
 if TYPE_CHECKING:
     from qbsweep.figures.chart import Chart
@@ -144,6 +144,8 @@ class Accessor:
         if variable not in self._ds:
             raise QbsweepError(unknown("variable", variable, map(str, self._ds.data_vars)))
         dims = [str(dim) for dim in self._ds[variable].dims if dim in self._ds.coords]
+        if x is None and dims:
+            raise QbsweepError(f"`{variable}` is drawn over an axis: give it `x`, {choices(dims)}")
         if x not in dims:
             raise QbsweepError(unknown(f"axis of `{variable}`", x, dims) if dims else f"`{variable}` has no axis")
         return variable, x

@@ -117,5 +117,7 @@ def test_lines_of_one_axis_or_of_several(synthetic: Callable[..., xr.Dataset], w
     for by, told in (("M", "'M'"), (("N", "nope"), "'nope'"), ("J", "'J'")):
         with pytest.raises(QbsweepError, match=f"axis of `energy_terminal` {told} is not known; it must be 'N'"):
             ds.qb.plot(*what, by=by)
+    with pytest.raises(QbsweepError, match="`energy_terminal` is drawn over an axis: give it `x`, 'N', 'J' or 'n_th'"):
+        ds.qb.plot("energy_terminal")
     with pytest.raises(QbsweepError, match="no axis is left for lines"):
         ds.isel(N=0).qb.plot(*what, by="N")

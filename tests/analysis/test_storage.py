@@ -48,6 +48,14 @@ def test_the_directed_pair() -> None:
     assert found["energy_half_life"].attrs["units"] == "1/kappa"
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_level_at_which_the_drive_goes_on() -> None:
+    ds = stored(np.linspace(0, 12, 121), [2.0, 12.0], [{"until": 2}, {"drive": "level"}], level=("level", [0.0, 0.5]))
+    found = ds.qb.storage_time()
+    assert found["stop"].values.tolist() == [2, math.inf]
+    assert found["energy_verdict"].values.tolist() == ["halved", "not stopped"]
+
+
 def test_an_axis_of_switch_off_times() -> None:
     off = np.array([1.0, 2.5, 10.0, 11.5, 12.0])
     protocol = [{"until": "switch_off", "drive": [1, 1]}, {"drive": [0, 0]}]

@@ -12,6 +12,7 @@ import xarray as xr
 import qbsweep as qb
 from qbsweep.runs.tables import Tables
 from qbsweep.store.dataset import Store
+from qbsweep.text import in_brackets
 
 from ..command import qbsweep
 from ..datasets import put
@@ -45,6 +46,11 @@ def test_a_row_for_every_point(out: Path, tmp_path: Path) -> None:
     assert qbsweep("export", out, "--csv", file, "--all")[0] == 0
     assert set(pd.read_csv(file)["kappa (omega)"]) == {0.003}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "x.csv"]
+
+
+def test_units_of_powers_of_a_given_omega() -> None:
+    written = {"[omega]": "omega", "[omega]^2": "omega^2", "[omega] omega": "omega omega", "1": ""}
+    assert {unit: in_brackets(unit).strip(" ()") for unit in written} == written
 
 
 def test_a_row_for_every_mode_and_time(tmp_path: Path) -> None:
