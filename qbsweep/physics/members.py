@@ -114,12 +114,15 @@ class Members:
             ("kappa", self.spread_kappa, self.losses(network)),
             ("J", self.spread_J, self.couplings(network)),
         ):
-            for item, member in np.argwhere(rates < 0).tolist():
+            is_negative = rates < 0
+            for member in np.flatnonzero(is_negative.any(axis=0)).tolist():
+                if member in found:
+                    continue
+                item = int(is_negative[:, member].argmax())
                 place = f"mode {item}" if quantity == "kappa" else f"edge {item + 1} {_ends(network, item)}"
-                found.setdefault(
-                    member,
+                found[member] = (
                     f"seed {self.seed[member]} makes the {quantity} of {place} negative "
-                    f"({rates[item, member]:.3g} omega); take a smaller `spread_{quantity}` than {spread[member]:g}",
+                    f"({rates[item, member]:.3g} omega); take a smaller `spread_{quantity}` than {spread[member]:g}"
                 )
         return found
 

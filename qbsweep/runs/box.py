@@ -171,8 +171,7 @@ def _solve_call(call: _Call, targets: Values, failures: list[Failure]) -> None:
         with np.errstate(all="ignore"):
             solved = solver(str(call.labels["solver"])).solve(points, call.outputs())
         _assign(call.dims, solved, targets)
-        for place, reason in solved.reasons.items():
-            _log(failures, call.at(dict(zip(points.values, place, strict=True))).failure(reason))
+        _log_reasons(call, tuple(points.values), solved, failures)
         _flag_non_finite(call, solved, targets["status"], failures)
     except MemoryError:
         raise  # of the whole worker: the block as such is at fault, and counted as such
@@ -199,6 +198,16 @@ def _assign(dims: tuple[str, ...], solved: Solved, targets: Values) -> None:
             own: tuple[Any, ...] = tuple(slice(size) for size in values.shape[len(dims) :])
             targets[name][(..., *own)] = values
     targets["status"][...] = OK if solved.status is None else solved.status.along(dims)
+
+
+def _log_reasons(call: _Call, dims: tuple[str, ...], solved: Solved, failures: list[Failure]) -> None:
+    """Log the points that a solver says have failed; those beyond the limit as a number."""
+    repeats = math.prod(len(values) for name, values in call.repeated.items() if name in call.spec.axes)
+    for number, (place, reason) in enumerate(solved.reasons.items()):
+        if number > MAX_LOGGED_FAILURES:
+            _log(failures, Failure({}, repeats * (len(solved.reasons) - number), reason))
+            return
+        _log(failures, call.at(dict(zip(dims, place, strict=True))).failure(reason))
 
 
 def _flag_non_finite(call: _Call, solved: Solved, status: Array, failures: list[Failure]) -> None:

@@ -121,7 +121,7 @@ class Group:
         return min(self.network.kappa) > 0 and bool(np.all(self.members.kappa_charger > 0))
 
     def tiles(self, size: int) -> Iterator[tuple[Where, Rates, dict[int, str]]]:
-        """Yield some members at a time: their places, their rates, and by place what is wrong with others."""
+        """Yield some members at a time, or none: their places, rates, and by place what is wrong with others."""
         for start in range(0, len(self.members), size):
             tile = slice(start, min(start + size, len(self.members)))
             where: Where = tile if isinstance(self.where, slice) else self.where[tile]

@@ -234,7 +234,8 @@ def require_stable(network: Network, members: Product) -> None:
     for group in members.groups:
         if not group.has_losses:
             for _, rates, _ in group.tiles(_TILE):
-                Whole(network, rates).require_stable()
+                if len(rates):
+                    Whole(network, rates).require_stable()
 
 
 def solve(
@@ -263,6 +264,9 @@ def solve(
         size = max(1, int(_TILE_BYTES / bytes_of_member(points, asked, points.sizes)))
         for group in members.groups if asked else ():
             for where, rates, wrong in group.tiles(size):
+                faults |= wrong
+                if not len(rates):
+                    continue
                 whole = Whole(points.network, rates)
                 state = (
                     _Steady(whole, drive) if table is STEADY else _InTime(whole, drive, _times(points, members, where))
@@ -270,19 +274,20 @@ def solve(
                 for name in asked:
                     arrays[name][where], error = table[name].of(state)
                     errors.setdefault(name, np.zeros((count, *error.shape[1:])))[where] = np.fmin(error, 1.0)
-                faults |= wrong
     labelled = {
         name: Labelled(
             (*members.dims, *OUTPUTS[name].bath, *OUTPUTS[name].behind), array.reshape(*members.shape, *array.shape[1:])
         )
         for name, array in arrays.items()
     }
-    return labelled, _largest(errors, members), faults
+    return labelled, _largest(errors, members, list(faults)), faults
 
 
-def _largest(errors: Mapping[str, FloatArray], members: Product) -> Labelled:
+def _largest(errors: Mapping[str, FloatArray], members: Product, faulty: list[int]) -> Labelled:
     """Join the errors of outputs, over the axes of the members and of those baths in which they differ."""
-    found = []
+    least = np.zeros(math.prod(members.shape))
+    least[faulty] = np.nan
+    found = [Labelled(members.dims, least.reshape(members.shape))]
     for name, error in errors.items():
         baths = [dim for dim, size in zip(OUTPUTS[name].bath, error.shape[1:], strict=False) if size > 1]
         lengths = (size for size in error.shape[1:] if size > 1)

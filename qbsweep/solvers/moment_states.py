@@ -90,7 +90,10 @@ class Steady:
 
     def energy_of_batteries(self) -> FloatArray:
         """Energy of all modes but the charger, shape (members, *bath)."""
-        return self.bath.energy(_beside_bath(self._coherent[0][1:].sum(axis=0)), float(self.net.n_modes - 1))
+        batteries = self._coherent[0][1:]
+        # `sum` adds those of a member alone in pairs. Of disordered ones no result may depend on which are beside it.
+        total = batteries.sum(axis=0) if self.rates.is_uniform else reduce(np.add, batteries)
+        return self.bath.energy(_beside_bath(total), float(self.net.n_modes - 1))
 
     def ergotropy_of_batteries(self) -> FloatArray:
         """Ergotropies of all modes but the charger, each its own, shape (members, *bath)."""

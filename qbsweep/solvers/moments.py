@@ -115,18 +115,20 @@ def _solved_moments(points: Points, outputs: Sequence[str]) -> tuple[dict[str, L
     faults: dict[int, str] = {}
     asked = (any(name in table for name in of_modes) for table in (_STEADY, _IN_TIME))
     for where, state, wrong in _states(points, members, *asked):
+        faults |= wrong
+        if not len(state.rates):
+            continue
         for name, result in results.items():
             if (name in _IN_TIME) == isinstance(state, Evolved):
                 _OUTPUTS[name].write(state, result, where)
         errors.append((where, state.numerical_error))
-        faults |= wrong
     for result in results.values():
         result[list(faults)] = np.nan
     solved = {
         name: Labelled((*members.dims, *BATH, *_OUTPUTS[name].dims), array.reshape(*members.shape, *array.shape[1:]))
         for name, array in results.items()
     }
-    solved["numerical_error"] = _largest(errors, members)
+    solved["numerical_error"] = _largest(errors, members, list(faults))
     if of_register := [name for name in outputs if name in moment_register.OUTPUTS]:
         found, error, wrong = moment_register.solve(points, members, of_register)
         larger = np.maximum(solved["numerical_error"].along(error.dims), error.values)
@@ -135,13 +137,14 @@ def _solved_moments(points: Points, outputs: Sequence[str]) -> tuple[dict[str, L
     return solved, members.points_at(faults, points)
 
 
-def _largest(errors: Sequence[tuple[Where, FloatArray]], members: Product) -> Labelled:
+def _largest(errors: Sequence[tuple[Where, FloatArray]], members: Product, faulty: list[int]) -> Labelled:
     """Return the largest estimate of every member; one of all, where they are counts of roundings."""
-    if not any(error.ndim for _, error in errors):
+    if not (faulty or any(error.ndim for _, error in errors)):
         return Labelled((), np.max([error for _, error in errors], initial=0.0))
     largest = np.zeros(math.prod(members.shape))
     for where, error in errors:
         largest[where] = np.maximum(largest[where], error)
+    largest[faulty] = np.nan
     return Labelled(members.dims, largest.reshape(members.shape))
 
 

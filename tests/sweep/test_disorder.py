@@ -12,6 +12,7 @@ from qbsweep.physics.imperfect import mean_log_detuned
 from qbsweep.physics.topologies import optimal_coupling
 from qbsweep.runs import opening
 from qbsweep.runs.block import Task, solve_block
+from qbsweep.runs.box import MAX_LOGGED_FAILURES, solve_box
 
 KAPPA = 0.003
 
@@ -104,3 +105,49 @@ def test_seeds_without_disorder_are_all_the_same() -> None:
     ds = qb.solve(qb.cascaded(3), J=[0.1, 0.2], kappa=0.3, epsilon=0.1, seed=range(5))
     assert ds["energy_terminal"].dims == ("J", "seed")
     assert len(np.unique(ds["energy_terminal"].values)) == 2
+
+
+RING = qb.Network((1.0,) * 4, (qb.Edge(0, 1, 1.0), qb.Edge(1, 2, 1.0), qb.Edge(2, 3, 1.0), qb.Edge(3, 0, 0.5, 0.3)))
+WHOLE = ["ergotropy_register", "log_negativity", "purity"]
+
+
+@pytest.mark.parametrize("network", [RING, qb.cascaded(3), qb.cascaded(3, realization="phase-zero")])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"times": [0.0, 0.3, 2.0], "n_th": 0.5},
+        {"outputs": WHOLE},
+        {"outputs": ["ergotropy_register_t", "drive_power_t"], "times": [0.0, 1.0]},
+        {"times": [0.0, 1.0], "initial": "steady", "protocol": [{"drive": 0}]},
+    ],
+)
+@pytest.mark.parametrize(("spread", "what"), [("spread_J", "J of edge"), ("spread_kappa", "kappa of mode")])
+def test_where_every_draw_fails_the_reason_is_said(
+    network: qb.Network, asked: dict[str, Any], spread: str, what: str
+) -> None:
+    with pytest.raises(qb.QbsweepError, match=f"seed 0 makes the {what} .* negative"):
+        qb.solve(network, J=0.003, kappa=0.003, epsilon=0.01, seed=0, **{"r": 0.5, spread: 30.0}, **asked)
+
+
+def test_a_seed_alone_has_the_numbers_that_it_has_beside_others() -> None:
+    """Of more batteries than NumPy adds one after the other."""
+    fixed = {"kappa": 0.003, "J": 0.006, "epsilon": 0.01, "spread_detuning": 0.003}
+    whole = qb.solve(qb.cascaded(20), seed=range(30), **fixed)
+    alone = [qb.solve(qb.cascaded(20), seed=[seed], **fixed) for seed in range(30)]
+    for name in ("energy_batteries", "energy_terminal", "energy_charger"):
+        np.testing.assert_array_equal(whole[name], [one[name].item() for one in alone])
+
+
+def test_of_very_many_points_that_fail_some_are_logged_and_all_counted() -> None:
+    spec = qb.sweep(
+        name="fails",
+        parameters={"topology": "cascaded", "N": 2, "J": 0.2, "kappa": 0.3, "epsilon": 0.1, "spread_kappa": 1.5},
+        sweep={"seed": range(2000), "n_th": [0, 1]},
+    )
+    solution = solve_box(spec, tuple(np.arange(len(axis)) for axis in spec.axes.values()))
+    failed = solution.arrays["status"] == 2
+    assert failed.sum() > 1000
+    assert sum(failure.points for failure in solution.failures) == failed.sum()
+    assert len(solution.failures) == MAX_LOGGED_FAILURES + 1
+    assert np.isnan(solution.arrays["numerical_error"][failed]).all()
