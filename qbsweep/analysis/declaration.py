@@ -45,7 +45,8 @@ class Picture:
     variable : str
         Of the result; there is no picture if the result lacks it, or no value is known.
     axes : tuple of str
-        Horizontal is the first of these along which the variable has at least so many values.
+        Horizontal is the first of these along which the variable has at least so many values; `PROTOCOL` stands for
+        what the protocol of the sweep names.
     least : int
         How many.
     title, caption : str
@@ -61,6 +62,8 @@ class Picture:
         Variables between which it is shaded.
     leading : bool
         Show it before the pictures of the sweep itself.
+    notes : callable, optional
+        Of the result: what its caption has to add, or nothing.
     """
 
     variable: str
@@ -76,6 +79,7 @@ class Picture:
     theory: Theory | None = None
     band: tuple[str, str] | None = None
     leading: bool = False
+    notes: Callable[[xr.Dataset], str] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from qbsweep.analysis.declaration import Analysis, Picture
-from qbsweep.analysis.inputs import require_variables, spoken
+from qbsweep.analysis.inputs import IMPERFECTIONS, SPREADS, require_variables, spoken
 from qbsweep.analysis.outputs import Labelled, labelled
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.errors import QbsweepError
@@ -23,7 +23,8 @@ _COUNTS = ("n_seeds", "failed_points", "suspect_points", "masked_points")
 def ensemble(ds: xr.Dataset, of: str = "energy_terminal", quantiles: tuple[float, float] = (0.05, 0.95)) -> xr.Dataset:
     """Describe a variable over the seeds of a dataset: mean, median, quantiles, and the mean of its logarithm.
 
-    Means have the standard error ``s / sqrt(n)``, s the standard deviation of n seeds (n - 1 in its denominator). The
+    Means have the standard error ``s / sqrt(n)``, s the standard deviation of n seeds (n - 1 in its denominator). All
+    is of the seeds that could be solved: where some failed it describes the others, which need not be like them. The
     dataset is read box by box of its other axes, never as a whole.
 
     Parameters
@@ -154,17 +155,28 @@ def _variables(
     return {name: (found[name], "1" if name in pure else units, text) for name, text in texts.items()}
 
 
+def _survivors(found: xr.Dataset) -> str:
+    """Say that some networks have no value: what is drawn is of the others, which may differ from them."""
+    left_out = found["failed_points"] + found["suspect_points"]
+    if not bool((left_out > 0).any()):
+        return ""
+    seeds = found["n_seeds"] + found["masked_points"]
+    most = float((left_out / seeds).max())
+    return f"only of the seeds that are solved: up to {most:.0%} of them failed or are suspect"
+
+
 ENSEMBLE = Analysis(
     ensemble,
     axes={"seed": ()},
     pictures=(
         Picture(
             "median",
-            ("spread_detuning", "spread_J", "spread_kappa", "J", "gamma_ratio", "phase_error", "N", "time"),
+            (*SPREADS, "J", *IMPERFECTIONS, "N", "time"),
             title="Over the seeds",
             caption="median over the seeds, shaded between two quantiles, 5 % and 95 % unless asked for others",
             band=("lower", "upper"),
             leading=True,
+            notes=_survivors,
         ),
     ),
     settings=("of", "quantiles"),

@@ -18,16 +18,22 @@ REMEDIES = {
     "time": "times: {linspace: [0, 15, 601], unit: 1/kappa}",
     "gamma_ratio": "gamma_ratio: {linspace: [0, 1.5, 61]}",
     "seed": "seed: {range: [0, 999]}",
+    "protocol": "protocol: [{until: 8}, {until: 40, drive: 0}]",
 }
 """A line of a sweep file that gives a dataset the axis."""
+NOISES = tuple(p.name for p in PARAMETERS.values() if p.kind == "float" and p.default == 0 and p.minimum == 0)
+"""Parameters of which there is none unless it is asked for: of the baths, and of the disorder."""
+IMPERFECTIONS = tuple(p.name for p in PARAMETERS.values() if p.kind == "float" and p.rests)
+"""Parameters in which a network may differ from the ideal one."""
+SPREADS = tuple(name for name in IMPERFECTIONS if name in NOISES)
 
 
 class MissingAxisError(QbsweepError):
     """The dataset lacks what an analysis is about."""
 
     def __init__(self, analysis: str, axis: str, what: str = "") -> None:
-        self.axis = axis
         need = what or f"an axis `{axis}`"
+        self.analysis, self.need = analysis, what or f"`{axis}`"
         remedy = REMEDIES.get(axis, f"{axis}: [...]")
         super().__init__(f"{analysis} needs {need}, which this dataset lacks; a sweep with `{remedy}` has it")
 
@@ -122,15 +128,31 @@ def absolute_coupling(ds: xr.Dataset) -> xr.DataArray:
 def typical(ds: xr.Dataset, dim: str) -> int:
     """Return the position of the value of an axis to look at first: J_op, with noise, perfect, in the middle."""
     values = ds[dim].values
-    if dim in ("n_th", "r", "spread_J", "spread_kappa", "spread_detuning"):
+    if dim in NOISES:
         return len(values) - 1  # with noise there is something to see
     if dim == "seed":
         return 0
-    if dim in ("gamma_ratio", "phase_error", "detuning"):
+    if dim in IMPERFECTIONS and _is_in_units_of_its_default(ds, dim):
         return int(np.abs(values - PARAMETERS[dim].default).argmin())
     if dim == "J" and ds["J"].attrs.get("units") == "J_op":
         return int(np.abs(values - 1).argmin())
     return len(values) // 2 if np.issubdtype(values.dtype, np.number) and len(values) > 3 else 0
+
+
+def _is_in_units_of_its_default(ds: xr.Dataset, name: str) -> bool:
+    parameter = PARAMETERS[name]
+    own = parameter.default_unit or parameter.units
+    return parameter.default == 0 or ds[name].attrs.get("units", own) == own
+
+
+def perfect(ds: xr.Dataset) -> xr.DataArray:
+    """Return where a dataset is of the ideal networks of the closed forms, over those of its axes that decide it."""
+    found = xr.DataArray(True)
+    for name in IMPERFECTIONS:
+        if name in ds.coords:
+            ideal = PARAMETERS[name].default if _is_in_units_of_its_default(ds, name) else ds.get("kappa", np.nan)
+            found = found & xr.DataArray(ds[name] == ideal).drop_attrs()
+    return found
 
 
 def near_optimum(ds: xr.Dataset) -> xr.Dataset:

@@ -28,8 +28,8 @@ def odd_even_ratio(ds: xr.Dataset, of: str = "energy_terminal") -> xr.Dataset:
     Dataset
         Over the even N: `ratio` at every J of the dataset (with J in multiples of J_op: at the same multiple); and
         where J is an axis, `ratio_at_J_op` with every network at its own J_op of (10), interpolated in ln J, and
-        `ratio_at_J_op_error`. (A reciprocal chain of even N has no optimum of its own.) `masked_points` counts what is
-        left out.
+        `ratio_at_J_op_error`. (A reciprocal chain of even N has no optimum of its own; (10) is that of the ideal
+        network, whatever is imperfect.) `masked_points` counts what is left out.
     """
     ODD_EVEN_RATIO.require(ds)
     ds = in_memory(ds, (of,), "odd_even_ratio")

@@ -9,7 +9,7 @@ import xarray as xr
 
 from qbsweep.analysis.declaration import Analysis, Picture, Theory
 from qbsweep.analysis.fits import NO_DATA
-from qbsweep.analysis.inputs import absolute_coupling, in_memory, numeric_axis, usable
+from qbsweep.analysis.inputs import absolute_coupling, in_memory, numeric_axis, perfect, usable
 from qbsweep.analysis.outputs import labelled, masked_points, over_curves
 from qbsweep.analysis.peaks import LN_J, PEAK, PLATEAU, SEVERAL, VERDICTS, Optimum, Scale, find_optimum
 from qbsweep.errors import QbsweepError
@@ -89,10 +89,10 @@ def optimal_coupling(
     return labelled(ds, variables, "optimal_coupling", of=of, along=along)
 
 
-def optimised_axis(ds: xr.Dataset, along: str | None) -> str:
+def optimised_axis(ds: xr.Dataset, along: str | None, analysis: str = "optimal_coupling") -> str:
     """Return the axis that is asked for, or the usual one; raises QbsweepError if there is none."""
     usual = next((axis for axis in OPTIMISED if axis in ds.dims), OPTIMISED[0])
-    return numeric_axis(ds, along or usual, "optimal_coupling")
+    return numeric_axis(ds, along or usual, analysis)
 
 
 def scale_of(axis: str) -> Scale:
@@ -143,8 +143,9 @@ def _closed_form(best: xr.Dataset) -> xr.DataArray | None:
     """Eq. (10) where it is the optimum, NaN elsewhere; None for results that do not tell of what network."""
     if "topology" not in best.coords or "kappa" not in best.coords or best["kappa"].ndim:
         return None
-    if any(p.rests and p.name in best.coords for p in PARAMETERS.values()):
-        return None  # (10) is of the perfect network
+    ideal = perfect(best)
+    if not bool(ideal.any()):
+        return None
     kappa = float(best["kappa"].item())
 
     def value(topology: str, N: int, coupling: str) -> float:
@@ -155,7 +156,7 @@ def _closed_form(best: xr.Dataset) -> xr.DataArray | None:
 
     coupling = best["coupling"] if "coupling" in best.coords else xr.DataArray("nonreciprocal")
     values: xr.DataArray = xr.apply_ufunc(value, best["topology"], best["N"], coupling, vectorize=True)
-    return values.squeeze()
+    return values.where(ideal).squeeze()
 
 
 _LOGARITHMIC: dict[str, Any] = {"logx": True, "logy": True, "points": True, "leading": True}

@@ -5,7 +5,7 @@ from typing import Any
 
 import xarray as xr
 
-from qbsweep.analysis.protocols import KINK
+from qbsweep.analysis.protocols import KINK, PROTOCOL
 from qbsweep.version import __version__
 
 Labelled = tuple[xr.DataArray, str, str]
@@ -74,6 +74,7 @@ def labelled(ds: xr.Dataset, variables: Mapping[str, Labelled], analysis: str, *
         "title": f"{analysis} of {ds.attrs.get('title', 'a sweep')}",
         "analysis": analysis,
         **settings,
+        **{name: ds.attrs[name] for name in (PROTOCOL,) if ds.attrs.get(name)},
         "source_dataset_id": ds.attrs.get("dataset_id", "unknown"),
         "source_spec_digest": ds.attrs.get("spec_digest", "unknown"),
         "qbsweep_version": __version__,

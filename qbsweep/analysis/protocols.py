@@ -10,6 +10,8 @@ import xarray as xr
 
 Level = float | xr.DataArray
 """A number, or one for every value of an axis."""
+PROTOCOL = "protocol"
+"""The attribute of a dataset that holds it."""
 KINK = "kink"
 """Dimension of what is counted by the ends of segments."""
 
@@ -51,6 +53,21 @@ def kinks(ds: xr.Dataset) -> xr.DataArray:
     """Return when segments end that another follows, along `KINK`; none if nothing changes in time."""
     ends = [xr.DataArray(span.end) for span in spans(ds)[:-1]]
     return xr.concat(xr.broadcast(*ends), KINK) if ends else xr.DataArray(np.empty(0), dims=KINK)
+
+
+def names(ds: xr.Dataset) -> list[str]:
+    """Return the names that the protocol of a dataset, or of what was made of one, has for axes."""
+    values = [value for one in json.loads(ds.attrs.get(PROTOCOL) or "[]") for value in one.values()]
+    given = [one for value in values for one in (value if isinstance(value, list) else [value])]
+    return [name for name in dict.fromkeys(given) if isinstance(name, str)]
+
+
+def ends_empty(ds: xr.Dataset) -> bool:
+    """Whether nothing is left in the end: the drive stops for good, everywhere, and no bath has noise."""
+    segments = spans(ds)
+    off = segments and all(bool((xr.DataArray(level) == 0).all()) for level in segments[-1].drive)
+    noisy = any(bool((ds[name] > 0).any()) for name in ("n_th", "r") if name in ds.coords)
+    return bool(off) and not noisy
 
 
 def _level(ds: xr.Dataset, given: Any, default: float = 1.0) -> Level:

@@ -29,6 +29,8 @@ def analysis_rows(result: xr.Dataset) -> tuple[str, list[str], list[list[str]]]:
     numbers = _only_numbers(frame, shown)
     if len(numbers) > 1 and np.ptp(numbers) <= 1e-12 * np.abs(numbers).max():
         return f"{analysis.name}: {number(float(numbers[0]), _DIGITS)} at all {len(frame):,} points", [], []
+    if len(frame) > 1 and (nothing := _nothing(frame, columns)):
+        return f"{analysis.name}: {nothing} at all {len(frame):,} points", [], []
     rows = _some_rows(frame, dims)
     hidden = f", {len(rows)} of {len(frame):,} rows" if len(rows) < len(frame) else ""
     settings = "".join(f", {key} {result.attrs[key]}" for key in analysis.settings)
@@ -48,6 +50,16 @@ def _is_informative(name: str, frame: pd.DataFrame, analysis: Analysis) -> bool:
         return True
     of, usual = analysis.quiet[name]
     return not bool(frame[of].isin(usual).all())
+
+
+def _nothing(frame: pd.DataFrame, names: list[str]) -> str:
+    """Return what a table says in which no number is known, or they are 0; empty for others."""
+    numbers = [frame[name] for name in names if pd.api.types.is_float_dtype(frame[name])]
+    if not numbers or any((~column.isna() & (column != 0)).any() for column in numbers):
+        return ""
+    if "verdict" in frame:
+        return ", ".join(map(str, frame["verdict"].unique()))
+    return "no value" if all(column.isna().all() for column in numbers) else ""
 
 
 def _only_numbers(frame: pd.DataFrame, names: list[str]) -> FloatArray:

@@ -9,7 +9,8 @@ from scipy.special import stdtrit
 
 from qbsweep.analysis.declaration import Analysis, Picture
 from qbsweep.analysis.fits import MIN_SAMPLES, limit, slope_at
-from qbsweep.analysis.optimal_coupling import OPTIMAL_COUPLING, optimal_coupling
+from qbsweep.analysis.inputs import perfect
+from qbsweep.analysis.optimal_coupling import OPTIMAL_COUPLING, optimal_coupling, optimised_axis
 from qbsweep.analysis.outputs import labelled, masked_points
 from qbsweep.analysis.peaks import LOCATED
 from qbsweep.arrays import FloatArray
@@ -42,11 +43,14 @@ def scaling_exponent(ds: xr.Dataset, window: tuple[int, int] | None = None, **op
         - `local_exponent`, `local_exponent_error` (over N as well): d ln y / d ln N, from 7 values of N on.
         - `limit`, `limit_error`: the local exponent extrapolated to N -> infinity, in 1/N or 1/sqrt(N).
         - `asymptote`, `distance`: the exponent of J_op in (10), 1 for nonreciprocal chains and -1/2 for stars, and how
-          far the local exponent at the largest N of the window is from it.
+          far the local exponent at the largest N of the window is from it; NaN for imperfect networks.
         - `n_values`, `masked_points`: values of N in the fit, and left out for want of an optimum.
     """
     SCALING_EXPONENT.require(ds)
-    best = ds if "verdict" in ds and "energy_op" in ds else optimal_coupling(ds, **options)
+    if not ("verdict" in ds and "energy_op" in ds):
+        optimised_axis(ds, options.get("along"), "scaling_exponent")  # that is what this one would need
+        ds = optimal_coupling(ds, **options)
+    best = ds
     scaled = (f"{best.attrs.get('along', 'J')}_op", "energy_op")
     low, high = window or (int(best["N"].min()), int(best["N"].max()))
     best = best.isel(N=np.flatnonzero((best["N"].values >= low) & (best["N"].values <= high))).sortby("N")
@@ -103,7 +107,7 @@ def _asymptote(best: xr.Dataset, like: xr.DataArray) -> xr.DataArray:
     values: xr.DataArray = xr.apply_ufunc(
         exponent, best["topology"], best["coupling"], vectorize=True, output_dtypes=[float]
     )
-    return values.where(like["quantity"] == "J_op")
+    return values.where(perfect(best) & (like["quantity"] == "J_op"))
 
 
 def _power_law(N: FloatArray, y: FloatArray, error: FloatArray) -> tuple[Any, ...]:

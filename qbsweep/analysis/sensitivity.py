@@ -1,26 +1,16 @@
 """How much an energy changes with a parameter: what has to be built precisely, and what need not."""
 
-from functools import lru_cache
-
 import numpy as np
 import xarray as xr
 
 from qbsweep.analysis.declaration import Analysis, Picture
-from qbsweep.analysis.inputs import good_values, in_memory, numeric_axis, spoken
+from qbsweep.analysis.inputs import IMPERFECTIONS, MissingAxisError, good_values, in_memory, numeric_axis, spoken
 from qbsweep.analysis.outputs import labelled, masked_points
 from qbsweep.arrays import FloatArray
 from qbsweep.errors import QbsweepError
+from qbsweep.sweeps.parameters import PARAMETERS
 
-USUAL = (
-    "gamma_ratio",
-    "phase_error",
-    "detuning",
-    "kappa_charger",
-    "spread_J",
-    "spread_kappa",
-    "spread_detuning",
-)
-"""The axes along which a sweep is differentiated unless another is asked for: the first of these that there is."""
+_NEEDS = "an axis of an imperfection (or, with `along`, any axis of numbers)"
 _POINTS = (3, 5)  # of the formula whose error is told, and of the one that is used
 _ROUNDING = 1e-12  # relative error of an energy
 
@@ -46,14 +36,18 @@ def sensitivity(ds: xr.Dataset, of: str = "energy_terminal", along: str | None =
     Dataset
         Over all dimensions: `slope` = d ln E / d p in the inverse of the axis' unit, `slope_error`; and `elasticity` =
         d ln E / d ln p, the change in per cent by one per cent of p, with `elasticity_error`, NaN where p is not
-        positive. NaN where a neighbour may not be used or is not positive; `masked_points`.
+        positive. NaN where the point may not be used or is not positive: neighbours are those that may.
+        `masked_points`.
 
     Raises
     ------
     QbsweepError
         If there is no such axis or variable, or the axis has one value.
     """
-    along = numeric_axis(ds, along or next((axis for axis in USUAL if axis in ds.dims), USUAL[0]), "sensitivity")
+    along = along or next((axis for axis in IMPERFECTIONS if axis in ds.dims), None)
+    if along is None:
+        raise MissingAxisError("sensitivity", IMPERFECTIONS[0], _NEEDS)
+    along = numeric_axis(ds, along, "sensitivity")
     if ds.sizes[along] < 2:
         raise QbsweepError(f"sensitivity needs two values of `{along}` at least, but this dataset has one")
     ds = in_memory(ds, (of,), "sensitivity")
@@ -72,26 +66,38 @@ def sensitivity(ds: xr.Dataset, of: str = "energy_terminal", along: str | None =
     slope, error = (one.isel({along: back}).assign_coords({along: ds[along]}) for one in pair)
     positive = place.where(place > 0)
     what, unit = spoken(ds[of]), ds[along].attrs.get("units", "1")
+    by = f"({PARAMETERS[along].label or along})" if along in PARAMETERS else f"({along})"
     inverse = "1" if unit == "1" else f"1/{unit}"
     variables = {
-        "slope": (slope, inverse, f"d ln({what}) / d {along}"),
-        "slope_error": (error, inverse, f"error of d ln({what}) / d {along}"),
-        "elasticity": (slope * positive, "1", f"d ln({what}) / d ln({along})"),
-        "elasticity_error": (error * positive, "1", f"error of d ln({what}) / d ln({along})"),
+        "slope": (slope, inverse, f"d ln({what}) / d{by}"),
+        "slope_error": (error, inverse, f"error of d ln({what}) / d{by}"),
+        "elasticity": (slope * positive, "1", f"d ln({what}) / d ln{by}"),
+        "elasticity_error": (error * positive, "1", f"error of d ln({what}) / d ln{by}"),
         "masked_points": masked_points(good),
     }
     return labelled(ds, variables, "sensitivity", of=of, along=along)
 
 
 def derivative(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return dy/dx at every sample and its error, NaN where it is not known.
+    """Return dy/dx at every sample that is a number and its error, NaN where it is not known.
 
     Parameters
     ----------
     x : ndarray, shape (n,)
         Ascending.
     y : ndarray, shape (..., n)
+        Samples that are NaN are no neighbours of others.
     """
+    curves, slope = y.reshape(-1, len(x)), np.full((2, y.size // len(x), len(x)), np.nan)
+    masks, group = np.unique(np.isfinite(curves), axis=0, return_inverse=True)
+    for number, known in enumerate(masks):
+        rows = group.ravel() == number
+        if known.sum() > 1:
+            slope[:, *np.ix_(rows, known)] = _of_known(x[known], curves[rows][:, known])
+    return slope[0].reshape(y.shape), slope[1].reshape(y.shape)
+
+
+def _of_known(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
     few, many = (min(points, len(x)) for points in _POINTS)
     if few == many:
         few -= 1
@@ -103,22 +109,21 @@ def _differences(x: FloatArray, y: FloatArray, points: int) -> tuple[FloatArray,
     """Differentiate the polynomial through so many neighbours; returns the sum of its weights' magnitudes too."""
     first = np.clip(np.arange(len(x)) - (points - 1) // 2, 0, len(x) - points)
     neighbours = first[:, None] + np.arange(points)
-    weights = np.stack([_weights(tuple((x[near] - here).tolist())) for near, here in zip(neighbours, x, strict=True)])
+    weights = np.stack([_weights(x[near] - here) for near, here in zip(neighbours, x, strict=True)])
     return np.sum(y[..., neighbours] * weights, axis=-1), np.abs(weights).sum(axis=-1)
 
 
-@lru_cache(maxsize=4096)
-def _weights(offsets: tuple[float, ...]) -> FloatArray:
+def _weights(offsets: FloatArray) -> FloatArray:
     """Return the weights of a derivative at 0: those that are right for all powers that there are samples for."""
-    unit = max(map(abs, offsets))
-    powers = np.vander(np.array(offsets) / unit, increasing=True).T
+    unit = float(np.abs(offsets).max())
+    powers = np.vander(offsets / unit, increasing=True).T
     return np.asarray(np.linalg.solve(powers, np.eye(len(offsets))[1])) / unit
 
 
 SENSITIVITY = Analysis(
     sensitivity,
     axes={},
-    pictures=(Picture("slope", USUAL, title="Sensitivity", level=0.0),),
+    pictures=(Picture("slope", IMPERFECTIONS, title="Sensitivity", level=0.0),),
     settings=("of", "along"),
 )
 ANALYSES = (SENSITIVITY,)

@@ -9,20 +9,15 @@ import xarray as xr
 
 from qbsweep.analysis.declaration import Analysis, Picture
 from qbsweep.analysis.fits import MIN_SAMPLES, NO_DATA, TOO_FEW
-from qbsweep.analysis.inputs import in_memory, terminal_in_time
+from qbsweep.analysis.inputs import IMPERFECTIONS, MissingAxisError, in_memory, terminal_in_time
 from qbsweep.analysis.kinks import NO_KINKS, kinked_crossing, kinked_value
 from qbsweep.analysis.outputs import Labelled, labelled, masked_points, over_curves
-from qbsweep.analysis.protocols import kinks, spans
+from qbsweep.analysis.protocols import PROTOCOL, kinks, spans
 from qbsweep.arrays import FloatArray
-from qbsweep.errors import QbsweepError
 
 HALVED, NOT_REACHED, NOT_STOPPED = "halved", "not reached", "not stopped"
 _VERDICTS = (HALVED, NOT_REACHED, NOT_STOPPED, TOO_FEW, NO_DATA)
 _KEPT = {"energy": "energy_t", "ergotropy": "ergotropy_t"}
-_NEEDS = (
-    "storage_time needs a drive that stops, which this dataset lacks; a sweep with "
-    "`protocol: [{until: 8}, {until: 40, drive: 0}]` has it"
-)
 
 
 class Half(NamedTuple):
@@ -93,7 +88,7 @@ def _stop(ds: xr.Dataset) -> xr.DataArray:
         off = (xr.DataArray(span.drive[0]) == 0) & (xr.DataArray(span.drive[1]) == 0)
         stop = stop.fillna(span.begin).where(off, span.end)
     if not bool(np.isfinite(stop).any()):
-        raise QbsweepError(_NEEDS)
+        raise MissingAxisError("storage_time", "protocol", "a drive that stops")
     return stop
 
 
@@ -120,7 +115,7 @@ def halved(times: FloatArray, values: FloatArray, stop: float, kinks: FloatArray
     return Half(found.x - stop, math.hypot(found.x_error, from_level), stored, HALVED)
 
 
-_AXES = ("switch_off", "N", "J", "gamma_ratio")
+_AXES = (PROTOCOL, "N", "J", *IMPERFECTIONS)
 STORAGE_TIME = Analysis(
     storage_time,
     axes={"time": ()},

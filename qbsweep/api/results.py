@@ -8,6 +8,7 @@ from typing import Any
 import xarray as xr
 
 from qbsweep.analysis import files, registry
+from qbsweep.analysis.inputs import MissingAxisError
 from qbsweep.analysis.refine import open_refined, refine
 from qbsweep.analysis.rows import analysis_rows
 from qbsweep.errors import QbsweepError
@@ -60,7 +61,11 @@ class Results(dict[str, xr.Dataset]):
         return "".join(table._repr_html_() for table in self.tables()) + f"<p>{lines}</p>"
 
     def _lines(self) -> list[str]:
-        not_done = [f"not done: {error}" for error in self.left_out.values()]
+        lacking = [e for e in self.left_out.values() if isinstance(e, MissingAxisError)]
+        not_done = [f"not done: {error}" for error in self.left_out.values() if error not in lacking]
+        if lacking:
+            told = ", ".join(f"{error.analysis} ({error.need})" for error in lacking)
+            not_done.append(f"not for the axes of this dataset: {told}")
         where = f'xarray.open_datatree("{self.path}"), tables as CSV beside it'
         return [*self.notes, *not_done, where]
 

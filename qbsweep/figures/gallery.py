@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from qbsweep.analysis.declaration import Picture
+from qbsweep.analysis.protocols import PROTOCOL, ends_empty, names
 from qbsweep.analysis.registry import ANALYSES
 from qbsweep.figures.chart import Chart, against
 from qbsweep.figures.labels import meaning
@@ -20,14 +21,27 @@ _ENERGIES = ("energy_terminal", "ergotropy_terminal", "energy_batteries", "energ
 def charts(ds: xr.Dataset, results: Mapping[str, xr.Dataset] | None = None) -> list[Drawn]:
     """Return the charts that fit, the most telling first."""
     found = results or {}
-    return [*_of_results(found, leading=True), *of_dataset(ds), *_of_results(found, leading=False)]
+    own = sorted(of_dataset(ds), key=lambda chart: not isinstance(chart, Map))  # lines are cuts of a map
+    return [*_of_results(found, leading=True), *own, *_of_results(found, leading=False)]
 
 
 def of_dataset(ds: xr.Dataset) -> Iterator[Drawn]:
     """Choose charts of a dataset: energies and ergotropies over every numeric axis, in time, and over the modes.
 
-    Besides these, every other output that it has.
+    Besides these, every other output that it has; but no steady ones where everything is empty in the end.
     """
+    if not ends_empty(ds):
+        yield from _steady(ds)
+    yield from _in_time(ds)
+    for name in [] if ends_empty(ds) else _outputs(ds, "mode"):
+        if ds.sizes["mode"] > 2:
+            yield against(ds, name, "mode", points=True, logx=False)
+    axes = numeric_axes(ds)
+    if "truncation_error" in ds and axes:
+        yield _of_truncation(ds, "fock_levels" if "fock_levels" in axes else axes[0])
+
+
+def _steady(ds: xr.Dataset) -> Iterator[Drawn]:
     scalars = [*_energies(ds), *(name for name in _outputs(ds, "scalar") if name not in _ENERGIES)]
     for x in numeric_axes(ds):
         for name in scalars:
@@ -35,13 +49,6 @@ def of_dataset(ds: xr.Dataset) -> Iterator[Drawn]:
     if pair := axes_of_map(ds, numeric_axes(ds)):
         for name in _energies(ds):
             yield map_of(ds, name, *pair)
-    yield from _in_time(ds)
-    for name in _outputs(ds, "mode"):
-        if ds.sizes["mode"] > 2:
-            yield against(ds, name, "mode", points=True, logx=False)
-    axes = numeric_axes(ds)
-    if "truncation_error" in ds and axes:
-        yield _of_truncation(ds, "fock_levels" if "fock_levels" in axes else axes[0])
 
 
 def _outputs(ds: xr.Dataset, group: str) -> list[str]:
@@ -78,7 +85,8 @@ def _in_time(ds: xr.Dataset) -> Iterator[Chart]:
             shaded = since if since.startswith(";") else ""
             yield against(ds, name, "time", caption=f"{meaning(name, ds[name])}{shaded}")
             continue
-        title = f"Charging: terminal {what} in time"
+        begin = "Terminal" if ds.attrs.get("protocol") else "Charging: terminal"
+        title = f"{begin} {what} in time"
         caption = f"{what} of the terminal battery {since}".replace(" ;", ";")
         yield against(ds, name, "time", name=f"terminal-{name}", title=title, caption=caption, terminal=True)
         if name == "energy_t" and 2 < ds.sizes["mode"] <= 8:
@@ -122,7 +130,11 @@ def _of_picture(result: xr.Dataset, picture: Picture) -> Chart | None:
     if picture.variable not in result:
         return None
     array = result[picture.variable]
-    fitting = [axis for axis in picture.axes if array.sizes.get(axis, 0) >= picture.least]
+    if "seed" in array.dims:
+        return None  # one network of many says nothing of the others
+    named = names(result)
+    axes = [axis for one in picture.axes for axis in (named if one == PROTOCOL else [one])]
+    fitting = [axis for axis in axes if array.sizes.get(axis, 0) >= picture.least]
     x = next((axis for axis in fitting if array.sizes[axis] > 1), fitting[0] if fitting else None)
     if x is None or not bool(array.notnull().any()):
         return None
@@ -131,6 +143,8 @@ def _of_picture(result: xr.Dataset, picture: Picture) -> Chart | None:
     told = ("title", "caption", "logx", "logy", "points", "level", "band")
     options: dict[str, Any] = {name: getattr(picture, name) for name in told}
     options = {name: value for name, value in options.items() if value not in (None, "")}
+    if picture.notes and (note := picture.notes(result)):
+        options["caption"] = f"{picture.caption}; {note}"
     theory = picture.theory.values(result) if picture.theory else None
     if picture.theory and theory is not None:
         options |= {"caption": picture.theory.caption, "theory": picture.theory.name}

@@ -31,15 +31,16 @@ def best_points(store: Store) -> Table | None:
     if not names or math.prod(len(axis) for axis in rest) > _MAX_POINTS:
         return None
     shown = _some_rows([spec.axes[name] for name in dims])
-    rows = []
+    rows, empty = [], spec.protocol is not None
     for places in shown:
         arrays = store.select([*(np.array([i]) for i in places), *(np.arange(len(axis)) for axis in rest)], names[:1])
         known = ~np.isin(arrays["status"], [PENDING, FAILED])
         values = np.where(known, arrays[names[0]], -np.inf).reshape([len(axis) for axis in rest])
         if values.max() > -np.inf:
             labels = [str(spec.axes[name].values[i]) for name, i in zip(dims, places, strict=True)]
+            empty = empty and values.max() == 0
             rows.append([*labels, number(float(values.max())), *_where(values, rest)])
-    if not rows:
+    if not rows or empty:  # a protocol may end in storage, which is not what it is about
         return None
     networks = math.prod(len(spec.axes[name]) for name in dims)
     notes = [_hidden(store, networks - len(shown), names[0], rest)] if len(shown) < networks else []

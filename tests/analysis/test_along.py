@@ -9,11 +9,13 @@ import pytest
 import xarray as xr
 
 import qbsweep as qb
+from qbsweep.analysis.inputs import typical
 from qbsweep.analysis.optimal_coupling import optimal_coupling
 from qbsweep.analysis.peaks import Scale, find_optimum
 from qbsweep.analysis.refine import next_couplings, open_refined, refine
 from qbsweep.claims.optimum import best_ratio
 from qbsweep.errors import QbsweepError
+from qbsweep.figures.gallery import of_result
 
 Sweep = Callable[..., Path]
 LINEAR = Scale(False, 0.0, np.inf)
@@ -115,3 +117,44 @@ def test_what_cannot_be_optimised(synthetic: Callable[..., xr.Dataset], along: s
     ds = synthetic(np.ones((3, 4)), {"J": [1, 2, 3], "seed": [0, 1, 2, 3]})
     with pytest.raises(QbsweepError, match=re.escape(told)):
         ds.qb.optimal_coupling(along=along)
+
+
+def test_the_law_of_the_ideal_network_is_told_of_it_only(sweep: Sweep) -> None:
+    couplings = "N: [1, 3, 5], J: {geomspace: [0.25, 4, 31], unit: J_op}"
+    ratio = qb.open(sweep(axes(f"{couplings}, gamma_ratio: [0.5, 1]"))).dataset
+    lossy = qb.open(sweep(axes(f"{couplings}, kappa_charger: {{values: [1, 10], unit: kappa}}"), "lossy")).dataset
+    own = qb.open(sweep(axes(f"{couplings}, kappa_charger: {{values: [0.003, 0.03], unit: omega}}"), "own")).dataset
+    for ds, dim, ideal in ((ratio, "gamma_ratio", 1.0), (lossy, "kappa_charger", 1.0), (own, "kappa_charger", 0.003)):
+        best = ds.qb.optimal_coupling()
+        law = best.qb.scaling_exponent()["asymptote"].sel(quantity="J_op")
+        assert float(law.sel({dim: ideal})) == 1
+        assert law.notnull().sum() == 1
+        (chart,) = (chart for chart in of_result(best) if chart.variable == "J_op")
+        assert chart.reference is not None
+        assert chart.reference.sel({dim: ideal}).notnull().all()
+        assert chart.reference.notnull().sum() == 3
+        imperfect = best.drop_sel({dim: [ideal]})
+        assert imperfect.qb.scaling_exponent()["asymptote"].isnull().all()
+        assert all(chart.reference is None for chart in of_result(imperfect))
+
+
+def test_each_analysis_asks_for_its_own_axis(synthetic: Callable[..., xr.Dataset]) -> None:
+    ds = synthetic(np.ones(3), {"N": [1, 2, 3]})
+    for name in ("optimal_coupling", "scaling_exponent"):
+        with pytest.raises(QbsweepError, match=f"{name} needs an axis `J`"):
+            getattr(ds.qb, name)()
+
+
+def test_what_is_shown_first_is_perfect_or_has_noise() -> None:
+    """Wherever it may be among the values of an axis."""
+    for dim, values, units, first in (
+        ("gamma_ratio", [0, 0.5, 1, 1.5], "1", 2),
+        ("phase_error", [0.1, 0.0], "rad", 1),
+        ("kappa_charger", [10.0, 3, 1], "kappa", 2),
+        ("kappa_charger", [1e-3, 1e-2, 1e-1, 1], "omega", 2),
+        ("detuning", [-1.0, 0, 1], "kappa", 1),
+        ("spread_detuning", [0.0, 1], "J", 1),
+        ("n_th", [0.0, 1], "1", 1),
+        ("seed", [0, 1, 2, 3], "1", 0),
+    ):
+        assert typical(xr.Dataset(coords={dim: (dim, values, {"units": units})}), dim) == first

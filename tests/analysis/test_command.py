@@ -1,6 +1,7 @@
 """`qbsweep analyze`: what it prints, what it leaves behind, and mistakes."""
 
 import json
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,12 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+import qbsweep as qb
+from qbsweep.figures.gallery import of_dataset, of_result
 from qbsweep.physics import closed_forms
 from qbsweep.runs import loop, opening
+from qbsweep.runs.best import best_points
+from qbsweep.store.dataset import Store
 from qbsweep.store.replace import recover_tree
 from qbsweep.store.scratch import replace_tree
 from qbsweep.sweeps.spec import load_spec
@@ -57,7 +62,8 @@ def test_tables_and_files(analyzed: tuple[Path, Outcome]) -> None:
     for text in ("optimal_coupling", "plateau", "scaling_exponent", "ratio_at_J_op", "open above", "1.5187257"):
         assert text in out
     assert "ergotropy_fraction: 1 at all 2,020 points" in out
-    assert "not done: enhancement needs an axis `r`" in out
+    assert "not for the axes of this dataset: enhancement (`r`), settling_time (`time`)," in out
+    assert "not done" not in out
     names = {path.name for path in (fig3 / "analysis").iterdir()}
     done = {"optimal_coupling", "scaling_exponent", "odd_even_ratio", "nonreciprocal_advantage", "ergotropy_fraction"}
     assert names == {"analysis.zarr", *(f"{name}.csv" for name in done)}
@@ -168,7 +174,39 @@ def test_a_dataset_for_which_there_is_little_to_do(sweep: Callable[[str], Path])
     )
     code, text, err = analyze(out)
     assert (code, err) == (0, "")
-    assert text.count("not done:") == 11
+    (lacking,) = (line for line in text.splitlines() if line.startswith("not for the axes of this dataset"))
+    assert re.findall(r"(\w+) \(", lacking.replace(" (or,", "")) == [
+        "optimal_coupling",
+        "scaling_exponent",
+        "odd_even_ratio",
+        "nonreciprocal_advantage",
+        "enhancement",
+        "settling_time",
+        "charging_power",
+        "ensemble",
+        "sensitivity",
+        "storage_time",
+    ]
+    assert text.count("not done: ergotropy_fraction needs the variable") == text.count("not done:") == 1
+
+
+def test_a_protocol_that_ends_in_storage(sweep: Callable[..., Path]) -> None:
+    """What is empty in the end is not what it is about."""
+    out = sweep(
+        "name: run\nparameters: {kappa: 0.003, epsilon: 0.01, topology: cascaded, N: 1, J: 1e-3}\n"
+        "sweep: {t_off: {linspace: [2, 6, 3], unit: 1/kappa}}\ntimes: {linspace: [0, 12, 61], unit: 1/kappa}\n"
+        "protocol: [{until: t_off}, {drive: 0}]\n"
+    )
+    run = qb.open(out)
+    assert best_points(Store(out / "data.zarr")) is None
+    assert {chart.variable for chart in of_dataset(run.dataset)} == {"energy_t"}
+    code, text, err = analyze(out)
+    assert (code, err) == (0, "")
+    for told in ("ergotropy_fraction: no value at all 3 points", "settling_time: no data at all 3 points"):
+        assert told in text
+    found = run.dataset.qb.storage_time()
+    pictures = [(chart.variable, chart.x) for chart in of_result(found)]
+    assert pictures == [("energy_half_life", "t_off"), ("energy_stored", "t_off")]
 
 
 def test_squeezed_baths(sweep: Callable[[str], Path]) -> None:

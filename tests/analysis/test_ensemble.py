@@ -11,6 +11,7 @@ import xarray as xr
 import qbsweep as qb
 from qbsweep.analysis import ensemble as module
 from qbsweep.errors import QbsweepError
+from qbsweep.figures.gallery import of_result
 
 Make = Callable[..., xr.Dataset]
 RNG = np.random.default_rng(5)
@@ -139,3 +140,13 @@ def test_a_sweep_over_disorder(sweep: Callable[[str], Path]) -> None:
     clean = float(found["mean_log"].sel(spread_detuning=0))
     assert float(found["mean_log"].sel(spread_detuning=1)) < clean  # it costs energy
     assert "ensemble, of energy_terminal" in repr(qb.open(out).analyze())
+
+
+def test_a_picture_says_that_some_failed(synthetic: Make) -> None:
+    (chart,) = of_result(synthetic(VALUES, DIMS).qb.ensemble())
+    assert "failed" not in chart.caption
+    status = np.ones(VALUES.shape, np.int8)
+    status[0, :18, 1] = 2
+    (chart,) = of_result(synthetic(VALUES, DIMS, status=status).qb.ensemble())
+    assert "only of the seeds that are solved: up to 30% of them failed or are suspect" in chart.caption
+    assert chart.caption.startswith("median over the seeds")

@@ -12,6 +12,7 @@ import qbsweep as qb
 from qbsweep.analysis.sensitivity import derivative
 from qbsweep.claims.optimum import energy_of_ratio
 from qbsweep.errors import QbsweepError
+from qbsweep.figures.gallery import of_result
 
 Make = Callable[..., xr.Dataset]
 UNEVEN = np.sort(np.random.default_rng(3).uniform(0.2, 1.2, 40))
@@ -80,14 +81,22 @@ def test_neighbours_that_may_not_be_used(synthetic: Make) -> None:
     status = np.ones(21, np.int8)
     status[10] = 2
     found = synthetic(J, {"J": J}, status=status).qb.sensitivity(along="J")
-    assert np.flatnonzero(found["slope"].isnull()).tolist() == [8, 9, 10, 11, 12]
+    assert np.flatnonzero(found["slope"].isnull()).tolist() == [10]
+    known = found.isel(J=status == 1)
+    assert (np.abs(known["slope"] - 1 / known["J"]) <= known["slope_error"]).all()
+    both = synthetic([J, J**2], {"N": [1, 2], "J": J}, status=np.array([status, np.ones(21)], np.int8))
+    np.testing.assert_array_equal(both.qb.sensitivity(along="J")["slope"].sel(N=1), found["slope"])
     assert found["masked_points"].item() == 1
 
 
 @pytest.mark.parametrize(
     ("along", "told"),
     [
-        (None, "sensitivity needs an axis `gamma_ratio`, which this dataset lacks"),
+        (
+            None,
+            "sensitivity needs an axis of an imperfection (or, with `along`, any axis of numbers), which this dataset "
+            "lacks; a sweep with `gamma_ratio: ",
+        ),
         (
             "topology",
             "sensitivity needs an axis of numbers of the sweep, which `topology` is not; this dataset has J, N",
@@ -99,3 +108,11 @@ def test_what_it_needs(synthetic: Make, along: str | None, told: str) -> None:
     ds = synthetic(np.ones((2, 3, 1)), {"topology": ["cascaded", "parallel"], "J": [1, 2, 3], "N": [2]})
     with pytest.raises(QbsweepError, match=re.escape(told)):
         ds.qb.sensitivity(along=along)
+
+
+def test_a_picture_is_of_all_networks(synthetic: Make) -> None:
+    """Not of the first of many seeds; and it says what the axis is."""
+    ds = synthetic(np.ones((4, 3)), {"gamma_ratio": [0, 0.5, 1, 1.5], "seed": [0, 1, 2]})
+    assert of_result(ds.qb.sensitivity()) == []
+    (chart,) = of_result(ds.isel(seed=0).qb.sensitivity())
+    assert chart.ylabel.endswith("/ d(Γ / (2J))")

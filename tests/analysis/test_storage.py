@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 import xarray as xr
 from scipy.optimize import brentq
 
-import qbsweep  # noqa: F401  for `ds.qb`
+import qbsweep
 from qbsweep.analysis.storage import halved
 from qbsweep.errors import QbsweepError
 
@@ -121,3 +123,26 @@ def test_a_drive_that_does_not_stop(protocol: Any) -> None:
         del ds.attrs["protocol"]
     with pytest.raises(QbsweepError, match=r"storage_time needs a drive that stops.*a sweep with `protocol"):
         ds.qb.storage_time()
+
+
+def test_a_solved_pair_without_couplings_decays_alone(sweep: Callable[..., Path]) -> None:
+    """With its units and its protocol as a run has them: the half-life is ln 2 / kappa wherever the drive stops."""
+    out = sweep(
+        "name: run\nparameters: {kappa: 0.003, epsilon: 0.01, topology: cascaded, J: {value: 1, unit: J_op}}\n"
+        "sweep: {N: [1, 2], t_off: {values: [2, 3.5], unit: 1/kappa}}\n"
+        "times: {linspace: [0, 10, 101], unit: 1/kappa}\nprotocol: [{until: t_off}, {drive: 0, coupling: 0}]\n"
+    )
+    ds = qbsweep.open(out).dataset
+    found = ds.qb.storage_time()
+    np.testing.assert_allclose(found["stop"], [[2, 3.5]] * 2)
+    for what in ("energy", "ergotropy"):
+        if f"{what}_t" not in ds:
+            continue
+        error = np.abs(found[f"{what}_half_life"] - math.log(2))
+        assert (error <= found[f"{what}_half_life_error"]).all()
+        assert (found[f"{what}_half_life_error"] < 1e-3).all()
+        for N in (1, 2):
+            for off in (2, 3.5):
+                at = ds[f"{what}_t"].sel(N=N, mode=N, t_off=off).sel(time=off, method="nearest")
+                assert float(found[f"{what}_stored"].sel(N=N, t_off=off)) == pytest.approx(float(at), rel=1e-12)
+    assert found["energy_half_life"].attrs["units"] == "1/kappa"
