@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from qbsweep.figures.maps import Map
 
 
+_OF_MAPS = ("logx", "title", "caption", "terminal")
+_OF_CHARTS = (*_OF_MAPS, "logy", "points", "level", "band")
+
+
 class Accessor:
     """The analyses of a dataset, ``ds.qb.optimal_coupling()`` and so on, and ``ds.qb.plot("energy_terminal", "J")``.
 
@@ -56,7 +60,8 @@ class Accessor:
             The axes that have lines of their own; default: those that are few and worth comparing.
         **options
             `logx`, `logy`, `points`, `title`, `caption`, `level` (a dashed horizontal line), `terminal` (of `energy_t`:
-            the last battery only), `band` (two variables between which it is shaded).
+            the last battery only), `band` (two variables between which it is shaded); of a map `logx`, `title`,
+            `caption` and `terminal`.
 
         Returns
         -------
@@ -66,13 +71,14 @@ class Accessor:
         Raises
         ------
         QbsweepError
-            If there is no such variable, it has no such axis, an axis of `by` is not left for lines, there is nothing
-            to draw, or hvplot is missing.
+            If there is no such variable, it has no such axis, an axis of `by` is not left for lines, there is no such
+            option, there is nothing to draw, or hvplot is missing.
         """
         require("plot", "hvplot")
         from qbsweep.figures.chart import Chart
         from qbsweep.figures.interactive import figure
 
+        self._check(options, _OF_CHARTS if y is None else _OF_MAPS, "a chart" if y is None else "a map")
         if y is not None:
             return figure(self._map(variable, x, y, by, options))
         chart = self._chart(variable, x, options)
@@ -118,15 +124,28 @@ class Accessor:
         return map_of(self._ds, name, axis, y, **options)
 
     def _chart(self, variable: str | None, x: str | None, options: dict[str, Any]) -> "Chart | Map":
-        from qbsweep.figures.chart import against
+        from qbsweep.figures.chart import Chart, against
         from qbsweep.figures.gallery import of_dataset, of_result
 
         if variable is not None:
             return against(self._ds, *self._drawable(variable, x), **options)
         fitting = of_result(self._ds) if "analysis" in self._ds.attrs else of_dataset(self._ds)
         for chart in fitting:
-            return replace(chart, **options) if options else chart
+            if isinstance(chart, Chart) or not options:
+                return replace(chart, **options) if isinstance(chart, Chart) else chart
         raise QbsweepError("there is nothing to draw: no axis of numbers has more than one value")
+
+    def _check(self, options: dict[str, Any], valid: Sequence[str], what: str) -> None:
+        """Raise QbsweepError for an option that there is not, or a band of variables that there are not."""
+        for name in options:
+            if name not in valid:
+                raise QbsweepError(unknown(f"option of {what}", name, valid))
+        band = options.get("band") or ()
+        if band and (isinstance(band, str) or len(band) != 2):
+            raise QbsweepError(f"`band` must be two variables, but is {band!r}")
+        for name in band:
+            if name not in self._ds:
+                raise QbsweepError(unknown("variable of `band`", name, map(str, self._ds.data_vars)))
 
     def _lines(self, chart: "Chart", by: str | Sequence[str]) -> tuple[str, ...]:
         """Return the axes that are to have lines of their own; an axis of one value has none to compare."""

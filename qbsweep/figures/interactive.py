@@ -73,7 +73,7 @@ def still(chart: Chart | Map, positions: Mapping[str, int] | None = None) -> Any
             show_legend=len(lines) > 1 or bool(chart.doubts) or chart.reference is not None,
             logx=chart.logx,
             logy=chart.logy,
-            ylim=_limits(chart, lines),
+            ylim=_limits(chart, lines) if chart.logy else least_span(chart, lines),
             xlabel=chart.xlabel,
             ylabel=chart.ylabel,
             show_grid=True,
@@ -114,9 +114,19 @@ def _limits(chart: Chart, lines: Sequence[Line]) -> tuple[float | None, float | 
     """Return the range of a logarithmic axis on which all values are one: holoviews would look away from it."""
     drawn = np.concatenate([line.y for line in lines])
     drawn = drawn[drawn > 0]
-    if not chart.logy or not len(drawn) or np.ptp(drawn) > 1e-3 * drawn.max():
+    if not len(drawn) or np.ptp(drawn) > 1e-3 * drawn.max():
         return None, None
     return float(drawn.min()) / 2, float(drawn.max()) * 2
+
+
+def least_span(chart: Chart, lines: Sequence[Line]) -> tuple[float | None, float | None]:
+    """Return the range of a linear axis on which all values differ by rounding only, which is nothing to magnify."""
+    drawn = np.concatenate([part for line in lines for part in (line.y, *(line.band or ()))])
+    drawn = drawn[np.isfinite(drawn)]
+    size = float(np.abs(drawn).max(initial=0))
+    if chart.logy or chart.level is not None or not size or np.ptp(drawn) > 1e-9 * size:
+        return None, None
+    return float(drawn.min()) - size / 20, float(drawn.max()) + size / 20
 
 
 def _shade(shade: Shade) -> Any:

@@ -7,14 +7,14 @@ import holoviews as hv
 import numpy as np
 from bokeh.layouts import column, row
 from bokeh.model import Model
-from bokeh.models import ColumnDataSource, CustomJS, DataRange1d
+from bokeh.models import ColumnDataSource, CustomJS, DataRange1d, Range1d
 from bokeh.models.annotations import BoxAnnotation
 from bokeh.models.renderers import GlyphRenderer
 from bokeh.models.widgets import Select, Slider
 
 from qbsweep.arrays import FloatArray
 from qbsweep.figures.chart import Chart
-from qbsweep.figures.interactive import band_ends, still, suspect_marks
+from qbsweep.figures.interactive import band_ends, least_span, still, suspect_marks
 from qbsweep.figures.labels import SHORT
 from qbsweep.figures.maps import Map
 
@@ -24,7 +24,7 @@ _CHOICE = """
 let state = 0;
 for (let i = 0; i < widgets.length; i++) {
     const at = widgets[i].options === undefined ? widgets[i].value : labels[i].indexOf(widgets[i].value);
-    if (widgets[i].options === undefined) widgets[i].title = names[i] + ": " + labels[i][at];
+    if (widgets[i].options === undefined) widgets[i].title = titles[i][at];
     state = state * labels[i].length + at;
 }
 """
@@ -54,7 +54,10 @@ def embedded(chart: Chart | Map) -> Model:
     if isinstance(chart, Map):
         return _embedded_map(chart)
     model: Any = hv.render(still(chart), backend="bokeh")
+    low, high = least_span(chart, [line for lines in chart.all_lines() for line in lines])
     model.x_range, model.y_range = DataRange1d(range_padding=0.04), DataRange1d(range_padding=0.06)
+    if low is not None and high is not None:
+        model.y_range = Range1d(start=low, end=high)
     if not chart.selectors:
         plain: Model = model
         return plain
@@ -63,14 +66,14 @@ def embedded(chart: Chart | Map) -> Model:
     states = [ColumnDataSource({"y": y.ravel()}) for y in _states(chart)]
     if len(states) != len(renderers):
         raise RuntimeError(f"{chart.name} has {len(renderers)} glyphs but data for {len(states)}")
-    labels, names, widgets = _widgets(chart)
+    labels, titles, widgets = _widgets(chart)
     count = int(np.prod([len(texts) for texts in labels]))
     redraw = CustomJS(
         code=_REDRAW,
         args={
             "widgets": widgets,
             "labels": labels,
-            "names": names,
+            "titles": titles,
             "states": states,
             "drawn": [r.data_source for r in renderers],
             "columns": [r.glyph.y for r in renderers],
@@ -89,7 +92,7 @@ def _embedded_map(drawn: Map) -> Model:
         plain: Model = model
         return plain
     cells, contour, best = (r for r in model.renderers if isinstance(r, GlyphRenderer))
-    labels, names, widgets = _widgets(chart)
+    labels, titles, widgets = _widgets(chart)
     surfaces = drawn.surfaces()
     places = [surface.optimum or (float("nan"), float("nan")) for surface in surfaces]
     redraw = CustomJS(
@@ -97,7 +100,7 @@ def _embedded_map(drawn: Map) -> Model:
         args={
             "widgets": widgets,
             "labels": labels,
-            "names": names,
+            "titles": titles,
             "cells": cells.data_source,
             "column": cells.glyph.fill_color.field,
             "mapper": cells.glyph.fill_color.transform,
@@ -119,12 +122,13 @@ def _range(z: FloatArray) -> tuple[float, float]:
     return (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
 
 
-def _widgets(chart: Chart) -> tuple[list[list[Any]], list[str], list[Select | Slider]]:
-    """Return what the widgets of a chart say, their names, and them."""
+def _widgets(chart: Chart) -> tuple[list[list[Any]], list[list[str]], list[Select | Slider]]:
+    """Return what the widgets of a chart say, as titles of sliders too, and them."""
     labels = [[chart.widget_label(dim, v) for v in values] for dim, values in chart.selectors.items()]
     names = [SHORT.get(dim, dim) for dim in chart.selectors]
+    titles = [[_told(name, text) for text in texts] for name, texts in zip(names, labels, strict=True)]
     told = zip(names, labels, chart.selectors, strict=True)
-    return labels, names, [_widget(name, texts, chart.default(dim)) for name, texts, dim in told]
+    return labels, titles, [_widget(name, texts, chart.default(dim)) for name, texts, dim in told]
 
 
 def _beneath(widgets: list[Select | Slider], redraw: CustomJS, model: Model) -> Model:
@@ -136,8 +140,14 @@ def _beneath(widgets: list[Select | Slider], redraw: CustomJS, model: Model) -> 
 def _widget(name: str, labels: list[Any], default: int) -> Select | Slider:
     if len(labels) <= _MOST_IN_A_LIST:
         return Select(title=name, options=labels, value=labels[default], width=160)
-    title = f"{name}: {labels[default]}"
+    title = _told(name, labels[default])
     return Slider(title=title, start=0, end=len(labels) - 1, value=default, step=1, show_value=False, width=220)
+
+
+def _told(name: str, label: str) -> str:
+    """Write what a slider is at, with one name."""
+    _, equals, value = label.partition(" = ")
+    return f"{name}: {value if equals else label}"
 
 
 def _states(chart: Chart) -> list[FloatArray]:

@@ -1,13 +1,14 @@
 """Maps over two axes, bands between two variables, and the segments of a protocol in charts over time."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
-from bokeh.models import BoxAnnotation, CustomJS
+from bokeh.models import BoxAnnotation, CustomJS, DataRange1d, Range1d, Slider
 from holoviews import render
 
 import qbsweep  # noqa: F401  for `ds.qb`
@@ -145,3 +146,43 @@ def test_shades_follow_the_widgets_of_a_page() -> None:
     assert [[tuple(edge) for edge in some] for some in redraw.args["edges"]] == [
         [(off, 16.0), (16.0, 20.0)] for off in (4.0, 8.0, 12.0)
     ]
+
+
+def test_a_map_goes_before_its_cuts(hill: xr.Dataset) -> None:
+    first, *rest = charts(hill)
+    assert isinstance(first, Map)
+    assert not any(isinstance(chart, Map) for chart in rest)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"band": ("a", "b")}, "variable of `band` 'a' is not known"),
+        ({"band": "lower"}, "`band` must be two variables, but is 'lower'"),
+        ({"titel": "x"}, "did you mean 'title'?"),
+        ({"y": "gamma_ratio", "band": ("status", "status")}, "option of a map 'band' is not known"),
+        ({"y": "gamma_ratio", "level": 1.0}, "option of a map 'level' is not known"),
+    ],
+)
+def test_options_that_there_are_not(hill: xr.Dataset, options: dict[str, Any], told: str) -> None:
+    with pytest.raises(QbsweepError, match=re.escape(told)):
+        hill.qb.plot("energy_terminal", "J", **options)
+
+
+def test_rounding_is_not_magnified(synthetic: Make) -> None:
+    rounded = 0.7 * (1 + 1e-15 * np.arange(9))
+    for values, constant in ((rounded, True), (np.linspace(0.7, 0.8, 9), False), (np.zeros(9), False)):
+        chart = against(synthetic(values, {"n_th": np.arange(9.0)}), "energy_terminal", "n_th", logy=False)
+        for model in (render(still(chart)), embedded(chart)):
+            if constant:
+                assert (model.y_range.start, model.y_range.end) == pytest.approx((0.665, 0.735))
+        assert isinstance(model.y_range, Range1d if constant else DataRange1d)
+
+
+def test_a_slider_has_one_name(synthetic: Make) -> None:
+    values = np.arange(1.0, 14)
+    ds = synthetic(np.ones((13, 3)), {"gamma_ratio": values, "J": [1.0, 2, 3]})
+    (slider,) = embedded(against(ds, "energy_terminal", "J")).select({"type": Slider})
+    assert slider.title == "Γ / (2J): 1"
+    (redraw,) = embedded(against(ds, "energy_terminal", "J")).select({"type": CustomJS})
+    assert redraw.args["titles"][0][2] == "Γ / (2J): 3"
