@@ -174,7 +174,7 @@ def test_analyses_are_written_and_given(run: qb.Run) -> None:
     written = xr.open_datatree(results.path, engine="zarr")
     xr.testing.assert_identical(written["optimal_coupling"].to_dataset().load(), results["optimal_coupling"].load())
     assert (results.path.parent / "optimal_coupling.csv").exists()
-    assert "not for the axes of this dataset: enhancement (`r`)" in repr(results)
+    assert "enhancement (`r`)" in repr(results)
     assert "<table>" in results._repr_html_()
     windowed = run.analyze(window=(1, 2))
     assert windowed["scaling_exponent"].attrs["window"] == [1, 2]
