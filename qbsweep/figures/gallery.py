@@ -85,14 +85,14 @@ def _in_time(ds: xr.Dataset) -> Iterator[Chart]:
             shaded = since if since.startswith(";") else ""
             yield against(ds, name, "time", caption=f"{meaning(name, ds[name])}{shaded}")
             continue
-        begin = "Terminal" if ds.attrs.get("protocol") else "Charging: terminal"
-        title = f"{begin} {what} in time"
+        terminal, every = f"Terminal {what} in time", f"Every mode's {what} in time"
+        if not ds.attrs.get("protocol"):
+            terminal, every = f"Charging: terminal {what} in time", f"Charging: {what} of every mode in time"
         caption = f"{what} of the terminal battery {since}".replace(" ;", ";")
-        yield against(ds, name, "time", name=f"terminal-{name}", title=title, caption=caption, terminal=True)
+        yield against(ds, name, "time", name=f"terminal-{name}", title=terminal, caption=caption, terminal=True)
         if name == "energy_t" and 2 < ds.sizes["mode"] <= 8:
             caption = f"{since.removeprefix('; ')}; the last battery is the terminal one"
-            title = f"Charging: {what} of every mode in time"
-            yield against(ds, name, "time", name="modes-in-time", title=title, caption=caption, by=("mode",))
+            yield against(ds, name, "time", name="modes-in-time", title=every, caption=caption, by=("mode",))
 
 
 def _of_truncation(ds: xr.Dataset, x: str) -> Chart:

@@ -86,7 +86,7 @@ def test_notebooks_are_committed_without_outputs(path: Path) -> None:
 
 
 def test_there_are_notebooks() -> None:
-    assert len(NOTEBOOKS) == 6
+    assert len(NOTEBOOKS) == 8
 
 
 def test_starting_up_does_not_load_the_figures() -> None:
