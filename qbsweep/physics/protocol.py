@@ -2,9 +2,12 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
+import numpy as np
+
+from qbsweep.arrays import FloatArray
 from qbsweep.physics.fock.levels import ROLES
 
 Value = float | str
@@ -92,9 +95,9 @@ class Protocol:
 class SegmentTemplate:
     """A segment with names for some of its numbers; its end is a multiple of the template's unit of time."""
 
-    until: Value = math.inf
-    drive: tuple[Value, Value] = (1.0, 1.0)
-    coupling: Value = 1.0
+    until: Value = Segment().until
+    drive: tuple[Value, Value] = Segment().drive
+    coupling: Value = Segment().coupling
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +135,27 @@ class Template:
         """Every name in it, in the order of the dimensions."""
         return tuple(dict.fromkeys(name for name, _, _ in self.uses()))
 
+    def in_omega(self, until: float, kappa: Any) -> Any:
+        """Return an end in 1/omega, divided as sampled times are: to the bit; for one kappa or an array of them."""
+        return until / kappa if self.per_kappa else until
+
+    def on_samples(self, times: FloatArray) -> "Template":
+        """Return the same with `on_samples` of its ends."""
+        segments = (
+            s if isinstance(s.until, str) else replace(s, until=float(on_samples(s.until, times)))
+            for s in self.segments
+        )
+        return replace(self, segments=tuple(segments))
+
     def at(self, values: Mapping[str, float], n_modes: int) -> Protocol:
         """Return the protocol of one point, by the values of its parameters; times among them are in 1/omega."""
-        unit = 1 / values["kappa"] if self.per_kappa else 1.0
 
         def number(value: Value) -> float:
             return values[value] if isinstance(value, str) else value
 
         segments = tuple(
             Segment(
-                values[s.until] if isinstance(s.until, str) else s.until * unit,
+                values[s.until] if isinstance(s.until, str) else self.in_omega(s.until, values["kappa"]),
                 (number(s.drive[0]), number(s.drive[1])),
                 number(s.coupling),
             )
@@ -156,3 +170,14 @@ class Template:
     def state(self, mode: int) -> Mapping[str, Value]:
         """Return what of the state of a mode is not 0, if `kind` is 'modes'."""
         return self.states.get(mode, self.states.get(ROLES[min(mode, 1)], {}))
+
+
+def on_samples(ends: float | FloatArray, times: FloatArray) -> FloatArray:
+    """Return ends of segments, as the sampled time where one is the same but for rounding.
+
+    Whether ``3 * 0.1`` is before the end at 0.3 or behind it then does not depend on its last digit: a sample at an end
+    is of the segment that ends.
+    """
+    times = np.unique(times)
+    nearest = times[np.searchsorted((times[1:] + times[:-1]) / 2, ends)]
+    return np.where(np.isclose(ends, nearest, rtol=1e-14, atol=0.0), nearest, ends)

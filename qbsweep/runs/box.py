@@ -16,6 +16,7 @@ import numpy as np
 
 from qbsweep.arrays import Array
 from qbsweep.physics.network import imperfect
+from qbsweep.physics.protocol import on_samples
 from qbsweep.physics.topologies import optimal_coupling
 from qbsweep.solvers.interface import Labelled, Points, Solved, values_of
 from qbsweep.solvers.registry import solver
@@ -246,6 +247,11 @@ def make_points(spec: SweepSpec, labels: Mapping[str, Scalar], values: Mapping[s
     if spec.coupling_unit == "J_op":
         J = quantities["J"].values[:, None] * optimal_coupling(topology, N, kappa)
         quantities["J"] = Labelled(("J", "kappa"), J)
+    protocol = spec.protocol
+    if protocol is not None and spec.times is not None:
+        protocol = protocol.on_samples(spec.times.array)
+        for name in {s.until for s in protocol.segments if isinstance(s.until, str)}:
+            quantities[name] = Labelled((name,), on_samples(quantities[name].values, spec.times.array))
     for name in quantities:
         _to_omega(name, spec.axis(name).unit, quantities)
     times = None
@@ -256,7 +262,7 @@ def make_points(spec: SweepSpec, labels: Mapping[str, Scalar], values: Mapping[s
     ideal = spec.network(topology, N, str(labels["coupling"]), str(labels["realization"]))
     network = imperfect(ideal, float(labels["gamma_ratio"]), float(labels["phase_error"]))
     settings = {name: labels[name] for name in CALLS if PARAMETERS[name].part == "setting"}
-    return Points(network, quantities, settings, times, spec.protocol)
+    return Points(network, quantities, settings, times, protocol)
 
 
 def _to_omega(name: str, unit: str, quantities: dict[str, Labelled]) -> None:

@@ -25,11 +25,11 @@ class Runs:
         self.dims = (*OF_MEMBERS, *template.names)
         self.shape = tuple(points.sizes[name] for name in self.dims)
         self.count = math.prod(self.shape)
-        unit: FloatArray = 1 / self._over("kappa") if template.per_kappa else np.ones(1)
-        begin = np.zeros(self.count)
+        begin, kappa = np.zeros(self.count), self._over("kappa")
         self.legs: list[Leg] = []
         for segment in template.segments:
-            end = self._over(segment.until) if isinstance(segment.until, str) else self._full(segment.until * unit)
+            until = segment.until
+            end = self._over(until) if isinstance(until, str) else self._full(template.in_omega(until, kappa))
             levels = self._over(segment.drive[0]), self._over(segment.drive[1])
             self.legs.append(Leg(begin, end, levels, self._over(segment.coupling)))
             begin = end

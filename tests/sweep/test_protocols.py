@@ -171,6 +171,28 @@ def test_disordered_networks_are_kept_each_as_its_own() -> None:
         np.testing.assert_allclose(energies[place, 0, 0], alone.energy_t, rtol=1e-12, err_msg=f"seed {seed}")
 
 
+@pytest.mark.parametrize("solver", ["moments", "lindblad"])
+@pytest.mark.parametrize("until", [0.3, "off"])
+def test_a_sample_at_an_end_is_of_the_segment_that_ends(solver: str, until: float | str) -> None:
+    """Also where rounding has put 3 * 0.1 behind 0.3, or a time into 1/omega and not the end."""
+    named = {"off": [0.3, 0.5]} if until == "off" else {}
+    ds = qb.solve(
+        qb.cascaded(1),
+        kappa=[0.0007, 0.0037, 0.011, 0.3],
+        J=0.002,
+        epsilon=0.0002,
+        solver=solver,
+        fock_levels=3,
+        times={"values": [0.1, 0.2, 3 * 0.1, 0.5, 0.6], "unit": "1/kappa"},
+        outputs=["drive_power_t"],
+        protocol=[{"until": until}, {"drive": 0}],
+        **named,
+    )
+    power = ds.drive_power_t.sel(off=0.3) if named else ds.drive_power_t
+    assert (power.isel(time=slice(0, 3)) > 0).all()
+    assert (power.isel(time=slice(3, None)) == 0).all()
+
+
 def test_a_run_grows_along_a_named_axis(tmp_path: Path) -> None:
     run(tmp_path / "out", (1, 8))
     run(tmp_path / "out")
