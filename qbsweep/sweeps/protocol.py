@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from qbsweep.physics.fock.levels import QUBIT, ROLES, levels_by_role
 from qbsweep.physics.protocol import OF_OSCILLATORS, QUBITS_BEGIN, Kind, SegmentTemplate, Template, Value
 from qbsweep.sweeps.mistakes import GrammarError, Where
-from qbsweep.sweeps.parameters import MAX_SQUEEZING, PARAMETERS, Parameter
-from qbsweep.sweeps.syntax import SegmentForm, StateForm, SweepFile
+from qbsweep.sweeps.parameters import PARAMETERS, Parameter
+from qbsweep.sweeps.syntax import LIMITS, SegmentForm, StateForm, SweepFile
 from qbsweep.sweeps.variables import VARIABLES
 from qbsweep.text import choices, shown, unknown
 
@@ -21,12 +21,6 @@ if TYPE_CHECKING:
 
 STARTS = tuple(kind for kind in get_args(Kind) if kind != "modes")
 """Initial states that have a name."""
-_LIMITS: dict[str, dict[str, Any]] = {
-    "until": {"positive": True},
-    "coupling": {"minimum": 0},
-    "occupation": {"minimum": 0},
-    "squeezing": {"minimum": 0, "maximum": MAX_SQUEEZING},
-}
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _TAKEN = {*PARAMETERS, *VARIABLES, *SweepFile.model_fields, "mode", "time", "J_abs", "network"}
 
@@ -112,7 +106,8 @@ def _segment(number: int, given: Any, *, is_last: bool) -> SegmentTemplate:
     if not isinstance(given, dict):
         raise GrammarError(where, f"{of} must be a mapping of {_keys(SegmentForm)}, but is {_what(given)}")
     _require_known(given, SegmentForm, where, f" ({of})")
-    drive = given.get("drive", 1.0)
+    plain = SegmentTemplate()
+    drive = given.get("drive", plain.drive[0])
     levels = drive if isinstance(drive, list) else [drive, drive]
     if len(levels) != 2:
         raise GrammarError(
@@ -122,9 +117,9 @@ def _segment(number: int, given: Any, *, is_last: bool) -> SegmentTemplate:
         raise GrammarError(where, f"{of} must have `until`; only the last one goes on without an end")
     if "until" not in given and levels[0] != levels[1]:
         raise GrammarError((*where, "drive"), f"`drive` of {of} is a ramp, which must have an end; give it `until`")
-    until = _value(given["until"], "until", of, where) if "until" in given else math.inf
+    until = _value(given["until"], "until", of, where) if "until" in given else plain.until
     first, last = (_value(level, "drive", of, where) for level in levels)
-    return SegmentTemplate(until, (first, last), _value(given.get("coupling", 1.0), "coupling", of, where))
+    return SegmentTemplate(until, (first, last), _value(given.get("coupling", plain.coupling), "coupling", of, where))
 
 
 def _initial(given: Any) -> tuple[Kind, dict[str | int, dict[str, Value]]]:
@@ -168,7 +163,7 @@ def _value(given: Any, key: str, of: str, where: Where) -> Value:
         return given
     if isinstance(given, bool) or not isinstance(given, (int, float)) or not math.isfinite(given):
         raise GrammarError(where, f"{what} must be a number or the name of an axis, but is {_what(given)}")
-    limits = _LIMITS.get(key, {})
+    limits = LIMITS.get(key, {})
     for is_wrong, right in (
         ("positive" in limits and given <= 0, "above 0"),
         ("minimum" in limits and given < 0, "at least 0"),
@@ -210,7 +205,7 @@ def _declared(name: str, uses: list[tuple[str, str]], unit: str) -> Parameter:
         )
     limits: dict[str, Any] = {}
     for key in keys:
-        limits |= _LIMITS.get(key, {})
+        limits |= LIMITS.get(key, {})
     long_name = " and ".join(dict.fromkeys(_long_name(key, of) for key, of in uses))
     units = unit if keys == {"until"} else "rad" if keys == {"angle"} else "1"
     return Parameter(name, "float", long_name, f"named in `protocol` or `initial`: {long_name}", units, **limits)

@@ -1,6 +1,5 @@
 """The grammar of the sweep file as pydantic models made from the declared parameters."""
 
-import math
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -16,6 +15,7 @@ from pydantic import (
 )
 
 from qbsweep.physics.fock.levels import ROLES, levels_by_role, levels_label
+from qbsweep.physics.protocol import Segment
 from qbsweep.sweeps import variables
 from qbsweep.sweeps.parameters import MAX_SQUEEZING, PARAMETERS, Parameter
 from qbsweep.text import shown
@@ -114,24 +114,46 @@ def _number(value: Any) -> int:
     return value
 
 
+LIMITS: dict[str, dict[str, Any]] = {
+    "until": {"positive": True},
+    "coupling": {"minimum": 0},
+    "occupation": {"minimum": 0},
+    "squeezing": {"minimum": 0, "maximum": MAX_SQUEEZING},
+}
+"""Of the numbers of a protocol, as a `Parameter` has them; the others have none."""
+
+
+def _or_name(key: str) -> Any:
+    return Annotated[float, Field(**_bounds(**LIMITS[key]))] | Name
+
+
+def _bounds(positive: bool = False, minimum: float | None = None, maximum: float | None = None) -> dict[str, Any]:
+    bounds = {"gt": 0 if positive else None, "ge": minimum, "le": maximum}
+    return {key: bound for key, bound in bounds.items() if bound is not None}
+
+
 class SegmentForm(Model):
     """A segment of a protocol; a text is the name of an axis of `sweep`, or of a value of `parameters`."""
 
-    until: Annotated[float, Field(gt=0)] | Name = Field(
-        math.inf, description="its end, in the unit of `times`; the last segment may go on without one"
+    until: _or_name("until") = Field(  # type: ignore[valid-type]
+        Segment().until, description="its end, in the unit of `times`; the last segment may go on without one"
     )
     drive: float | Name | tuple[float | Name, float | Name] = Field(
-        1.0, description="multiple of epsilon, or [from, to] of a linear ramp"
+        Segment().drive[0], description="multiple of epsilon, or [from, to] of a linear ramp"
     )
-    coupling: Annotated[float, Field(ge=0)] | Name = Field(1.0, description="multiple of all J and Gamma")
+    coupling: _or_name("coupling") = Field(  # type: ignore[valid-type]
+        Segment().coupling, description="multiple of all J and Gamma"
+    )
 
 
 class StateForm(Model):
     """The initial state of a mode; a text is a name, as in a segment."""
 
     amplitude: float | Name = Field(0.0, description="displacement <c>")
-    occupation: Annotated[float, Field(ge=0)] | Name = Field(0.0, description="thermal photons before squeezing")
-    squeezing: Annotated[float, Field(ge=0, le=MAX_SQUEEZING)] | Name = Field(0.0, description="squeezing strength")
+    occupation: _or_name("occupation") = Field(  # type: ignore[valid-type]
+        0.0, description="thermal photons before squeezing"
+    )
+    squeezing: _or_name("squeezing") = Field(0.0, description="squeezing strength")  # type: ignore[valid-type]
     angle: float | Name = Field(0.0, description="squeezing angle in rad")
 
 
@@ -143,12 +165,7 @@ def value_type(p: Parameter) -> Any:
         # A topology may also be the name of one of the file's own networks.
         return Name if p.name == "topology" else Literal[p.choices]
     limits: dict[str, Any] = {"strict": True, "description": f"{p.long_name}, in {p.units}"}
-    if p.positive:
-        limits["gt"] = 0
-    if p.minimum is not None:
-        limits["ge"] = p.minimum
-    if p.maximum is not None:
-        limits["le"] = p.maximum
+    limits |= _bounds(p.positive, p.minimum, p.maximum)
     if p.kind == "int":
         return Annotated[int, Field(**limits)]
     return Annotated[float, Field(allow_inf_nan=False, **limits)]
