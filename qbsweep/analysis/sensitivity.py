@@ -4,8 +4,16 @@ import numpy as np
 import xarray as xr
 
 from qbsweep.analysis.declaration import Analysis, Picture
-from qbsweep.analysis.inputs import IMPERFECTIONS, MissingAxisError, good_values, in_memory, numeric_axis, spoken
-from qbsweep.analysis.outputs import labelled, masked_points
+from qbsweep.analysis.inputs import (
+    IMPERFECTIONS,
+    MissingAxisError,
+    good_values,
+    in_memory,
+    numeric_axis,
+    perfect,
+    spoken,
+)
+from qbsweep.analysis.outputs import Labelled, labelled, masked_points
 from qbsweep.arrays import FloatArray
 from qbsweep.errors import QbsweepError
 from qbsweep.sweeps.parameters import PARAMETERS
@@ -36,7 +44,9 @@ def sensitivity(ds: xr.Dataset, of: str = "energy_terminal", along: str | None =
     Dataset
         Over all dimensions: `slope` = d ln E / d p in the inverse of the axis' unit, `slope_error`; and `elasticity` =
         d ln E / d ln p, the change in per cent by one per cent of p, with `elasticity_error`, NaN where p is not
-        positive. NaN where the point may not be used or is not positive: neighbours are those that may.
+        positive. Of every curve `steepest_slope`, `steepest_slope_error` and `steepest_at`, the largest in magnitude
+        and where that is; `ideal_slope` and `ideal_slope_error` where the parameter has its default, if it has it
+        anywhere. NaN where the point may not be used or is not positive: neighbours are those that may.
         `masked_points`.
 
     Raises
@@ -73,9 +83,33 @@ def sensitivity(ds: xr.Dataset, of: str = "energy_terminal", along: str | None =
         "slope_error": (error, inverse, f"error of d ln({what}) / d{by}"),
         "elasticity": (slope * positive, "1", f"d ln({what}) / d ln{by}"),
         "elasticity_error": (error * positive, "1", f"error of d ln({what}) / d ln{by}"),
+        **_notable(slope, error, place, inverse, f"d ln({what}) / d{by}", unit),
         "masked_points": masked_points(good),
     }
     return labelled(ds, variables, "sensitivity", of=of, along=along)
+
+
+def _notable(
+    slope: xr.DataArray, error: xr.DataArray, place: xr.DataArray, inverse: str, text: str, unit: str
+) -> dict[str, Labelled]:
+    """Return what of every curve goes into a table."""
+    along = str(place.name)
+    magnitude: xr.DataArray = xr.apply_ufunc(np.abs, slope)
+    at = magnitude.fillna(-1).argmax(along)
+    steepest, its_error = (one.isel({along: at}).drop_vars(along) for one in (slope, error))
+    where = place.drop_attrs().isel({along: at}).drop_vars(along).where(steepest.notnull())
+    found: dict[str, Labelled] = {
+        "steepest_slope": (steepest, inverse, f"largest {text} in magnitude"),
+        "steepest_slope_error": (its_error, inverse, f"error of the largest {text} in magnitude"),
+        "steepest_at": (where, unit, "where that is"),
+    }
+    ideal = perfect(xr.Dataset(coords=place.coords))
+    if along in IMPERFECTIONS and bool(ideal.any()):
+        first = int(ideal.values.argmax())
+        here, its_error = (one.isel({along: first}).drop_vars(along) for one in (slope, error))
+        found["ideal_slope"] = here, inverse, f"{text} of the ideal network"
+        found["ideal_slope_error"] = its_error, inverse, f"error of {text} of the ideal network"
+    return found
 
 
 def derivative(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 import qbsweep as qb
+from qbsweep.analysis.files import summary
 from qbsweep.analysis.sensitivity import derivative
 from qbsweep.claims.optimum import energy_of_ratio
 from qbsweep.errors import QbsweepError
@@ -61,6 +62,12 @@ def test_against_the_matrices_of_a_network(sweep: Callable[[str], Path]) -> None
         np.testing.assert_allclose(one["slope"], exact, atol=2e-3)
         np.testing.assert_allclose(one["elasticity"][1:], exact[1:] * found["gamma_ratio"][1:], atol=2e-3)
     assert found["elasticity"].isel(gamma_ratio=0).isnull().all()
+    np.testing.assert_array_equal(found["ideal_slope"], found["slope"].sel(gamma_ratio=1))
+    np.testing.assert_array_equal(np.abs(found["steepest_slope"]), np.abs(found["slope"]).max("gamma_ratio"))
+    for N in (2, 3):
+        at = found["steepest_at"].sel(N=N).item()
+        assert found["slope"].sel(N=N, gamma_ratio=at) == found["steepest_slope"].sel(N=N)
+    assert len(summary(found)) == 2
     assert found["slope"].attrs["units"] == "1"
     assert "sensitivity, of energy_terminal, along gamma_ratio" in repr(qb.open(out).analyze(along="gamma_ratio"))
 
@@ -87,6 +94,9 @@ def test_neighbours_that_may_not_be_used(synthetic: Make) -> None:
     both = synthetic([J, J**2], {"N": [1, 2], "J": J}, status=np.array([status, np.ones(21)], np.int8))
     np.testing.assert_array_equal(both.qb.sensitivity(along="J")["slope"].sel(N=1), found["slope"])
     assert found["masked_points"].item() == 1
+    empty = synthetic(J, {"J": J}, status=np.full(21, 2, np.int8)).qb.sensitivity(along="J")
+    assert empty["steepest_slope"].isnull() & empty["steepest_at"].isnull()
+    assert "ideal_slope" not in empty
 
 
 @pytest.mark.parametrize(
