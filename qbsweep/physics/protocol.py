@@ -149,13 +149,14 @@ class Template:
 
     def at(self, values: Mapping[str, float], n_modes: int) -> Protocol:
         """Return the protocol of one point, by the values of its parameters; times among them are in 1/omega."""
+        kappa = values["kappa"] if self.per_kappa else 1.0
 
         def number(value: Value) -> float:
             return values[value] if isinstance(value, str) else value
 
         segments = tuple(
             Segment(
-                values[s.until] if isinstance(s.until, str) else self.in_omega(s.until, values["kappa"]),
+                values[s.until] if isinstance(s.until, str) else self.in_omega(s.until, kappa),
                 (number(s.drive[0]), number(s.drive[1])),
                 number(s.coupling),
             )
