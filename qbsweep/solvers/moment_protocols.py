@@ -234,7 +234,7 @@ def _stacked(parts: Sequence[Labelled], names: tuple[str, ...], lengths: tuple[i
 
 
 def _both(points: Points, steady: Solved, in_time: Solved) -> Solved:
-    """Join what is steady and what is in time: of errors and of states the worse counts."""
+    """Join what is steady and what is in time: of errors and states the worse counts; what failed has no numbers."""
     dims, worse = tuple(points.sizes), np.zeros(1 + max(OK, SUSPECT, FAILED), dtype=int)
     worse[[OK, SUSPECT, FAILED]] = range(3)
     errors, codes = [], []
@@ -244,5 +244,13 @@ def _both(points: Points, steady: Solved, in_time: Solved) -> Solved:
         codes.append(one.status.along(dims))
     first, second = np.broadcast_arrays(*codes)
     status = Labelled(dims, np.where(worse[first] >= worse[second], first, second))
-    error = Labelled(dims, np.maximum(*errors))
-    return _judged({**steady.arrays, **in_time.arrays}, error, status, {**steady.reasons, **in_time.reasons})
+    arrays = {**steady.arrays, **in_time.arrays, "numerical_error": Labelled(dims, np.maximum(*errors))}
+    if (status.values == FAILED).any():
+        arrays = {name: _known(array, status) for name, array in arrays.items()}
+    return _judged(arrays, arrays["numerical_error"], status, {**steady.reasons, **in_time.reasons})
+
+
+def _known(array: Labelled, status: Labelled) -> Labelled:
+    """Return numbers without those of points that failed."""
+    dims = (*status.dims, *(dim for dim in array.dims if dim not in status.dims))
+    return Labelled(dims, np.where(status.along(dims) == FAILED, np.nan, array.along(dims)))

@@ -306,6 +306,17 @@ def test_only_points_without_a_beginning_fail():
         qb.solve(network, times=[0.5], protocol=protocol, initial="steady", epsilon=EPSILON, J=0.0, outputs=OUTPUTS)
 
 
+def test_a_point_that_fails_has_no_numbers():
+    """Too weakly coupled to have a beginning, though it has an end."""
+    network = Network((1.0, 0.0), (Edge(0, 1, 1.0),))
+    protocol = [{"until": 1}, {"coupling": 1e9}]
+    asked = ["energy_terminal", "energy_t"]
+    ds = qb.solve(network, times=[2], protocol=protocol, initial="steady", epsilon=1.0, J=[1e-8, 1], outputs=asked)
+    assert ds.status.values.tolist() == [2, 1]
+    assert [np.isnan(ds[name].sel(J=1e-8)).all() for name in (*asked, "numerical_error")] == [True] * 3
+    assert [np.isfinite(ds[name].sel(J=1)).all() for name in (*asked, "numerical_error")] == [True] * 3
+
+
 def test_the_error_is_known_where_nothing_is_left():
     """A charger that has decayed by 70 orders of magnitude is as good as any."""
     ds = qb.solve(
