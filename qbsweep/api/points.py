@@ -16,7 +16,7 @@ from qbsweep.solvers.status import FAILED
 from qbsweep.store.layout import attributes_of, coordinates, protocol_attributes
 from qbsweep.sweeps.given import sweep
 from qbsweep.sweeps.parameters import PARAMETERS
-from qbsweep.sweeps.protocol import names_in
+from qbsweep.sweeps.protocol import misnamed_in, names_in
 from qbsweep.sweeps.spec import SweepSpec
 from qbsweep.sweeps.variables import VARIABLES
 from qbsweep.text import unknown
@@ -107,7 +107,7 @@ def _spec(network: Network, asked: dict[str, Any], parameters: dict[str, Any]) -
         raise QbsweepError(f"a network must be a qbsweep.Network, as of qbsweep.cascaded(3), but is {network!r}")
     known = [name for name in (*PARAMETERS, *names_in(asked)) if name not in _OF_NETWORK]
     for name in parameters:
-        if name not in known:
+        if name not in (*known, *misnamed_in(asked)):
             raise QbsweepError(unknown("parameter", name, known))
     for name in PARAMETERS:
         if name not in (*_OF_NETWORK, *_DEFAULTS, *parameters):

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from qbsweep.arrays import Array
+from qbsweep.errors import QbsweepError
 from qbsweep.physics.network import imperfect
 from qbsweep.physics.protocol import on_samples
 from qbsweep.physics.topologies import optimal_coupling
@@ -181,7 +182,8 @@ def _solve_call(call: _Call, targets: Values, failures: list[Failure]) -> None:
         length = len(call.values[longest])
         if length == 1:
             targets["status"][...] = FAILED
-            _log(failures, call.failure(f"{type(error).__name__}: {error}", traceback.format_exc()))
+            told = str(error) if isinstance(error, QbsweepError) else f"{type(error).__name__}: {error}"
+            _log(failures, call.failure(told, traceback.format_exc()))
             return
         axis = call.dims.index(longest)
         for half in (slice(0, length // 2), slice(length // 2, length)):

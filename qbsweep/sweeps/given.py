@@ -57,7 +57,7 @@ def sweep(source: Source | None = None, /, **keywords: Any) -> SweepSpec:
 def _plain(value: Any) -> Any:
     """Return a value as YAML would have it: lists, dictionaries and Python scalars."""
     if isinstance(value, Mapping):
-        return {_plain(key): _plain(entry) for key, entry in value.items()}
+        return {_key(key): _plain(entry) for key, entry in value.items()}
     if isinstance(value, Network):
         return network_form(value)
     if isinstance(value, (list, tuple, range)):
@@ -65,6 +65,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic) or hasattr(value, "__array__"):
         return np.asarray(value).tolist()
     return value
+
+
+def _key(key: Any) -> Any:
+    plain = _plain(key)
+    return str(key) if isinstance(plain, list) else plain
 
 
 def network_form(network: Network) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 STARTS = tuple(kind for kind in get_args(Kind) if kind != "modes")
 """Initial states that have a name."""
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{,99}")  # a folder of the dataset has it
 _TAKEN = {*PARAMETERS, *VARIABLES, *SweepFile.model_fields, "mode", "time", "J_abs", "network"}
 
 
@@ -66,7 +67,7 @@ def _texts(data: Any, where: Where) -> Iterator[tuple[Where, str]]:
 def _unfit(name: str) -> str:
     """Say why something cannot be the name of a parameter."""
     if not _NAME.fullmatch(name):
-        return "a name has letters, digits and '_' only, and starts with a letter"
+        return "a name has letters, digits and '_' only, at most 100, and starts with a letter"
     if name in _TAKEN or hasattr(BaseModel, name):
         return "that name has another meaning; give the axis another one"
     return ""
@@ -134,7 +135,13 @@ def _initial(given: Any) -> tuple[Kind, dict[str | int, dict[str, Value]]]:
         raise GrammarError(
             where, f"`initial` must be {choices(STARTS)}, or a mapping of modes to their states, but is {_what(given)}"
         )
-    return "modes", dict(_state(who, state) for who, state in given.items())
+    states: dict[str | int, dict[str, Value]] = {}
+    for who, state in given.items():
+        mode, found = _state(who, state)
+        if mode in states:
+            raise GrammarError((*where, str(who)), f"`{mode}` in `initial` is given twice; keep one of them")
+        states[mode] = found
+    return "modes", states
 
 
 def _state(who: str | int, given: Any) -> tuple[str | int, dict[str, Value]]:
@@ -161,7 +168,7 @@ def _value(given: Any, key: str, of: str, where: Where) -> Value:
         if why := _unfit(given):
             raise GrammarError(where, f"{what} cannot be {shown(given).removeprefix('the text ')}: {why}")
         return given
-    if isinstance(given, bool) or not isinstance(given, (int, float)) or not math.isfinite(given):
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not abs(given) <= sys.float_info.max:
         raise GrammarError(where, f"{what} must be a number or the name of an axis, but is {_what(given)}")
     limits = LIMITS.get(key, {})
     for is_wrong, right in (
@@ -217,14 +224,24 @@ def _long_name(key: str, of: str) -> str:
     return f"initial {key} of {of if of.startswith('mode') else f'the {of}'}"
 
 
+def require_times(template: Template | None, outputs: Collection[str] | None) -> None:
+    """Refuse what changes in time where there are no times, unless only steady states are asked for: of the end."""
+    if template is None:
+        return
+    if template.kind != "vacuum":
+        raise GrammarError(("initial",), "`initial` needs `times`, but there are none: no steady state remembers it")
+    if outputs is None:
+        raise GrammarError(
+            ("protocol",),
+            "`protocol` needs `times`, but there are none; for steady states of its last segment alone, give `outputs`",
+        )
+
+
 def check_protocol(spec: "SweepSpec") -> None:
     """Check a protocol against the values of its axes, the times, and the modes that there are."""
     if spec.protocol is None:
         return
-    if spec.times is None:
-        key = "initial" if spec.protocol.segments == (SegmentTemplate(),) else "protocol"
-        raise GrammarError((key,), f"`{key}` needs `times`, but there are none: it changes what happens in time")
-    _check_ends(spec, spec.protocol.segments, float(spec.times.array.max()))
+    _check_ends(spec, spec.protocol.segments, 0.0 if spec.times is None else float(spec.times.array.max()))
     for who, state in spec.protocol.states.items():
         where = ("initial", str(who))
         fewest = int(spec.axis("N").array.min())

@@ -18,7 +18,7 @@ from qbsweep.sweeps.axes import Axis, Scalar, default_axis, fixed_axis, swept_ax
 from qbsweep.sweeps.mistakes import GrammarError, Mistakes
 from qbsweep.sweeps.networks import build_network, check_network
 from qbsweep.sweeps.parameters import PARAMETERS, VALUES, Parameter
-from qbsweep.sweeps.protocol import check_protocol, forms, named_parameters, read_protocol, require_given
+from qbsweep.sweeps.protocol import check_protocol, forms, named_parameters, read_protocol, require_given, require_times
 from qbsweep.sweeps.syntax import NetworkForm, SweepFile
 from qbsweep.sweeps.yamlfile import dump_yaml, parse_yaml, read_yaml
 from qbsweep.text import choices, unknown
@@ -188,6 +188,9 @@ def resolve(file: SweepFile, mistakes: Mistakes | None = None) -> SweepSpec:
     outputs: tuple[str, ...] = ()
     with mistakes.collected():
         outputs = _outputs(file.outputs, times, solvers)
+    if times is None:
+        with mistakes.collected():
+            require_times(protocol, file.outputs)
     networks = {name: form for name, form in file.networks.items() if name in topologies}
     spec = SweepSpec(file.name, axes, fixed, times, outputs, networks, protocol, named)
     with mistakes.collected():

@@ -132,12 +132,25 @@ def test_the_truncated_solver_judges_itself() -> None:
         ({"epsilon": 1, "J": {"linspace": [0, 1, 2], "unit": "J_op"}}, "J_op"),
         ({"epsilon": 1, "times": [1, 0]}, "`times` must ascend"),
         ({"epsilon": 1, "kappa": math.nan}, "`kappa` must be a finite number"),
+        ({"epsilon": 1, "initial": {(0,): {"amplitude": 1}}}, r"^`\(0,\)` in `initial` must be 'charger' or 'battery'"),
+        ({"epsilon": 1, "initial": {1: {"amplitude": 1}, "1": {"amplitude": 2}}}, "^`1` in `initial` is given twice"),
+        (
+            {"epsilon": 1, "protocol": [{"until": "status"}, {}], "status": 1.0},
+            "'status': that name has another meaning",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence(parameters: dict[str, object], sentence: str) -> None:
     with pytest.raises(qb.QbsweepError, match=sentence) as caught:
         qb.solve(qb.cascaded(2), **parameters)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("solver", ["moments", "lindblad"])
+def test_a_point_that_cannot_be_solved_says_why(solver: str) -> None:
+    dark = qb.Network(kappa=(1, 0, 0), edges=(qb.Edge(0, 1, 1), qb.Edge(0, 2, 1)))
+    with pytest.raises(qb.QbsweepError, match=r"^a steady state needs losses that reach every mode"):
+        qb.solve(dark, epsilon=0.1, outputs=["energy_terminal"], solver=solver)
 
 
 def test_what_is_no_network_is_said() -> None:

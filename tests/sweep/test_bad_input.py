@@ -184,7 +184,19 @@ SWEEP_FILES = {
     ),
     "named axis without a protocol": (axis(switch_off="[1, 2]"), r":3: parameter 'switch_off' is not known"),
     "protocol without times": (text("protocol: [{until: 8}, {}]"), r":4: `protocol` needs `times`, but there are none"),
-    "initial state without times": (text("initial: steady"), r":4: `initial` needs `times`, but there are none"),
+    "initial state without times": (
+        text("initial: steady\noutputs: [energy]"),
+        r":4: `initial` needs `times`, but there are none",
+    ),
+    "end of 400 digits": (along(f"[{{until: 1{'0' * 400}}}]"), r":5: `until` of segment 1 .* must be a number or"),
+    "name of 300 letters": (
+        along(f"[{{until: {'x' * 300}}}, {{}}]"),
+        r":5: .* letters, digits and '_' only, at most 100",
+    ),
+    "state of one mode twice": (
+        from_state("{1: {amplitude: 1}, '01': {amplitude: 2}}"),
+        r":5: `1` in `initial` is given twice; keep one of them",
+    ),
     "misspelled initial state": (from_state("stedy"), r":5: initial state 'stedy' .*'steady'\?"),
     "initial state as a number": (from_state("3"), r":5: `initial` must be 'vacuum', .* or a mapping of modes.* is 3"),
     "initial state as a list": (from_state("[steady]"), r":5: `initial` must be .*, but is a list"),

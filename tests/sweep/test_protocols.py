@@ -119,6 +119,25 @@ def test_the_dataset_says_what_happened(tmp_path: Path) -> None:
         assert float(ds.energy_t[0, 0, 0, 0, 0, 0]) == 1.0  # the charger begins displaced
 
 
+@pytest.mark.parametrize("solver", ["moments", "lindblad"])
+def test_steady_outputs_of_the_last_segment_alone(solver: str) -> None:
+    """Without times: the same numbers as beside outputs in time, and as those of what the last segment is."""
+    pair, settings = qb.cascaded(1), {"solver": solver, "fock_levels": 6, "epsilon": 0.2}
+    protocol = [{"until": 5}, {"drive": "rest", "coupling": 0.5}]
+    alone = qb.solve(pair, outputs=["purity", "energy"], protocol=protocol, rest=[0.5, 1], **settings)
+    with_times = {"outputs": ["purity", "energy", "energy_t"], "times": [0, 1], "protocol": protocol, "rest": [0.5, 1]}
+    beside = qb.solve(pair, **with_times, **settings)
+    last = qb.solve(qb.cascaded(1, J=0.5), outputs=["purity", "energy"], **settings)
+    for name in ("purity", "energy"):
+        np.testing.assert_allclose(alone[name], beside[name], rtol=1e-9)
+        np.testing.assert_allclose(alone[name].sel(rest=1), last[name], rtol=1e-12)
+    given = content(outputs=["energy"], initial={"charger": {"amplitude": "r_0"}})
+    with pytest.raises(QbsweepError, match=r"^`initial` needs `times`, but there are none"):
+        qb.sweep({key: value for key, value in given.items() if key != "times"})
+    del given["times"], given["initial"], given["parameters"]["r_0"]
+    assert parse_spec(dump_spec(qb.sweep(given))) == qb.sweep(given)
+
+
 def test_a_plan_knows_the_named_axes(tmp_path: Path) -> None:
     (tmp_path / "sweep.yaml").write_text(dump_spec(qb.sweep(content())))
     code, out, err = qbsweep("plan", tmp_path / "sweep.yaml")
