@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
+from qbsweep.analysis.protocols import last_coupling
 from qbsweep.errors import QbsweepError
 from qbsweep.solvers.status import NO_VERDICT, OK, SUSPECT
 from qbsweep.sweeps.parameters import PARAMETERS
@@ -146,8 +147,11 @@ def _is_in_units_of_its_default(ds: xr.Dataset, name: str) -> bool:
 
 
 def perfect(ds: xr.Dataset) -> xr.DataArray:
-    """Return where a dataset is of the ideal networks of the closed forms, over those of its axes that decide it."""
-    found = xr.DataArray(True)
+    """Return where a dataset is of the ideal networks of the closed forms, over those of its axes that decide it.
+
+    A protocol may end with other couplings than J.
+    """
+    found = xr.DataArray(last_coupling(ds) == 1).drop_attrs()
     for name in IMPERFECTIONS:
         if name in ds.coords:
             ideal = PARAMETERS[name].default if _is_in_units_of_its_default(ds, name) else ds.get("kappa", np.nan)

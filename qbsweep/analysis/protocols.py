@@ -62,6 +62,12 @@ def names(ds: xr.Dataset) -> list[str]:
     return [name for name in dict.fromkeys(given) if isinstance(name, str)]
 
 
+def last_coupling(ds: xr.Dataset) -> xr.DataArray:
+    """Return what J and Gamma are multiplied by in the end; NaN if the axis that says so is gone."""
+    given = json.loads(ds.attrs.get(PROTOCOL) or "[{}]")[-1].get("coupling")
+    return xr.DataArray(math.nan if isinstance(given, str) and given not in ds.coords else _level(ds, given))
+
+
 def ends_empty(ds: xr.Dataset) -> bool:
     """Whether nothing is left in the end: the drive stops for good, everywhere, and no bath has noise."""
     segments = spans(ds)

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import qbsweep as qb
-from qbsweep.analysis.inputs import typical
+from qbsweep.analysis.inputs import perfect, typical
 from qbsweep.analysis.optimal_coupling import optimal_coupling
 from qbsweep.analysis.peaks import Scale, find_optimum
 from qbsweep.analysis.refine import next_couplings, open_refined, refine
@@ -136,6 +136,15 @@ def test_the_law_of_the_ideal_network_is_told_of_it_only(sweep: Sweep) -> None:
         imperfect = best.drop_sel({dim: [ideal]})
         assert imperfect.qb.scaling_exponent()["asymptote"].isnull().all()
         assert all(chart.reference is None for chart in of_result(imperfect))
+
+
+def test_a_protocol_may_end_with_other_couplings() -> None:
+    def at(coupling: str, **coords: object) -> xr.Dataset:
+        return xr.Dataset(coords=coords, attrs={"protocol": f'[{{"until": 3}}, {{"coupling": {coupling}}}]'})
+
+    assert [bool(perfect(at(coupling))) for coupling in ("1.0", "0.5", '"gone"')] == [True, False, False]
+    assert perfect(at('"hold"', hold=[0.5, 1.0])).values.tolist() == [False, True]
+    assert bool(perfect(xr.Dataset()))
 
 
 def test_each_analysis_asks_for_its_own_axis(synthetic: Callable[..., xr.Dataset]) -> None:
