@@ -100,7 +100,8 @@ def require_stable(drift: Array) -> None:
     if np.any(abscissa >= -_STILL * np.abs(drift).max(axis=(-2, -1))):
         raise QbsweepError(
             "a steady state needs losses that reach every mode, but this network has a lossless one: "
-            f"it is unstable, with an abscissa of {max(float(np.max(abscissa)), 0.0):.2g} omega"
+            f"it is unstable, with an abscissa of {max(float(np.max(abscissa)), 0.0):.2g} omega; "
+            "outputs in time need none, if `outputs` names no other and `initial` is not `steady`"
         )
 
 
