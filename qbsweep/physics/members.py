@@ -16,7 +16,7 @@ import numpy as np
 
 from qbsweep.arrays import Array, FloatArray
 from qbsweep.errors import QbsweepError
-from qbsweep.physics.disorder import MAX_SEED, QUANTITIES, draws, draws_of
+from qbsweep.physics.disorder import MAX_SEED, QUANTITIES, draws
 from qbsweep.physics.network import Network
 
 
@@ -82,22 +82,20 @@ class Members:
 
     def _x(self, quantity: str, item: int) -> FloatArray:
         """Return the draws of all members, or of the one seed that all have."""
-        if self._seeds is None:
-            return draws(self.seed, quantity, item, self.distribution)
-        first, count, where = self._seeds
-        return np.asarray(draws_of(first, count, quantity, item, self.distribution)[where])
+        seeds, where = self._seeds
+        return np.asarray(draws(seeds, quantity, item, self.distribution)[where])
 
     @cached_property
-    def _seeds(self) -> tuple[int, int, Any] | None:
-        """First and number of consecutive seeds, and where in them those of the members are; None if far apart."""
+    def _seeds(self) -> tuple[Array, Any]:
+        """Seeds, each once, and where in them those of the members are."""
         first, last = int(self.seed.min(initial=MAX_SEED)), int(self.seed.max(initial=0))
-        count = last - first + 1
-        if not 0 < count <= 2 * len(self) + 1:
-            return None
-        where = self.seed - first
-        if count == 1 or (count == len(self) and np.array_equal(where, np.arange(count))):
-            return first, count, slice(None)
-        return first, count, where
+        if first == last:
+            return self.seed[:1], slice(None)
+        if (np.diff(self.seed) > 0).all():
+            return self.seed, slice(None)
+        if last - first <= 2 * len(self):
+            return np.arange(first, last + 1), self.seed - first
+        return np.unique(self.seed, return_inverse=True)
 
     @property
     def may_fail(self) -> bool:

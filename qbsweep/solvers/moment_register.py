@@ -233,9 +233,8 @@ def require_stable(network: Network, members: Product) -> None:
     """Refuse members of which some have no steady state: only where a mode has no loss of its own can there be any."""
     for group in members.groups:
         if not group.has_losses:
-            for _, rates, _ in group.tiles(_TILE):
-                if len(rates):
-                    Whole(network, rates).require_stable()
+            for rates in (rates for _, rates, _ in group.tiles(_TILE) if len(rates)):
+                Whole(network, rates).require_stable()
 
 
 def solve(
@@ -254,10 +253,8 @@ def solve(
     """
     drive, count = _Drive(points), math.prod(members.shape)
     lengths = points.sizes | {"mode": points.network.n_modes, "time": points.n_times}
-    arrays = {
-        name: np.full((count, *(lengths[dim] for dim in (*OUTPUTS[name].bath, *OUTPUTS[name].behind))), np.nan)
-        for name in outputs
-    }
+    dims = {name: (*OUTPUTS[name].bath, *OUTPUTS[name].behind) for name in outputs}
+    arrays = {name: np.full((count, *(lengths[dim] for dim in dims[name])), np.nan) for name in outputs}
     errors, faults = dict[str, FloatArray](), dict[int, str]()
     for table in (STEADY, IN_TIME):
         asked = [name for name in outputs if name in table]
@@ -275,19 +272,15 @@ def solve(
                     arrays[name][where], error = table[name].of(state)
                     errors.setdefault(name, np.zeros((count, *error.shape[1:])))[where] = np.fmin(error, 1.0)
     labelled = {
-        name: Labelled(
-            (*members.dims, *OUTPUTS[name].bath, *OUTPUTS[name].behind), array.reshape(*members.shape, *array.shape[1:])
-        )
+        name: Labelled((*members.dims, *dims[name]), array.reshape(*members.shape, *array.shape[1:]))
         for name, array in arrays.items()
     }
-    return labelled, _largest(errors, members, list(faults)), faults
+    return labelled, _largest(errors, members), faults
 
 
-def _largest(errors: Mapping[str, FloatArray], members: Product, faulty: list[int]) -> Labelled:
+def _largest(errors: Mapping[str, FloatArray], members: Product) -> Labelled:
     """Join the errors of outputs, over the axes of the members and of those baths in which they differ."""
-    least = np.zeros(math.prod(members.shape))
-    least[faulty] = np.nan
-    found = [Labelled(members.dims, least.reshape(members.shape))]
+    found = [Labelled(members.dims, np.zeros(members.shape))]
     for name, error in errors.items():
         baths = [dim for dim, size in zip(OUTPUTS[name].bath, error.shape[1:], strict=False) if size > 1]
         lengths = (size for size in error.shape[1:] if size > 1)

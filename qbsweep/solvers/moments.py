@@ -128,12 +128,14 @@ def _solved_moments(points: Points, outputs: Sequence[str]) -> tuple[dict[str, L
         name: Labelled((*members.dims, *BATH, *_OUTPUTS[name].dims), array.reshape(*members.shape, *array.shape[1:]))
         for name, array in results.items()
     }
-    solved["numerical_error"] = _largest(errors, members, list(faults))
-    if of_register := [name for name in outputs if name in moment_register.OUTPUTS]:
+    of_register = [name for name in outputs if name in moment_register.OUTPUTS]
+    if of_register:
         found, error, wrong = moment_register.solve(points, members, of_register)
+        faults |= wrong
+    solved["numerical_error"] = _largest(errors, members, list(faults))
+    if of_register:
         larger = np.maximum(solved["numerical_error"].along(error.dims), error.values)
         solved |= found | {"numerical_error": Labelled(error.dims, larger)}
-        faults |= wrong
     return solved, members.points_at(faults, points)
 
 

@@ -1,13 +1,16 @@
 """Imperfect and disordered networks: closed forms, bounds, and draws."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
+import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
+import qbsweep as qb
 from qbsweep.errors import QbsweepError
 from qbsweep.physics import imperfect as forms
 from qbsweep.physics.disorder import DISTRIBUTIONS, MAX_SEED, draws
@@ -46,6 +49,28 @@ def test_draws_are_words_of_philox():
     words = np.random.Philox(key=np.array([2, 7], dtype=np.uint64), counter=25).random_raw(4)
     expected = (words >> np.uint64(11)) / 2.0**52 - 1
     assert draws(np.arange(100, 104), "detuning", 7).tolist() == expected.tolist()
+    for number, quantity in enumerate(("J", "kappa", "detuning")):
+        for first, step in ((0, 1), (3, 1), (6, 7), (1, 4096), (2**40 + 3, 10**9 + 1)):
+            seeds = [first + step * place for place in range(9)]
+            key = np.array([number, 9_999], dtype=np.uint64)
+            words = [np.random.Philox(key=key, counter=s // 4).random_raw(4)[s % 4] >> np.uint64(11) for s in seeds]
+            assert draws(np.array(seeds), quantity, 9_999).tolist() == (np.array(words) / 2.0**52 - 1).tolist()
+            normal = scipy.special.ndtri((np.array(words) + 0.5) / 2.0**53)
+            assert draws(np.array(seeds), quantity, 9_999, "normal").tolist() == normal.tolist()
+
+
+def test_seeds_far_apart_take_no_more_memory():
+    """Than consecutive ones: what lies between is not drawn."""
+    net, fixed = (
+        qb.cascaded(2),
+        {"J": 0.1, "kappa": 0.3, "epsilon": 0.1, "spread_J": 0.1, "outputs": ["energy_terminal"]},
+    )
+    qb.solve(net, seed=[0, 1], **fixed)
+    tracemalloc.start()
+    qb.solve(net, seed=np.arange(20_000) * 4000, **fixed)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6
 
 
 @pytest.mark.parametrize(("distribution", "deviation"), [("uniform", 3**-0.5), ("normal", 1.0)])
