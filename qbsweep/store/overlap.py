@@ -59,7 +59,7 @@ class Overlap:
         self.one, self.other = one, other
         names = [name for name in one.spec.parameters if name in other.spec.parameters]
         self._pairs = {name: _pairs(one.spec, other.spec, name) for name in names}
-        differ = any(one.spec.axis(name).unit != other.spec.axis(name).unit for name in names)
+        differ = any(one.spec.differs_in_unit(other.spec, name) for name in names)
         if differ or one.spec.protocol != other.spec.protocol:
             self._pairs = dict.fromkeys(names, _NONE)
         self.points = math.prod(len(mine) for mine, _ in self._pairs.values())

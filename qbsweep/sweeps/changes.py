@@ -28,7 +28,7 @@ def _axis_changes(old: SweepSpec, new: SweepSpec) -> list[str]:
         after = new.axes.get(name) or new.fixed[name]
         kept = set(after.keys)
         missing = [key for key in before.keys if key not in kept]
-        if before.unit != after.unit:
+        if old.differs_in_unit(new, name):
             changes.append(f"the unit of `{name}` was {before.unit} and is {after.unit}")
         elif name in old.axes and name not in new.axes:
             changes.append(f"`{name}` was an axis and is fixed")

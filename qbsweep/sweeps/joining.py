@@ -1,6 +1,7 @@
 """Two sweeps beside each other: what they share, where they differ, and the one sweep that has the points of both."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from qbsweep.errors import QbsweepError
 from qbsweep.sweeps.axes import Axis, Scalar
 from qbsweep.sweeps.mistakes import GrammarError
+from qbsweep.sweeps.parameters import PARAMETERS
 from qbsweep.sweeps.protocol import forms
 from qbsweep.sweeps.spec import SweepSpec, spec_of
 from qbsweep.sweeps.variables import VERDICT
@@ -46,8 +48,8 @@ def unlike(one: SweepSpec, other: SweepSpec) -> list[str]:
     """Say in what two sweeps differ that no axis can hold."""
     found = []
     for name in _of_both(one, other):
-        units = one.axis(name).unit, other.axis(name).unit
-        if units[0] != units[1]:
+        if one.differs_in_unit(other, name):
+            units = one.axis(name).unit, other.axis(name).unit
             found.append(f"the unit of `{name}` is {units[0]} in one and {units[1]} in the other")
     outputs = [[name for name in spec.outputs if name not in VERDICT] for spec in (one, other)]
     if outputs[0] != outputs[1]:
@@ -118,6 +120,8 @@ def joined(one: SweepSpec, other: SweepSpec) -> SweepSpec:
             theirs = mine
         elif one.ignores(name):
             mine = theirs
+        elif one.rests(name):
+            mine = replace(mine, unit=theirs.unit)
         if name not in one.axes and name not in other.axes and matched(mine.keys, theirs.keys)[0] == 0:
             content["parameters"][name] = mine.given
         else:
@@ -149,6 +153,6 @@ def _union(one: Axis, other: Axis, units: str) -> Any:
 
 def _given(axis: Axis) -> list[Any]:
     """Return the values of an axis, each as a sweep file has it."""
-    if axis.name == "fock_levels" and axis.array.dtype == object:
+    if axis.name in PARAMETERS and PARAMETERS[axis.name].kind == "levels" and axis.array.dtype == object:
         return axis.given if isinstance(axis.given, list) else [axis.given]
     return axis.values

@@ -89,6 +89,12 @@ class SweepSpec:
         parameter = self.parameters[name]
         return name in self.fixed and parameter.rests and self.fixed[name] == default_axis(parameter)
 
+    def differs_in_unit(self, other: "SweepSpec", name: str) -> bool:
+        """Whether a parameter has another unit in another sweep; what rests at 0 is 0 in any."""
+        if any(spec.rests(name) and spec.values(name) == [0.0] for spec in (self, other)):
+            return False
+        return self.axis(name).unit != other.axis(name).unit
+
     @property
     def coupling_unit(self) -> str:
         """``omega`` or ``J_op``."""

@@ -1,5 +1,6 @@
 """Sweeps over disorder: the mean of the logarithm is known, and who solves what does not matter to a bit."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,36 @@ def test_seeds_split_over_two_runs(tmp_path: Path) -> None:
         run(tmp_path / name, seeds, [1, 5, 20], **MIXED)
     qb.merge(tmp_path / "a", tmp_path / "b", out=tmp_path / "merged")
     xr.testing.assert_identical(numbers(tmp_path / "merged"), whole)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"), [("spread_detuning", "J"), ("spread_detuning", "kappa"), ("detuning", "kappa"), ("spread_J", "1")]
+)
+def test_a_run_grows_into_disorder(name: str, unit: str, tmp_path: Path) -> None:
+    """Nothing is nothing in any unit: what was solved without is there, and nothing of it is solved again."""
+    plain = run(tmp_path / "out", [0, 3], [1, 5])
+    content = sweep([0, 3], [1, 5])
+    content["sweep"][name] = {"values": [0, 1], "unit": unit}
+    qb.run(content, tmp_path / "out", executor="serial", progress=False)
+    events = (tmp_path / "out" / "events.jsonl").read_text().splitlines()
+    assert sum(json.loads(event)["points"] for event in events) == 16
+    grown = numbers(tmp_path / "out")
+    xr.testing.assert_identical(grown.sel({name: 0}, drop=True), plain)
+    part = {**content, "sweep": {**content["sweep"], name: {"values": [1], "unit": unit}}}
+    qb.run(part, tmp_path / "part", executor="serial", progress=False)
+    run(tmp_path / "plain", [0, 3], [1, 5])
+    for number, order in enumerate((("plain", "part"), ("part", "plain"))):
+        qb.merge(*(tmp_path / of for of in order), out=tmp_path / f"merged{number}")
+        merged = numbers(tmp_path / f"merged{number}").sortby(name)
+        xr.testing.assert_identical(merged, grown)
+
+
+def test_the_loss_of_the_charger_has_a_unit_to_keep(tmp_path: Path) -> None:
+    run(tmp_path / "out", [0, 0])
+    content = sweep([0, 0])
+    content["sweep"]["kappa_charger"] = [0.003, 0.006]
+    with pytest.raises(qb.QbsweepError, match="the unit of `kappa_charger` was kappa and is omega"):
+        qb.run(content, tmp_path / "out", executor="serial", progress=False)
 
 
 def test_both_solvers_draw_the_same_network() -> None:
