@@ -51,7 +51,7 @@ def analyze_command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find optimal couplings, exponents, ratios, windows, times, means over seeds and sensitivities.
+    """Find optima, exponents, ratios, times and means over seeds.
 
     Tables are printed, and written with all the rest to the folder `analysis` of the run.
     """

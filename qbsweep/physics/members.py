@@ -161,7 +161,8 @@ def _network(network: Network, couplings: Sequence[float], losses: Sequence[floa
 
 
 def member_of(network: Network, values: Mapping[str, Any], distribution: str) -> Network:
-    """Return the network of one point, by the values of its parameters."""
+    """Return the network of one point, by the values of its parameters; what has none is as in an ideal network."""
+    values = dict.fromkeys(OF_MEMBERS, 0) | {"kappa_charger": values["kappa"]} | dict(values)
     if not any(values[f"spread_{quantity}"] for quantity in QUANTITIES):
         losses = [values["kappa_charger"]] + [values["kappa"]] * network.n_batteries
         shifts = [own + values["detuning"] for own in network.detuning]

@@ -175,7 +175,7 @@ class _Point:
     def of(cls, points: Points, where: Mapping[str, int]) -> "_Point":
         values, settings = points.at(where), points.settings
         levels = settings["fock_levels"]
-        network = member_of(points.network, values, str(settings["spread_distribution"]))
+        network = member_of(points.network, values, str(settings.get("spread_distribution", "uniform")))
         model = fock_model(
             network,
             _FIRST_LEVELS if levels == "auto" else levels_by_role(levels) or int(levels),

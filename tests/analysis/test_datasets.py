@@ -219,7 +219,7 @@ def test_a_missing_axis_is_named_with_a_sweep_that_has_it(synthetic: Make, name:
     assert f"`{axis}`" in text
     assert "a sweep with `" in text
     assert "\n" not in text
-    assert raised.value.axis == axis
+    assert raised.value.need == f"`{axis}`"
 
 
 def test_missing_labels_and_variables_are_named(synthetic: Make) -> None:

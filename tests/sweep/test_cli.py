@@ -429,7 +429,9 @@ def test_schema_is_json() -> None:
     assert (outcome.code, outcome.err) == (0, "")
     document = json.loads(outcome.out)
     assert document["title"]
-    assert {"name", "parameters", "sweep", "times", "outputs", "networks"} == set(document["properties"])
+    assert {"name", "parameters", "sweep", "times", "outputs", "networks", "protocol", "initial"} == set(
+        document["properties"]
+    )
 
 
 @pytest.mark.parametrize("command", ["plan", "run", "status", "failures", "schema"])
