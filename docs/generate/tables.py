@@ -16,7 +16,8 @@ from qbsweep.analysis.registry import ANALYSES
 from qbsweep.cli.main import app
 from qbsweep.solvers.status import STATUS_NAMES, VERDICTS
 from qbsweep.sweeps import given, syntax
-from qbsweep.sweeps.parameters import PARAMETERS, SOLVERS, Parameter
+from qbsweep.sweeps.parameter import SOLVERS, Parameter
+from qbsweep.sweeps.parameters import PARAMETERS
 from qbsweep.sweeps.variables import VARIABLES, Variable
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"

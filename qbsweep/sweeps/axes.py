@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from qbsweep.arrays import FloatArray
 from qbsweep.sweeps import parse
 from qbsweep.sweeps.mistakes import GrammarError, Where
-from qbsweep.sweeps.parameters import PARAMETERS, Parameter
+from qbsweep.sweeps.parameter import Parameter
+from qbsweep.sweeps.parameters import PARAMETERS
 from qbsweep.sweeps.syntax import MAX_AXIS_VALUES, AxisForm, FixedForm
 from qbsweep.text import unknown
 

@@ -13,7 +13,8 @@ from pydantic import (
 
 from qbsweep.sweeps import variables
 from qbsweep.sweeps.mistakes import GrammarError, Mistakes, Where
-from qbsweep.sweeps.parameters import PARAMETERS, Parameter
+from qbsweep.sweeps.parameter import Parameter
+from qbsweep.sweeps.parameters import PARAMETERS
 from qbsweep.sweeps.protocol import misnamed_in, names_in
 from qbsweep.sweeps.syntax import (
     AxisForm,

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from qbsweep.physics.fock.levels import QUBIT, ROLES, levels_by_role
 from qbsweep.physics.protocol import OF_OSCILLATORS, QUBITS_BEGIN, Kind, SegmentTemplate, Template, Value
 from qbsweep.sweeps.mistakes import GrammarError, Where
-from qbsweep.sweeps.parameters import PARAMETERS, Parameter
+from qbsweep.sweeps.parameter import Parameter
+from qbsweep.sweeps.parameters import PARAMETERS
 from qbsweep.sweeps.syntax import LIMITS, SegmentForm, StateForm, SweepFile
 from qbsweep.sweeps.variables import VARIABLES
 from qbsweep.text import choices, shown, unknown

@@ -17,7 +17,8 @@ from qbsweep.sweeps import parse, variables
 from qbsweep.sweeps.axes import Axis, Scalar, default_axis, fixed_axis, swept_axis, time_axis
 from qbsweep.sweeps.mistakes import GrammarError, Mistakes
 from qbsweep.sweeps.networks import build_network, check_network
-from qbsweep.sweeps.parameters import PARAMETERS, VALUES, Parameter
+from qbsweep.sweeps.parameter import Parameter
+from qbsweep.sweeps.parameters import PARAMETERS, VALUES
 from qbsweep.sweeps.protocol import check_protocol, forms, named_parameters, read_protocol, require_given, require_times
 from qbsweep.sweeps.syntax import NetworkForm, SweepFile
 from qbsweep.sweeps.yamlfile import dump_yaml, parse_yaml, read_yaml

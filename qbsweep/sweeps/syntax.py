@@ -17,7 +17,8 @@ from pydantic import (
 from qbsweep.physics.fock.levels import ROLES, levels_by_role, levels_label
 from qbsweep.physics.protocol import Segment
 from qbsweep.sweeps import variables
-from qbsweep.sweeps.parameters import MAX_SQUEEZING, PARAMETERS, Parameter
+from qbsweep.sweeps.parameter import Parameter
+from qbsweep.sweeps.parameters import MAX_SQUEEZING, PARAMETERS
 from qbsweep.text import shown
 
 MAX_AXIS_VALUES = 10_000_000

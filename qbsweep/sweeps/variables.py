@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from qbsweep.sweeps.parameters import SOLVERS, TRUNCATED
+from qbsweep.sweeps.parameter import SOLVERS, TRUNCATED
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 import pytest
 
 from qbsweep.solvers.registry import MODULES, solver
-from qbsweep.sweeps.parameters import PARAMETERS, SOLVERS
+from qbsweep.sweeps.parameter import SOLVERS
+from qbsweep.sweeps.parameters import PARAMETERS
 from qbsweep.sweeps.variables import VARIABLES, computed_by
 
 
